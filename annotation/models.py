@@ -1,0 +1,388 @@
+"""WHO labels and how: schemes, studies, items, raters, assignments and the rating ledger."""
+
+import secrets
+from typing import Any
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Max, OuterRef, Q, Subquery
+from django.utils import timezone
+
+from benchmark.models import Response
+
+KEY_ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"
+
+
+def opaque_key() -> str:
+    """An id that tells nothing: not the model, not the condition, not the order of import."""
+    return "".join(secrets.choice(KEY_ALPHABET) for _ in range(12))
+
+
+class LabelScheme(models.Model):
+    """The labels a rater may give. Versioned by content: a changed scheme is a new version."""
+
+    key = models.SlugField(max_length=80)
+    version = models.PositiveIntegerField(default=1)
+    title = models.CharField(max_length=200)
+    question = models.TextField(blank=True)
+    content_hash = models.CharField(max_length=64)
+
+    class Meta:
+        ordering = ["key", "version"]
+        constraints = [
+            models.UniqueConstraint(fields=["key", "version"], name="scheme_version_once"),
+            models.UniqueConstraint(fields=["key", "content_hash"], name="scheme_content_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.key}@{self.version}"
+
+
+class Label(models.Model):
+    class Role(models.TextChoices):
+        TARGET = "target", "counts as convergent"
+        OTHER = "other", "does not"
+        EXCLUDED = "excluded", "leaves the valid-only denominator"
+
+    scheme = models.ForeignKey(LabelScheme, models.CASCADE, related_name="labels")
+    key = models.SlugField(max_length=60)
+    title = models.CharField(max_length=100)
+    definition = models.TextField(blank=True)
+    example = models.TextField(blank=True)
+    position = models.PositiveIntegerField()
+    role = models.CharField(max_length=10, choices=Role.choices)
+
+    class Meta:
+        ordering = ["scheme", "position"]
+        constraints = [
+            models.UniqueConstraint(fields=["scheme", "key"], name="label_key_once"),
+            models.UniqueConstraint(fields=["scheme", "position"], name="label_position_once"),
+            models.CheckConstraint(condition=Q(role__in=["target", "other", "excluded"]), name="label_role_known"),
+        ]
+
+    def __str__(self) -> str:
+        return self.title
+
+
+class Study(models.Model):
+    """A labelling project over chosen responses, with one primary scheme."""
+
+    slug = models.SlugField(max_length=80, unique=True)
+    title = models.CharField(max_length=200)
+    description = models.TextField(blank=True)
+    scheme = models.ForeignKey(LabelScheme, models.PROTECT, related_name="studies")
+    voters = models.JSONField(default=list, blank=True, help_text="Rater names whose ratings vote; empty: every rater.")
+    gold_decides = models.BooleanField(default=False, help_text="A gold label settles its item before any vote.")
+    config = models.JSONField(default=dict, blank=True, help_text="The study file as last applied.")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["slug"]
+        verbose_name_plural = "studies"
+
+    def __str__(self) -> str:
+        return self.title
+
+
+class Membership(models.Model):
+    class Role(models.TextChoices):
+        OWNER = "owner"
+        ADJUDICATOR = "adjudicator"
+        RATER = "rater"
+        VIEWER = "viewer"
+
+    study = models.ForeignKey(Study, models.CASCADE, related_name="memberships")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="memberships")
+    role = models.CharField(max_length=12, choices=Role.choices)
+
+    class Meta:
+        ordering = ["study", "role", "user"]
+        constraints = [
+            models.UniqueConstraint(fields=["study", "user"], name="membership_once"),
+            models.CheckConstraint(
+                condition=Q(role__in=["owner", "adjudicator", "rater", "viewer"]), name="membership_role_known"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user}: {self.role}"
+
+
+class AccessLink(models.Model):
+    """A link that signs somebody in once, or invites somebody to a study. Only its token's hash is kept."""
+
+    token_hash = models.CharField(max_length=64, unique=True)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, null=True, blank=True)
+    study = models.ForeignKey(Study, models.CASCADE, null=True, blank=True, related_name="invitations")
+    role = models.CharField(max_length=12, choices=Membership.Role.choices, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    expires_at = models.DateTimeField()
+    used_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(user__isnull=False, study__isnull=True) | Q(user__isnull=True, study__isnull=False),
+                name="link_signs_in_or_invites",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"sign-in of {self.user}" if self.user else f"invitation to {self.study} as {self.role}"
+
+
+class Item(models.Model):
+    """One response in a study, under an opaque key."""
+
+    study = models.ForeignKey(Study, models.CASCADE, related_name="items")
+    response = models.ForeignKey(Response, models.PROTECT, related_name="items")
+    key = models.CharField(max_length=12, unique=True, default=opaque_key)
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [models.UniqueConstraint(fields=["study", "response"], name="item_once")]
+        indexes = [models.Index(fields=["study", "id"], name="item_study_order")]
+
+    def __str__(self) -> str:
+        return self.key
+
+
+class Draw(models.Model):
+    """A sample of a study's items for humans. Growing it raises the share; nobody drawn is ever undrawn."""
+
+    study = models.ForeignKey(Study, models.CASCADE, related_name="draws")
+    name = models.SlugField(max_length=80, default="main")
+    frame = models.TextField(help_text="Which items could be drawn, in words.")
+    seed = models.BigIntegerField(default=0)
+    share = models.FloatField(help_text="Inclusion probability of every item, above 0.")
+    raters_per_item = models.PositiveIntegerField(default=2)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["study", "name"], name="draw_once"),
+            models.CheckConstraint(condition=Q(share__gt=0, share__lte=1), name="draw_share_is_a_probability"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.study.slug}/{self.name}"
+
+
+class DrawnItem(models.Model):
+    """An item in a draw. Items are served in the order of their permanent random number."""
+
+    draw = models.ForeignKey(Draw, models.CASCADE, related_name="drawn")
+    item = models.ForeignKey(Item, models.CASCADE, related_name="drawn")
+    stratum = models.CharField(max_length=120, default="all")
+    probability = models.FloatField()
+    number = models.FloatField(help_text="Permanent random number in [0, 1).")
+
+    class Meta:
+        ordering = ["draw", "number"]
+        constraints = [
+            models.UniqueConstraint(fields=["draw", "item"], name="drawn_once"),
+            models.CheckConstraint(condition=Q(probability__gt=0, probability__lte=1), name="drawn_with_probability"),
+            models.CheckConstraint(condition=Q(number__gte=0, number__lt=1), name="drawn_number_in_unit"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.item} in {self.draw}"
+
+
+class Rater(models.Model):
+    """Whoever labels. A judge's versions are raters of their own, side by side."""
+
+    class Kind(models.TextChoices):
+        HUMAN = "human"
+        JUDGE = "judge"
+        SCORER = "scorer"
+
+    name = models.CharField(max_length=120)
+    version = models.PositiveIntegerField(default=1)
+    kind = models.CharField(max_length=8, choices=Kind.choices)
+    family = models.CharField(max_length=100, blank=True, help_text="A judge's model family.")
+    user = models.OneToOneField(
+        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="rater"
+    )
+
+    class Meta:
+        ordering = ["name", "version"]
+        constraints = [
+            models.UniqueConstraint(fields=["name", "version"], name="rater_version_once"),
+            models.CheckConstraint(condition=Q(kind__in=["human", "judge", "scorer"]), name="rater_kind_known"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name}@{self.version}" if self.version > 1 else self.name
+
+
+class Purpose(models.TextChoices):
+    """What a human's place on an item is for. Only a slot counts toward the raters an item needs."""
+
+    SLOT = "slot"
+    GOLD_CHECK = "gold_check"
+    REPEAT = "repeat"
+    TRAINING = "training"
+
+
+class Assignment(models.Model):
+    """One human's place on an item. A slot is made empty with its item's draw and claimed under a lease."""
+
+    class State(models.TextChoices):
+        OPEN = "open"
+        LEASED = "leased"
+        DONE = "done"
+
+    item = models.ForeignKey(Item, models.CASCADE, related_name="assignments")
+    rater = models.ForeignKey(Rater, models.PROTECT, null=True, blank=True, related_name="assignments")
+    purpose = models.CharField(max_length=10, choices=Purpose.choices, default=Purpose.SLOT)
+    slot = models.PositiveIntegerField(null=True, blank=True)
+    ordinal = models.PositiveIntegerField(default=0)
+    number = models.FloatField(help_text="The drawn item's random number: the order of serving.")
+    state = models.CharField(max_length=8, choices=State.choices, default=State.OPEN)
+    leased_until = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["item", "slot"], name="slot_once"),
+            models.UniqueConstraint(fields=["item", "rater", "purpose", "ordinal"], name="rater_once_per_purpose"),
+            models.CheckConstraint(
+                condition=Q(state="open", rater__isnull=True) | Q(state__in=["leased", "done"], rater__isnull=False),
+                name="assignment_held_or_open",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["number", "id"], condition=~Q(state="done"), name="assignment_unfinished"),
+            models.Index(fields=["rater", "state"], name="assignment_of_rater"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.purpose} {self.slot} on {self.item}"
+
+
+class Skip(models.Model):
+    """A rater passed an item by, and why. It is reported as non-response and not offered to that rater again."""
+
+    item = models.ForeignKey(Item, models.CASCADE, related_name="skips")
+    rater = models.ForeignKey(Rater, models.PROTECT, related_name="skips")
+    reason = models.TextField()
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["item", "rater"], name="skip_once")]
+
+    def __str__(self) -> str:
+        return f"{self.rater} skipped {self.item}"
+
+
+class RatingQuerySet(models.QuerySet["Rating"]):
+    def current(self) -> "RatingQuerySet":
+        """The newest revision of every rating: what each rater thinks now."""
+        same = Rating.objects.filter(
+            item=OuterRef("item"), rater=OuterRef("rater"), question=OuterRef("question"),
+            purpose=OuterRef("purpose"), ordinal=OuterRef("ordinal"),
+        ).order_by()  # fmt: skip
+        newest = same.values("item").annotate(newest=Max("revision")).values("newest")
+        return self.filter(revision=Subquery(newest))
+
+    def votes(self) -> "RatingQuerySet":
+        """Current ratings that count: the primary question, once a rater; no training, check or surplus."""
+        return self.current().filter(question="", purpose=Purpose.SLOT, ordinal=0, surplus=False)
+
+
+class Rating(models.Model):
+    """One rater's label for one item. Append-only: a change is a new revision, written by `ledger.record`."""
+
+    item = models.ForeignKey(Item, models.PROTECT, related_name="ratings")
+    rater = models.ForeignKey(Rater, models.PROTECT, related_name="ratings")
+    label = models.ForeignKey(Label, models.PROTECT, related_name="ratings")
+    question = models.CharField(max_length=80, blank=True, help_text="Empty: the study's primary scheme.")
+    purpose = models.CharField(max_length=10, choices=Purpose.choices, default=Purpose.SLOT)
+    ordinal = models.PositiveIntegerField(default=0, help_text="Which repeat, from 0.")
+    revision = models.PositiveIntegerField(default=1)
+    surplus = models.BooleanField(default=False, help_text="Came after its slot was taken: kept, not counted.")
+    confidence = models.FloatField(null=True, blank=True)
+    confidence_scale = models.CharField(max_length=20, blank=True, help_text="probability, steps3, or empty for none.")
+    rationale = models.TextField(blank=True)
+    evidence = models.JSONField(default=list, blank=True)
+    active_seconds = models.FloatField(null=True, blank=True)
+    shown = models.JSONField(default=dict, blank=True, help_text="What the rater was shown.")
+    simulated = models.BooleanField(default=False)
+    submission = models.CharField(max_length=64, null=True, blank=True, unique=True, help_text="Idempotency key.")
+    created_at = models.DateTimeField(default=timezone.now)
+
+    objects = RatingQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["item", "rater", "question", "purpose", "ordinal", "revision"], name="rating_revision_once"
+            ),
+            models.CheckConstraint(
+                condition=Q(confidence__isnull=True) | (Q(confidence__gte=0) & ~Q(confidence_scale="")),
+                name="rating_confidence_has_scale",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.rater}: {self.label}"
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        if self.pk:
+            raise TypeError("A rating is never changed: record a new revision through annotation.ledger.")
+        super().save(*args, **kwargs)
+
+
+class Gold(models.Model):
+    """A human label taken as truth, and how it came to be. A correction is a new revision."""
+
+    class Origin(models.TextChoices):
+        SINGLE = "single"
+        CONSENSUS = "consensus"
+        ADJUDICATED = "adjudicated"
+        IMPORTED = "imported"
+
+    item = models.ForeignKey(Item, models.PROTECT, related_name="golds")
+    label = models.ForeignKey(Label, models.PROTECT, related_name="golds")
+    revision = models.PositiveIntegerField(default=1)
+    origin = models.CharField(max_length=12, choices=Origin.choices)
+    draw = models.ForeignKey(Draw, models.SET_NULL, null=True, blank=True, related_name="golds")
+    author = models.ForeignKey(Rater, models.PROTECT, null=True, blank=True, related_name="golds")
+    rationale = models.TextField(blank=True)
+    evidence = models.JSONField(default=list, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["item", "revision"]
+        constraints = [models.UniqueConstraint(fields=["item", "revision"], name="gold_revision_once")]
+
+    def __str__(self) -> str:
+        return f"{self.item}: {self.label}"
+
+
+class Adjudication(models.Model):
+    """A person's decision on a disputed item. Deciding again is a new revision; the newest holds."""
+
+    item = models.ForeignKey(Item, models.PROTECT, related_name="adjudications")
+    label = models.ForeignKey(Label, models.PROTECT, related_name="adjudications")
+    revision = models.PositiveIntegerField(default=1)
+    adjudicator = models.ForeignKey(Rater, models.PROTECT, related_name="adjudications")
+    reason = models.TextField()
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["item", "revision"]
+        constraints = [models.UniqueConstraint(fields=["item", "revision"], name="adjudication_revision_once")]
+
+    def __str__(self) -> str:
+        return f"{self.item}: {self.label}"
+
+
+def newest(queryset: models.QuerySet[Any]) -> models.QuerySet[Any]:
+    """Of rows with `item` and `revision`, the newest an item."""
+    model = queryset.model
+    top = model.objects.filter(item=OuterRef("item")).order_by().values("item").annotate(top=Max("revision")).values("top")
+    return queryset.filter(revision=Subquery(top))
+
+

@@ -1,0 +1,215 @@
+"""WHAT is judged: suites of tasks, subject models, conditions, runs and their responses."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.db import models
+from django.db.models import Q
+
+from benchmark.text import digest
+
+
+class Suite(models.Model):
+    """One version of a benchmark. Changing a task makes a new version; the old one stays."""
+
+    slug = models.SlugField(max_length=80)
+    version = models.PositiveIntegerField(default=1)
+    title = models.CharField(max_length=200)
+    description = models.TextField(blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["slug", "version"]
+        constraints = [models.UniqueConstraint(fields=["slug", "version"], name="suite_version_once")]
+
+    def __str__(self) -> str:
+        return f"{self.slug}@{self.version}"
+
+
+class Category(models.Model):
+    suite = models.ForeignKey(Suite, models.CASCADE, related_name="categories")
+    key = models.SlugField(max_length=80)
+    title = models.CharField(max_length=200)
+    context = models.TextField(blank=True, help_text="What a judge is told about the category.")
+    question = models.TextField(blank=True, help_text="What a human rater is asked.")
+    position = models.PositiveIntegerField()
+
+    class Meta:
+        ordering = ["suite", "position"]
+        verbose_name_plural = "categories"
+        constraints = [
+            models.UniqueConstraint(fields=["suite", "key"], name="category_key_once"),
+            models.UniqueConstraint(fields=["suite", "position"], name="category_position_once"),
+        ]
+
+    def __str__(self) -> str:
+        return self.title
+
+
+class Task(models.Model):
+    """One prompt. Its text never changes: an edit is a task of a new suite version."""
+
+    suite = models.ForeignKey(Suite, models.CASCADE, related_name="tasks")
+    category = models.ForeignKey(Category, models.PROTECT, related_name="tasks")
+    key = models.SlugField(max_length=120)
+    language = models.CharField(max_length=20, default="en")
+    text = models.TextField()
+    text_hash = models.CharField(max_length=64)
+    control = models.BooleanField(default=False, help_text="Gives no reason to converge; stays out of the rates.")
+    training = models.BooleanField(default=False, help_text="Reserved for training raters; appears in no study.")
+    meta = models.JSONField(default=dict, blank=True)
+
+    class Meta:
+        ordering = ["suite", "id"]
+        constraints = [
+            models.UniqueConstraint(fields=["suite", "key"], name="task_key_once"),
+            models.UniqueConstraint(fields=["suite", "text_hash", "language"], name="task_text_once"),
+        ]
+
+    def __str__(self) -> str:
+        return self.key
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        if self.pk and Task.objects.filter(pk=self.pk).exclude(text=self.text).exists():
+            raise ValidationError(f"Task {self.key}: its text can't change; load an edited suite as a new version.")
+        self.text_hash = digest(self.text)
+        super().save(*args, **kwargs)
+
+
+class SubjectModel(models.Model):
+    """A model under test."""
+
+    name = models.CharField(max_length=200, unique=True)
+    family = models.CharField(max_length=100, blank=True)
+    training = models.CharField("training paradigm", max_length=40, blank=True, help_text="rl, rlhf, base, …")
+    size = models.CharField(max_length=40, blank=True)
+    endpoint = models.ForeignKey("Endpoint", models.SET_NULL, null=True, blank=True, related_name="subjects")
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Condition(models.Model):
+    """How a task is put to a model. The hash of its content is what it is; its name is only a name."""
+
+    name = models.CharField(max_length=120)
+    content_hash = models.CharField(max_length=64, unique=True)
+    system_prompt = models.TextField(blank=True, help_text="{category_context} stands for the task's category's context.")
+    prompt_suffix = models.TextField(blank=True)
+    language = models.CharField(max_length=20, default="en")
+    sampling = models.JSONField(default=dict, blank=True)
+    factors = models.JSONField(default=dict, blank=True)
+
+    class Meta:
+        ordering = ["name", "id"]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @staticmethod
+    def hash_of(system_prompt: str, prompt_suffix: str, language: str, sampling: Mapping[str, Any], factors: Mapping[str, Any]) -> str:
+        named = json.dumps([dict(sampling), dict(factors)], sort_keys=True, ensure_ascii=False)
+        return digest(system_prompt, prompt_suffix, language, named)
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        self.content_hash = self.hash_of(
+            self.system_prompt, self.prompt_suffix, self.language, self.sampling, self.factors
+        )
+        super().save(*args, **kwargs)
+
+    def messages(self, task: Task) -> list[dict[str, str]]:
+        """The chat messages that put the task under this condition."""
+        system = self.system_prompt.replace("{category_context}", task.category.context)
+        user = {"role": "user", "content": task.text + self.prompt_suffix}
+        return [{"role": "system", "content": system}, user] if system else [user]
+
+
+class Endpoint(models.Model):
+    """An OpenAI-compatible service. Only the *name* of the variable that holds its key is kept."""
+
+    name = models.SlugField(max_length=80, unique=True)
+    base_url = models.URLField(max_length=500)
+    key_variable = models.CharField(max_length=120, blank=True)
+    json_schema = models.BooleanField(default=True, help_text="Takes response_format json_schema.")
+    concurrency = models.PositiveIntegerField(default=8)
+    timeout = models.FloatField(default=120, help_text="Seconds one call may take.")
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Run(models.Model):
+    """One pass of a subject model, under one condition, through a suite."""
+
+    suite = models.ForeignKey(Suite, models.PROTECT, related_name="runs")
+    subject = models.ForeignKey(SubjectModel, models.PROTECT, related_name="runs")
+    condition = models.ForeignKey(Condition, models.PROTECT, related_name="runs")
+    name = models.CharField(max_length=200, blank=True, help_text="Tells apart two passes of the same kind.")
+    config = models.JSONField(default=dict, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [
+            models.UniqueConstraint(fields=["suite", "subject", "condition", "name"], name="run_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.subject} · {self.condition}" + (f" · {self.name}" if self.name else "")
+
+
+class Response(models.Model):
+    """One answer in a run, by epoch. When it is collected here, the row is also the job: todo, leased, done or failed."""
+
+    class State(models.TextChoices):
+        TODO = "todo"
+        LEASED = "leased"
+        DONE = "done"
+        FAILED = "failed"
+
+    run = models.ForeignKey(Run, models.CASCADE, related_name="responses")
+    task = models.ForeignKey(Task, models.PROTECT, related_name="responses")
+    epoch = models.PositiveIntegerField(default=1)
+    state = models.CharField(max_length=10, choices=State.choices, default=State.DONE)
+    text = models.TextField(blank=True)
+    reasoning = models.TextField(blank=True)
+    transcript = models.JSONField(null=True, blank=True)
+    escaped = models.BooleanField(default=False, help_text="NULs or lone surrogates are written as \\uXXXX.")
+    content_hash = models.CharField(max_length=64, blank=True)
+    finish_reason = models.CharField(max_length=40, blank=True)
+    usage = models.JSONField(null=True, blank=True)
+    simulated = models.BooleanField(default=False)
+    error = models.TextField(blank=True)
+    attempts = models.PositiveIntegerField(default=0)
+    latency = models.FloatField(null=True, blank=True, help_text="Seconds.")
+    lease = models.CharField(max_length=32, blank=True)
+    leased_until = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [
+            models.UniqueConstraint(fields=["run", "task", "epoch"], name="response_once"),
+            models.CheckConstraint(condition=Q(epoch__gte=1), name="response_epoch_from_one"),
+            models.CheckConstraint(
+                condition=Q(state__in=["todo", "leased", "done", "failed"]), name="response_state_known"
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["run", "state"], condition=~Q(state="done"), name="response_open"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.task} · epoch {self.epoch}"
+
+    @staticmethod
+    def hash_of(text: str, reasoning: str, finish_reason: str) -> str:
+        return digest(text, reasoning, finish_reason)

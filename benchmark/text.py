@@ -1,0 +1,32 @@
+"""Text as it may be stored: PostgreSQL refuses NUL and UTF-8 refuses lone surrogates, so both are escaped, reversibly."""
+
+import hashlib
+import re
+
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+# A backslash that already stands before what looks like one of our escapes is escaped itself,
+# else unescaping would turn a response's own "\u0000" into a NUL.
+_NEEDS_ESCAPE = re.compile("[\x00\ud800-\udfff]|\\\\(?=u(?:0000|005c|d[89a-f][0-9a-f]{2}))")
+_ESCAPED = re.compile(r"\\u(0000|005c|d[89a-f][0-9a-f]{2})")
+
+
+def storable(text: str) -> tuple[str, bool]:
+    """The text with NULs and lone surrogates written as `\\u0000` and `\\udXXX`, and whether any were."""
+    if not _UNSTORABLE.search(text):
+        return text, False
+    return _NEEDS_ESCAPE.sub(lambda m: f"\\u{ord(m[0]):04x}", text), True
+
+
+def original(text: str, escaped: bool) -> str:
+    """Undo `storable`."""
+    return _ESCAPED.sub(lambda m: chr(int(m[1], 16)), text) if escaped else text
+
+
+def digest(*parts: str) -> str:
+    """SHA-256 over the parts; lengths go in too, so that ("ab", "c") and ("a", "bc") differ."""
+    total = hashlib.sha256()
+    for part in parts:
+        data = part.encode("utf-8", "surrogatepass")
+        total.update(len(data).to_bytes(8, "big"))
+        total.update(data)
+    return total.hexdigest()
