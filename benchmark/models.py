@@ -57,8 +57,12 @@ class Task(models.Model):
     language = models.CharField(max_length=20, default="en")
     text = models.TextField()
     text_hash = models.CharField(max_length=64)
-    control = models.BooleanField(default=False, help_text="Gives no reason to converge; stays out of the rates.")
-    training = models.BooleanField(default=False, help_text="Reserved for training raters; appears in no study.")
+    control = models.BooleanField(
+        default=False, help_text="Gives no reason to converge; stays out of the rates."
+    )
+    training = models.BooleanField(
+        default=False, help_text="Reserved for training raters; appears in no study."
+    )
     meta = models.JSONField(default=dict, blank=True)
 
     class Meta:
@@ -73,7 +77,9 @@ class Task(models.Model):
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         if self.pk and Task.objects.filter(pk=self.pk).exclude(text=self.text).exists():
-            raise ValidationError(f"Task {self.key}: its text can't change; load an edited suite as a new version.")
+            raise ValidationError(
+                f"Task {self.key}: its text can't change; load an edited suite as a new version."
+            )
         self.text_hash = digest(self.text)
         super().save(*args, **kwargs)
 
@@ -99,7 +105,9 @@ class Condition(models.Model):
 
     name = models.CharField(max_length=120)
     content_hash = models.CharField(max_length=64, unique=True)
-    system_prompt = models.TextField(blank=True, help_text="{category_context} stands for the task's category's context.")
+    system_prompt = models.TextField(
+        blank=True, help_text="{category_context} stands for the task's category's context."
+    )
     prompt_suffix = models.TextField(blank=True)
     language = models.CharField(max_length=20, default="en")
     sampling = models.JSONField(default=dict, blank=True)
@@ -111,16 +119,22 @@ class Condition(models.Model):
     def __str__(self) -> str:
         return self.name
 
-    @staticmethod
-    def hash_of(system_prompt: str, prompt_suffix: str, language: str, sampling: Mapping[str, Any], factors: Mapping[str, Any]) -> str:
-        named = json.dumps([dict(sampling), dict(factors)], sort_keys=True, ensure_ascii=False)
-        return digest(system_prompt, prompt_suffix, language, named)
-
     def save(self, *args: Any, **kwargs: Any) -> None:
         self.content_hash = self.hash_of(
             self.system_prompt, self.prompt_suffix, self.language, self.sampling, self.factors
         )
         super().save(*args, **kwargs)
+
+    @staticmethod
+    def hash_of(
+        system_prompt: str,
+        prompt_suffix: str,
+        language: str,
+        sampling: Mapping[str, Any],
+        factors: Mapping[str, Any],
+    ) -> str:
+        named = json.dumps([dict(sampling), dict(factors)], sort_keys=True, ensure_ascii=False)
+        return digest(system_prompt, prompt_suffix, language, named)
 
     def messages(self, task: Task) -> list[dict[str, str]]:
         """The chat messages that put the task under this condition."""

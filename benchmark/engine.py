@@ -1,0 +1,216 @@
+"""The engine that makes model calls for rows that are jobs: verdicts wanted, responses to collect.
+
+A row is claimed under a lease, the call is made outside any transaction, and what came of it is written in small
+batches by one database thread:
+
+1. claim: a conditional UPDATE takes rows that are open or whose lease ran out. Killed here: the lease runs out.
+2. call: in flight, kept alive by a heartbeat. Killed here: the same; at most the calls in flight are repeated.
+3. store: each call is written as it came, in a transaction of its own. Killed here: the next claim finds the stored
+   answer and makes no call.
+4. conclude: the row gets its outcome, if it is still ours. Killed here: all or nothing of the batch.
+"""
+
+import asyncio
+import random
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar
+
+from django.conf import settings
+from django.db import DatabaseError, connections
+from django.utils import timezone
+
+from benchmark.client import ANSWER, Call, Client
+from benchmark.models import Endpoint
+
+ATTEMPTS = 5
+BACKOFF_SECONDS = 0.5
+LONGEST_WAIT = 60.0
+FLUSH_SECONDS = 0.2
+GRACE_SECONDS = 5.0
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A claimed row and the call it wants. `cached` is the raw answer to an equal question asked before."""
+
+    pk: int
+    endpoint: Endpoint
+    request: Mapping[str, Any]
+    request_hash: str
+    cached: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A call made for a job; `final` when none will follow it."""
+
+    job: Job
+    call: Call
+    final: bool
+
+
+class Work(Protocol):
+    """Rows of one kind. Everything here runs in the database thread, each step in a transaction of its own."""
+
+    def endpoints(self) -> Sequence[Endpoint]:
+        """Those with open rows."""
+
+    def claim(self, endpoint: Endpoint, lease: str, room: int) -> Sequence[Job]:
+        """Take up to `room` open rows of the endpoint."""
+
+    def renew(self, lease: str) -> None:
+        """Prolong the lease of the rows held under it."""
+
+    def store(self, made: Sequence[Made]) -> None:
+        """Write the calls, as they came."""
+
+    def conclude(self, lease: str, made: Sequence[Made]) -> None:
+        """Give the rows of final calls their outcome, where they are still held under the lease."""
+
+    def release(self, lease: str) -> None:
+        """Give back what is still held under the lease."""
+
+    def waiting(self) -> bool:
+        """Whether rows are open or held by another worker."""
+
+
+@dataclass
+class Engine:
+    work: Work
+    stopping: Callable[[], bool] = lambda: False
+    on_progress: Callable[[int], None] = lambda concluded: None
+    wait_for_others: bool = False  # stay until rows held by other workers are concluded or given back
+    lease: str = field(default_factory=lambda: uuid.uuid4().hex)
+    flying: dict[asyncio.Task[None], int] = field(default_factory=dict)  # task to endpoint
+    results: list[Made] = field(default_factory=list)
+    clients: dict[int, Client] = field(default_factory=dict)
+    broken: Exception | None = None
+
+    def run(self) -> None:
+        asyncio.run(self._run())
+
+    async def _run(self) -> None:
+        # One thread, so one connection, and claims and writes never race each other.
+        self.thread = ThreadPoolExecutor(1, thread_name_prefix="arbiter-database")
+        beat = asyncio.create_task(self._heartbeat())
+        try:
+            while not self.stopping():
+                claimed = await self._fill()
+                if (
+                    not claimed
+                    and not self.flying
+                    and not self.results
+                    and not await self._others_hold_rows()
+                ):
+                    break
+                await self._pause()
+                await self._flush()
+        finally:
+            beat.cancel()
+            await self._wind_up()
+
+    async def _others_hold_rows(self) -> bool:
+        return self.wait_for_others and await self._database(self.work.waiting)
+
+    async def _fill(self) -> int:
+        """Claim as many rows as there is room for at each endpoint, and start their calls."""
+        claimed = 0
+        for endpoint in await self._database(self.work.endpoints):
+            busy = sum(pk == endpoint.pk for pk in self.flying.values())
+            room = endpoint.concurrency - busy
+            if room <= 0:
+                continue
+            jobs = await self._database(self.work.claim, endpoint, self.lease, room)
+            for job in jobs:
+                task = asyncio.create_task(self._do(job))
+                self.flying[task] = endpoint.pk
+                task.add_done_callback(self._landed)
+            claimed += len(jobs)
+        return claimed
+
+    def _landed(self, task: asyncio.Task[None]) -> None:
+        self.flying.pop(task, None)
+        if not task.cancelled() and task.exception():
+            self.broken = self.broken or task.exception()  # type: ignore[assignment]
+
+    async def _do(self, job: Job) -> None:
+        """Make the job's call, again where a retry can succeed; each one is a result of its own."""
+        if job.cached is not None:
+            call = Call(outcome=ANSWER, started_at=timezone.now(), latency=0.0, raw=job.cached, cached=True)
+            self.results.append(Made(job, call, final=True))
+            return
+        client = self._client(job.endpoint)
+        for attempt in range(1, ATTEMPTS + 1):
+            call = await client.ask(job.request)
+            final = attempt == ATTEMPTS or not call.worth_retrying
+            self.results.append(Made(job, call, final))
+            if final:
+                return
+            await asyncio.sleep(wait_before(attempt, call.retry_after))
+
+    def _client(self, endpoint: Endpoint) -> Client:
+        if endpoint.pk not in self.clients:
+            self.clients[endpoint.pk] = Client(endpoint)
+        return self.clients[endpoint.pk]
+
+    async def _pause(self) -> None:
+        """Until a call lands, and long enough after it that others land in the same batch."""
+        if self.flying:
+            await asyncio.wait(self.flying, timeout=FLUSH_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.sleep(FLUSH_SECONDS / 20)
+        elif not self.results:
+            await asyncio.sleep(FLUSH_SECONDS)
+
+    async def _flush(self) -> None:
+        if self.results:
+            batch, self.results = self.results, []
+            try:
+                await self._database(self.work.store, [made for made in batch if not made.call.cached])
+            except DatabaseError:
+                self.results = (
+                    batch + self.results
+                )  # for the last flush, else these calls were made for nothing
+                raise
+            final = [made for made in batch if made.final]
+            await self._database(self.work.conclude, self.lease, final)
+            self.on_progress(len(final))
+        if self.broken:
+            raise self.broken
+
+    async def _heartbeat(self) -> None:
+        while True:
+            await asyncio.sleep(settings.LEASE_SECONDS / 3)
+            with suppress(DatabaseError):  # the next beat may reach it; if none does, the rows go to others
+                await self._database(self.work.renew, self.lease)
+
+    async def _wind_up(self) -> None:
+        """Let calls in flight land for a moment, write them, give back the rest."""
+        if self.flying and self.broken is None:
+            await asyncio.wait(self.flying, timeout=GRACE_SECONDS)
+        for task in list(self.flying):
+            task.cancel()
+        await asyncio.gather(*self.flying, return_exceptions=True)
+        broken, self.broken = self.broken, None
+        try:
+            await self._flush()
+            await self._database(self.work.release, self.lease)
+        finally:
+            for client in self.clients.values():
+                await client.close()
+            await self._database(connections.close_all)
+            self.thread.shutdown()
+            self.broken = broken
+
+    async def _database(self, function: Callable[..., T], *args: Any) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self.thread, lambda: function(*args))
+
+
+def wait_before(attempt: int, retry_after: float | None) -> float:
+    """Seconds before the next try: what the service asked for, else doubling, spread so that callers part."""
+    wait = retry_after if retry_after is not None else BACKOFF_SECONDS * 2 ** (attempt - 1)
+    return min(wait, LONGEST_WAIT) * random.uniform(1.0, 1.3)

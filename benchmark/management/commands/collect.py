@@ -1,0 +1,82 @@
+import sys
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from benchmark.collection import collect, subject_named
+from benchmark.commandline import ArbiterCommand, UserError, positive
+from benchmark.conditions import BUILTIN, condition_named
+from benchmark.models import Endpoint
+from benchmark.stopping import StopSignal
+from benchmark.suites import get_suite
+
+
+class Command(ArbiterCommand):
+    help = "Ask a subject model for its response to every task of a suite. Stopping it loses nothing; run it again to go on."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--suite", required=True, help="SLUG, or SLUG@VERSION")
+        parser.add_argument("--subject", required=True, help="the model's name, as the endpoint knows it")
+        parser.add_argument("--condition", required=True, help="a built-in condition, or one of --conditions")
+        parser.add_argument(
+            "--conditions", type=Path, default=BUILTIN, metavar="FILE", help="a YAML file of conditions"
+        )
+        parser.add_argument("--epochs", type=positive, default=1, help="responses to each task")
+        parser.add_argument(
+            "--endpoint", help="the name of an endpoint a study file described, or for --base-url"
+        )
+        parser.add_argument("--base-url", help="an OpenAI-compatible service; remembered for the subject")
+        parser.add_argument(
+            "--key-variable", default="", metavar="NAME", help="the variable that holds the service's key"
+        )
+        parser.add_argument(
+            "--concurrency", type=positive, default=8, help="calls in flight, with --base-url"
+        )
+        parser.add_argument(
+            "--timeout", type=float, default=300, metavar="SECONDS", help="for one call, with --base-url"
+        )
+        parser.add_argument("--retry-failed", action="store_true", help="ask again where the calls failed")
+
+    def run(
+        self, *, suite: str, subject: str, condition: str, epochs: int, retry_failed: bool, **options: Any
+    ) -> dict[str, Any]:
+        found = get_suite(suite)
+        under = condition_named(condition, options["conditions"])
+        model = subject_named(subject, _endpoint(subject, options))
+        bar = Progress(
+            TextColumn("collecting"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
+            console=Console(stderr=True), disable=not sys.stderr.isatty(),
+        )  # fmt: skip
+        with bar:
+            task = bar.add_task("collecting", total=found.tasks.filter(training=False).count() * epochs)
+            return collect(
+                found,
+                model,
+                under,
+                epochs,
+                retry_failed=retry_failed,
+                stopping=StopSignal(),
+                on_progress=lambda n: bar.advance(task, n),
+            )
+
+
+def _endpoint(subject: str, options: dict[str, Any]) -> Endpoint | None:
+    name, base_url = options["endpoint"], options["base_url"]
+    if not base_url:
+        if name and not Endpoint.objects.filter(name=name).exists():
+            raise UserError(f"There is no endpoint {name!r}; describe it with --base-url URL.")
+        return Endpoint.objects.filter(name=name).first() if name else None
+    fields = {
+        "base_url": base_url,
+        "key_variable": options["key_variable"],
+        "concurrency": options["concurrency"],
+        "timeout": options["timeout"],
+    }
+    return Endpoint.objects.update_or_create(name=name or f"for-{_slug(subject)}", defaults=fields)[0]
+
+
+def _slug(name: str) -> str:
+    return "".join(c if c.isalnum() else "-" for c in name.lower())[:60]
