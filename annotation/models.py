@@ -57,7 +57,9 @@ class Label(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["scheme", "key"], name="label_key_once"),
             models.UniqueConstraint(fields=["scheme", "position"], name="label_position_once"),
-            models.CheckConstraint(condition=Q(role__in=["target", "other", "excluded"]), name="label_role_known"),
+            models.CheckConstraint(
+                condition=Q(role__in=["target", "other", "excluded"]), name="label_role_known"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -71,8 +73,12 @@ class Study(models.Model):
     title = models.CharField(max_length=200)
     description = models.TextField(blank=True)
     scheme = models.ForeignKey(LabelScheme, models.PROTECT, related_name="studies")
-    voters = models.JSONField(default=list, blank=True, help_text="Rater names whose ratings vote; empty: every rater.")
-    gold_decides = models.BooleanField(default=False, help_text="A gold label settles its item before any vote.")
+    voters = models.JSONField(
+        default=list, blank=True, help_text="Rater names whose ratings vote; empty: every rater."
+    )
+    gold_decides = models.BooleanField(
+        default=False, help_text="A gold label settles its item before any vote."
+    )
     config = models.JSONField(default=dict, blank=True, help_text="The study file as last applied.")
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -100,7 +106,8 @@ class Membership(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["study", "user"], name="membership_once"),
             models.CheckConstraint(
-                condition=Q(role__in=["owner", "adjudicator", "rater", "viewer"]), name="membership_role_known"
+                condition=Q(role__in=["owner", "adjudicator", "rater", "viewer"]),
+                name="membership_role_known",
             ),
         ]
 
@@ -122,7 +129,8 @@ class AccessLink(models.Model):
     class Meta:
         constraints = [
             models.CheckConstraint(
-                condition=Q(user__isnull=False, study__isnull=True) | Q(user__isnull=True, study__isnull=False),
+                condition=Q(user__isnull=False, study__isnull=True)
+                | Q(user__isnull=True, study__isnull=False),
                 name="link_signs_in_or_invites",
             )
         ]
@@ -161,7 +169,9 @@ class Draw(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["study", "name"], name="draw_once"),
-            models.CheckConstraint(condition=Q(share__gt=0, share__lte=1), name="draw_share_is_a_probability"),
+            models.CheckConstraint(
+                condition=Q(share__gt=0, share__lte=1), name="draw_share_is_a_probability"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -181,7 +191,9 @@ class DrawnItem(models.Model):
         ordering = ["draw", "number"]
         constraints = [
             models.UniqueConstraint(fields=["draw", "item"], name="drawn_once"),
-            models.CheckConstraint(condition=Q(probability__gt=0, probability__lte=1), name="drawn_with_probability"),
+            models.CheckConstraint(
+                condition=Q(probability__gt=0, probability__lte=1), name="drawn_with_probability"
+            ),
             models.CheckConstraint(condition=Q(number__gte=0, number__lt=1), name="drawn_number_in_unit"),
         ]
 
@@ -209,7 +221,9 @@ class Rater(models.Model):
         ordering = ["name", "version"]
         constraints = [
             models.UniqueConstraint(fields=["name", "version"], name="rater_version_once"),
-            models.CheckConstraint(condition=Q(kind__in=["human", "judge", "scorer"]), name="rater_kind_known"),
+            models.CheckConstraint(
+                condition=Q(kind__in=["human", "judge", "scorer"]), name="rater_kind_known"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -245,9 +259,12 @@ class Assignment(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["item", "slot"], name="slot_once"),
-            models.UniqueConstraint(fields=["item", "rater", "purpose", "ordinal"], name="rater_once_per_purpose"),
+            models.UniqueConstraint(
+                fields=["item", "rater", "purpose", "ordinal"], name="rater_once_per_purpose"
+            ),
             models.CheckConstraint(
-                condition=Q(state="open", rater__isnull=True) | Q(state__in=["leased", "done"], rater__isnull=False),
+                condition=Q(state="open", rater__isnull=True)
+                | Q(state__in=["leased", "done"], rater__isnull=False),
                 name="assignment_held_or_open",
             ),
         ]
@@ -300,15 +317,21 @@ class Rating(models.Model):
     purpose = models.CharField(max_length=10, choices=Purpose.choices, default=Purpose.SLOT)
     ordinal = models.PositiveIntegerField(default=0, help_text="Which repeat, from 0.")
     revision = models.PositiveIntegerField(default=1)
-    surplus = models.BooleanField(default=False, help_text="Came after its slot was taken: kept, not counted.")
+    surplus = models.BooleanField(
+        default=False, help_text="Came after its slot was taken: kept, not counted."
+    )
     confidence = models.FloatField(null=True, blank=True)
-    confidence_scale = models.CharField(max_length=20, blank=True, help_text="probability, steps3, or empty for none.")
+    confidence_scale = models.CharField(
+        max_length=20, blank=True, help_text="probability, steps3, or empty for none."
+    )
     rationale = models.TextField(blank=True)
     evidence = models.JSONField(default=list, blank=True)
     active_seconds = models.FloatField(null=True, blank=True)
     shown = models.JSONField(default=dict, blank=True, help_text="What the rater was shown.")
     simulated = models.BooleanField(default=False)
-    submission = models.CharField(max_length=64, null=True, blank=True, unique=True, help_text="Idempotency key.")
+    submission = models.CharField(
+        max_length=64, null=True, blank=True, unique=True, help_text="Idempotency key."
+    )
     created_at = models.DateTimeField(default=timezone.now)
 
     objects = RatingQuerySet.as_manager()
@@ -317,7 +340,8 @@ class Rating(models.Model):
         ordering = ["id"]
         constraints = [
             models.UniqueConstraint(
-                fields=["item", "rater", "question", "purpose", "ordinal", "revision"], name="rating_revision_once"
+                fields=["item", "rater", "question", "purpose", "ordinal", "revision"],
+                name="rating_revision_once",
             ),
             models.CheckConstraint(
                 condition=Q(confidence__isnull=True) | (Q(confidence__gte=0) & ~Q(confidence_scale="")),
@@ -373,7 +397,9 @@ class Adjudication(models.Model):
 
     class Meta:
         ordering = ["item", "revision"]
-        constraints = [models.UniqueConstraint(fields=["item", "revision"], name="adjudication_revision_once")]
+        constraints = [
+            models.UniqueConstraint(fields=["item", "revision"], name="adjudication_revision_once")
+        ]
 
     def __str__(self) -> str:
         return f"{self.item}: {self.label}"
@@ -382,7 +408,11 @@ class Adjudication(models.Model):
 def newest(queryset: models.QuerySet[Any]) -> models.QuerySet[Any]:
     """Of rows with `item` and `revision`, the newest an item."""
     model = queryset.model
-    top = model.objects.filter(item=OuterRef("item")).order_by().values("item").annotate(top=Max("revision")).values("top")
+    top = (
+        model.objects.filter(item=OuterRef("item"))
+        .order_by()
+        .values("item")
+        .annotate(top=Max("revision"))
+        .values("top")
+    )
     return queryset.filter(revision=Subquery(top))
-
-

@@ -1,0 +1,117 @@
+"""Who may see and do what, sign-in links and invitations.
+
+Every view starts with one of the helpers here. A stranger gets 404, a member whose role is not enough gets 403.
+"""
+
+import secrets
+from datetime import timedelta
+from ipaddress import ip_address
+
+from django.contrib.auth.models import AnonymousUser, User
+from django.core.exceptions import PermissionDenied
+from django.db import transaction
+from django.http import Http404, HttpRequest
+from django.shortcuts import get_object_or_404
+from django.utils import timezone
+
+from annotation.models import AccessLink, Item, Membership, Study
+from benchmark.commandline import UserError
+from benchmark.text import digest
+
+Role = Membership.Role
+READERS = {Role.OWNER, Role.ADJUDICATOR, Role.VIEWER}
+
+
+def role_in(study: Study, user: User | AnonymousUser) -> str | None:
+    if getattr(user, "is_superuser", False):
+        return Role.OWNER
+    return Membership.objects.filter(study=study, user=user.pk).values_list("role", flat=True).first()
+
+
+def study_for(request: HttpRequest, slug: str, *roles: str) -> Study:
+    """The study, for a member with one of the roles."""
+    study = get_object_or_404(Study.objects.select_related("scheme"), slug=slug)
+    role = role_in(study, request.user)
+    if role is None:
+        raise Http404
+    if role not in roles:
+        raise PermissionDenied
+    study.role = role  # type: ignore[attr-defined]  # for the page's navigation
+    return study
+
+
+def readable(request: HttpRequest, slug: str) -> Study:
+    """The study with its results: never for a rater, who would see other labels."""
+    return study_for(request, slug, *READERS)
+
+
+def owned(request: HttpRequest, slug: str) -> Study:
+    return study_for(request, slug, Role.OWNER)
+
+
+def labelled(request: HttpRequest, slug: str) -> Study:
+    """The study's workspace."""
+    return study_for(request, slug, Role.RATER, Role.OWNER, Role.ADJUDICATOR)
+
+
+def adjudicated(request: HttpRequest, slug: str) -> Study:
+    return study_for(request, slug, Role.ADJUDICATOR, Role.OWNER)
+
+
+def item_in(study: Study, key: str) -> Item:
+    return get_object_or_404(
+        study.items.select_related(
+            "study__scheme", "response__task__category", "response__run__subject", "response__run__condition"
+        ),
+        key=key,
+    )
+
+
+# Links
+
+
+def make_link(
+    *, user: User | None = None, study: Study | None = None, role: str = "", hours: float = 72
+) -> str:
+    """A new link's token; only its hash is stored, so it is shown this once."""
+    token = secrets.token_urlsafe(32)
+    AccessLink.objects.create(
+        token_hash=digest(token),
+        user=user,
+        study=study,
+        role=role,
+        expires_at=timezone.now() + timedelta(hours=hours),
+    )
+    return token
+
+
+def usable_link(token: str) -> AccessLink:
+    link = AccessLink.objects.filter(token_hash=digest(token)).select_related("study", "user").first()
+    if link is None or link.used_at or link.expires_at < timezone.now():
+        raise UserError("This link has been used or has expired. Ask whoever sent it for a new one.")
+    return link
+
+
+def use_link(link: AccessLink) -> None:
+    """Of two requests with one link, the row count says which was first."""
+    if AccessLink.objects.filter(pk=link.pk, used_at=None).update(used_at=timezone.now()) != 1:
+        raise UserError("This link has been used. Ask whoever sent it for a new one.")
+
+
+def from_this_machine(request: HttpRequest) -> bool:
+    """Straight from loopback: a request that came through a proxy carries a forwarding header, and is refused."""
+    if any(header in request.headers for header in ("X-Forwarded-For", "Forwarded", "X-Real-Ip")):
+        return False
+    try:
+        return ip_address(request.META.get("REMOTE_ADDR", "")).is_loopback
+    except ValueError:
+        return False
+
+
+@transaction.atomic
+def accept_invitation(link: AccessLink, user: User) -> Study:
+    """Join the study. Somebody who is in it keeps the role they have."""
+    assert link.study is not None
+    use_link(link)
+    Membership.objects.get_or_create(study=link.study, user=user, defaults={"role": link.role})
+    return link.study

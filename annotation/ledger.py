@@ -1,0 +1,136 @@
+"""The one way a rating is written, for humans, judges and scorers alike.
+
+`record` never updates or deletes. What makes two writers safe is in the database: a rating's revision is unique for its
+item, rater, question, purpose and ordinal, and a submission's idempotency key is unique. Two writers that race for the
+same revision collide there; the loser's transaction reads again and takes the next number.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db import IntegrityError, models, transaction
+
+from annotation.models import Item, Label, LabelScheme, Purpose, Rater, Rating
+from benchmark.commandline import UserError
+from benchmark.text import storable
+
+COLLISIONS = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """A rating to be written. `label` is a key of the scheme given to `record`."""
+
+    item_id: int
+    rater: Rater
+    label: str
+    question: str = ""
+    purpose: str = Purpose.SLOT
+    ordinal: int = 0
+    surplus: bool = False
+    confidence: float | None = None
+    confidence_scale: str = ""
+    rationale: str = ""
+    evidence: Sequence[dict[str, Any]] = ()
+    active_seconds: float | None = None
+    shown: dict[str, Any] = field(default_factory=dict)
+    simulated: bool = False
+    submission: str | None = None
+
+    def place(self) -> tuple[int, int, str, str, int]:
+        return (self.item_id, self.rater.pk, self.question, self.purpose, self.ordinal)
+
+
+class UnknownLabel(UserError):
+    pass
+
+
+class Recorded(list[Rating]):
+    """The ratings, one an entry; `new` says how many of them were written now."""
+
+    new: int = 0
+
+
+def record(scheme: LabelScheme, entries: Sequence[Entry], *, skip_equal: bool = False) -> Recorded:
+    """Write the entries, in order, as new revisions.
+
+    An entry whose submission key is in the ledger already gives the rating written then: sending twice writes once.
+    With `skip_equal`, so does one that says what its rater's current rating says (repeating an import changes nothing).
+    Raises UnknownLabel, before anything is written, where a label is not the scheme's.
+    """
+    labels = {label.key: label for label in scheme.labels.all()}
+    for entry in entries:
+        if entry.label not in labels:
+            raise UnknownLabel(
+                f"{entry.label!r} is no label of scheme {scheme}; its labels: {', '.join(labels)}."
+            )
+    for _ in range(COLLISIONS):
+        try:
+            with transaction.atomic():
+                return _write(labels, entries, skip_equal)
+        except IntegrityError:  # somebody else took this revision, or this submission arrived twice at once
+            continue
+    raise UserError("The ledger is too busy: the same rating is being written by several writers; try again.")
+
+
+def _write(labels: dict[str, Label], entries: Sequence[Entry], skip_equal: bool) -> Recorded:
+    newest = _newest(entries)
+    sent = {
+        rating.submission: rating
+        for rating in Rating.objects.filter(submission__in=[e.submission for e in entries if e.submission])
+    }
+    new: list[Rating] = []
+    out = Recorded()
+    for entry in entries:
+        before = newest.get(entry.place())
+        if entry.submission and entry.submission in sent:
+            out.append(sent[entry.submission])
+        elif (
+            skip_equal
+            and before
+            and (before.label_id, before.rationale) == (labels[entry.label].pk, storable(entry.rationale)[0])
+        ):
+            out.append(before)
+        else:
+            rating = _rating(entry, labels[entry.label], before.revision + 1 if before else 1)
+            newest[entry.place()] = rating
+            new.append(rating)
+            out.append(rating)
+    Rating.objects.bulk_create(new, batch_size=1000)
+    out.new = len(new)
+    return out
+
+
+def _newest(entries: Sequence[Entry]) -> dict[tuple[int, int, str, str, int], Rating]:
+    """The current ratings in the entries' places; entries come in batches of at most a few hundred items."""
+    items = {entry.item_id for entry in entries}
+    raters = {entry.rater.pk for entry in entries}
+    found = Rating.objects.filter(item_id__in=items, rater_id__in=raters).order_by("revision")
+    return {(r.item_id, r.rater_id, r.question, r.purpose, r.ordinal): r for r in found}
+
+
+def _rating(entry: Entry, label: Label, revision: int) -> Rating:
+    return Rating(
+        item_id=entry.item_id,
+        rater=entry.rater,
+        label=label,
+        question=entry.question,
+        purpose=entry.purpose,
+        ordinal=entry.ordinal,
+        revision=revision,
+        surplus=entry.surplus,
+        confidence=entry.confidence,
+        confidence_scale=entry.confidence_scale,
+        rationale=storable(entry.rationale)[0],
+        evidence=list(entry.evidence),
+        active_seconds=entry.active_seconds,
+        shown=entry.shown,
+        simulated=entry.simulated,
+        submission=entry.submission,
+    )
+
+
+def voted(item: Item) -> models.QuerySet[Rating]:
+    """An item's current votes with what a page shows of them."""
+    return item.ratings.votes().select_related("rater", "label")

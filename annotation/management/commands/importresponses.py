@@ -1,0 +1,40 @@
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from annotation.importing import import_responses
+from benchmark.commandline import ArbiterCommand, UserError
+from benchmark.formats import RESPONSE_FORMATS, read_responses
+from benchmark.models import Suite
+from benchmark.suites import get_suite, newest_suite
+
+
+class Command(ArbiterCommand):
+    help = "Import responses, with any labels they bring, into a study. All or nothing; repeating it changes nothing."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("paths", nargs="+", type=Path, metavar="PATH")
+        parser.add_argument("--format", required=True, choices=sorted(RESPONSE_FORMATS))
+        parser.add_argument("--suite", required=True, help="SLUG, or SLUG@VERSION")
+        parser.add_argument(
+            "--study", required=True, help="made, with the four-class scheme, if there is none"
+        )
+        parser.add_argument(
+            "--create-tasks", action="store_true", help="take tasks the suite lacks from the table itself"
+        )
+
+    def run(
+        self, *, paths: list[Path], format: str, suite: str, study: str, create_tasks: bool, **_: Any
+    ) -> dict[str, int]:
+        missing = next((path for path in paths if not path.exists()), None)
+        if missing:
+            raise UserError(f"{missing}: there is no such file or folder.")
+        return import_responses(
+            _suite(suite, create_tasks), study, read_responses(format, paths), create_tasks=create_tasks
+        )
+
+
+def _suite(name: str, create: bool) -> Suite:
+    if create and "@" not in name and newest_suite(name) is None:
+        return Suite.objects.create(slug=name, title=name)
+    return get_suite(name)
