@@ -16,7 +16,9 @@ class Judge(models.Model):
     template_name = models.CharField(max_length=80)
     template_text = models.TextField()
     parameters = models.JSONField(default=dict, blank=True)
-    show_condition = models.BooleanField(default=False, help_text="The judge sees the prompt as the subject model did.")
+    show_condition = models.BooleanField(
+        default=False, help_text="The judge sees the prompt as the subject model did."
+    )
     content_hash = models.CharField(max_length=64)
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -102,7 +104,9 @@ class Attempt(models.Model):
 
     verdict = models.ForeignKey(Verdict, models.PROTECT, related_name="attempts")
     outcome = models.CharField(max_length=12, choices=Outcome.choices)
-    request_hash = models.CharField(max_length=64, help_text="Endpoint and request: equal questions share it.")
+    request_hash = models.CharField(
+        max_length=64, help_text="Endpoint and request: equal questions share it."
+    )
     raw = models.TextField(blank=True, help_text="The body as it came.")
     error = models.TextField(blank=True)
     status = models.PositiveIntegerField(null=True, blank=True)
@@ -114,7 +118,9 @@ class Attempt(models.Model):
 
     class Meta:
         ordering = ["id"]
-        indexes = [models.Index(fields=["request_hash"], condition=Q(outcome="answer"), name="attempt_answers")]
+        indexes = [
+            models.Index(fields=["request_hash"], condition=Q(outcome="answer"), name="attempt_answers")
+        ]
 
     def __str__(self) -> str:
         return f"{self.outcome} for {self.verdict_id}"
@@ -134,7 +140,9 @@ class Settlement(models.Model):
     revision = models.PositiveIntegerField(default=1)
     label = models.ForeignKey(Label, models.PROTECT, null=True, blank=True, related_name="settlements")
     rule = models.CharField(max_length=12, choices=Rule.choices)
-    posterior = models.JSONField(default=dict, help_text="Share of the votes by label; the model rules will put a posterior here.")
+    posterior = models.JSONField(
+        default=dict, help_text="Share of the votes by label; the model rules will put a posterior here."
+    )
     votes = models.JSONField(default=dict, help_text="Label key to the raters that gave it.")
     inputs_hash = models.CharField(max_length=64, help_text="Of all the settlement was made from.")
     simulated = models.BooleanField(default=False, help_text="A simulated rater's vote is among its inputs.")
@@ -145,7 +153,8 @@ class Settlement(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["item", "revision"], name="settlement_revision_once"),
             models.CheckConstraint(
-                condition=Q(label__isnull=False) | Q(rule__in=["tie", "unlabelled"]), name="settlement_open_or_labelled"
+                condition=Q(label__isnull=False) | Q(rule__in=["tie", "unlabelled"]),
+                name="settlement_open_or_labelled",
             ),
         ]
 

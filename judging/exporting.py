@@ -1,0 +1,256 @@
+"""The dataset: a row an item with its settled label and every rating, or a row a rating. Streams, so memory stays flat.
+
+A file appears whole or not at all: it is written beside its place under another name and moved there at the end.
+"""
+
+import csv
+import json
+import os
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+from time import monotonic
+from typing import IO, Any
+
+from django.db.models import QuerySet
+
+from annotation.models import Adjudication, Gold, Rater, Rating, Study, newest
+from annotation.raters import pseudonym
+from benchmark.commandline import UserError
+from judging.models import Settlement
+
+BATCH = 1000
+ITEM_FIELDS = {
+    "item": "key",
+    "suite": "response__run__suite__slug",
+    "suite_version": "response__run__suite__version",
+    "task": "response__task__key",
+    "category": "response__task__category__title",
+    "control": "response__task__control",
+    "language": "response__task__language",
+    "subject": "response__run__subject__name",
+    "subject_family": "response__run__subject__family",
+    "subject_training": "response__run__subject__training",
+    "subject_size": "response__run__subject__size",
+    "condition": "response__run__condition__name",
+    "condition_hash": "response__run__condition__content_hash",
+    "run": "response__run__name",
+    "epoch": "response__epoch",
+    "prompt": "response__task__text",
+    "response": "response__text",
+    "reasoning": "response__reasoning",
+    "finish_reason": "response__finish_reason",
+    "escaped": "response__escaped",
+    "response_hash": "response__content_hash",
+    "response_simulated": "response__simulated",
+}
+RATING_FIELDS = [
+    "rater", "kind", "family", "label", "role", "current", "revision", "question", "purpose", "repeat", "surplus", "confidence",
+    "confidence_scale", "rationale", "evidence", "active_seconds", "shown", "simulated", "rated_at",
+]  # fmt: skip
+SETTLED_FIELDS = [
+    "settled",
+    "settled_role",
+    "settled_rule",
+    "settled_version",
+    "settled_simulated",
+    "posterior",
+    "gold",
+    "gold_origin",
+    "adjudication_reason",
+]
+Row = dict[str, Any]
+
+
+def columns(long: bool) -> list[str]:
+    if long:
+        return [
+            *[name for name in ITEM_FIELDS if name not in ("prompt", "response", "reasoning")],
+            *RATING_FIELDS,
+        ]
+    return [*ITEM_FIELDS, *SETTLED_FIELDS, "ratings"]
+
+
+def rows(study: Study, *, long: bool = False, names: bool = False) -> Iterator[Row]:
+    """The dataset's rows, in the order of the items."""
+    called = _rater_names(study, names)
+    for batch in _batches(study, long):
+        ids = [item["pk"] for item in batch]
+        ratings = _ratings(ids, called)
+        settled = {} if long else _settled(ids)
+        for item in batch:
+            pk = item.pop("pk")
+            if long:
+                yield from ({**item, **rating} for rating in ratings[pk])
+            else:
+                yield {**item, **settled[pk], "ratings": ratings[pk]}
+
+
+def _batches(study: Study, long: bool) -> Iterator[list[Row]]:
+    """Pages by key: each costs the same, and rows added meanwhile don't shift them."""
+    wanted = {name: path for name, path in ITEM_FIELDS.items() if name in columns(long)}
+    items = study.items.order_by("pk").values_list("pk", *wanted.values())
+    last = 0
+    while page := list(items.filter(pk__gt=last)[:BATCH]):
+        last = page[-1][0]
+        yield [dict(zip(("pk", *wanted), values, strict=True)) for values in page]
+
+
+def _rater_names(study: Study, names: bool) -> Callable[[Rater], str]:
+    cache: dict[int, str] = {}
+
+    def called(rater: Rater) -> str:
+        if rater.pk not in cache:
+            cache[rater.pk] = (
+                f"{rater.name}@{rater.version}"
+                if rater.kind != Rater.Kind.HUMAN
+                else rater.name
+                if names
+                else pseudonym(study, rater)
+            )
+        return cache[rater.pk]
+
+    return called
+
+
+def _span(queryset: QuerySet[Any], ids: list[int]) -> QuerySet[Any]:
+    """Rows of these items, by range rather than by a thousand ids; other studies' rows in it are few."""
+    return queryset.filter(item__gte=ids[0], item__lte=ids[-1])
+
+
+def _ratings(ids: list[int], called: Callable[[Rater], str]) -> dict[int, list[Row]]:
+    """Every rating, older revisions too; `current` tells which ones hold."""
+    found: dict[int, list[Row]] = defaultdict(list)
+    place_newest: dict[tuple[Any, ...], Row] = {}
+    for rating in _span(Rating.objects.select_related("rater", "label"), ids).order_by("item", "id"):
+        row = _rating(rating, called)
+        place = (rating.item_id, rating.rater_id, rating.question, rating.purpose, rating.ordinal)
+        if place in place_newest:
+            place_newest[place]["current"] = False
+        place_newest[place] = row
+        found[rating.item_id].append(row)
+    return found
+
+
+def _rating(rating: Rating, called: Callable[[Rater], str]) -> Row:
+    values = [
+        called(rating.rater), rating.rater.kind, rating.rater.family, rating.label.key, rating.label.role, True, rating.revision,
+        rating.question, rating.purpose, rating.ordinal, rating.surplus, rating.confidence, rating.confidence_scale, rating.rationale,
+        rating.evidence, rating.active_seconds, rating.shown, rating.simulated, rating.created_at.isoformat(),
+    ]  # fmt: skip
+    return dict(zip(RATING_FIELDS, values, strict=True))
+
+
+def _settled(ids: list[int]) -> dict[int, Row]:
+    blank = dict.fromkeys(SETTLED_FIELDS)
+    found: dict[int, Row] = defaultdict(lambda: dict(blank))
+    for s in newest(_span(Settlement.objects.select_related("label"), ids)):
+        found[s.item_id] |= {
+            "settled": s.label.key if s.label else None, "settled_role": s.label.role if s.label else None, "settled_rule": s.rule,
+            "settled_version": s.revision, "settled_simulated": s.simulated, "posterior": s.posterior,
+        }  # fmt: skip
+    for gold in newest(_span(Gold.objects.select_related("label"), ids)):
+        found[gold.item_id] |= {"gold": gold.label.key, "gold_origin": gold.origin}
+    for decision in newest(_span(Adjudication.objects.all(), ids)):
+        found[decision.item_id]["adjudication_reason"] = decision.reason
+    return found
+
+
+# Writers
+
+
+def write_jsonl(out: IO[bytes], rows: Iterable[Row], _columns: list[str]) -> int:
+    count = 0
+    for row in rows:
+        out.write(json.dumps(row, ensure_ascii=False).encode() + b"\n")
+        count += 1
+    return count
+
+
+def write_csv(out: IO[bytes], rows: Iterable[Row], columns: list[str]) -> int:
+    """Quotes whatever holds a quote, a comma or any line break, so that a lone carriage return survives."""
+    count = 0
+    for count, line in enumerate(csv_lines(rows, columns)):  # noqa: B007 - the header is line 0
+        out.write(line.encode())
+    return count
+
+
+class _Echo:
+    def write(self, line: str) -> str:
+        return line
+
+
+def csv_lines(rows: Iterable[Row], columns: list[str]) -> Iterator[str]:
+    writer = csv.writer(_Echo())
+    yield writer.writerow(columns)
+    for row in rows:
+        yield writer.writerow([_cell(row[name]) for name in columns])
+
+
+def _cell(value: Any) -> Any:
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, (dict, list)) else value
+
+
+def write_parquet(out: IO[bytes], rows: Iterable[Row], columns: list[str]) -> int:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    schema = pa.schema([(name, _arrow_type(name)) for name in columns])
+    count = 0
+    iterator = iter(rows)
+    with pq.ParquetWriter(out, schema, compression="zstd") as writer:
+        while batch := list(islice(iterator, 2 * BATCH)):
+            data = {name: [_cell(row[name]) for row in batch] for name in columns}
+            writer.write_table(pa.table(data, schema=schema))
+            count += len(batch)
+    return count
+
+
+def _arrow_type(name: str) -> Any:
+    import pyarrow as pa
+
+    if name in (
+        "control",
+        "escaped",
+        "response_simulated",
+        "settled_simulated",
+        "simulated",
+        "current",
+        "surplus",
+    ):
+        return pa.bool_()
+    if name in ("suite_version", "epoch", "settled_version", "revision", "repeat"):
+        return pa.int64()
+    return pa.float64() if name in ("confidence", "active_seconds") else pa.string()
+
+
+WRITERS: dict[str, Callable[[IO[bytes], Iterable[Row], list[str]], int]] = {
+    ".jsonl": write_jsonl,
+    ".csv": write_csv,
+    ".parquet": write_parquet,
+}
+
+
+def export_study(study: Study, out: Path, *, long: bool = False, names: bool = False) -> dict[str, Any]:
+    """Write the file; returns its path, format, rows and the seconds it took."""
+    writer = WRITERS.get(out.suffix)
+    if writer is None:
+        raise UserError(f"{out}: the name should end in {', '.join(WRITERS)}, which says the format.")
+    if not out.parent.is_dir():
+        raise UserError(f"{out}: there is no folder {out.parent}.")
+    clock = monotonic()
+    part = out.with_name(f".{out.name}.{os.getpid()}.part")
+    try:
+        with part.open("wb") as file:
+            count = writer(file, rows(study, long=long, names=names), columns(long))
+        part.replace(out)
+    finally:
+        part.unlink(missing_ok=True)
+    return {
+        "study": study.slug,
+        "path": str(out),
+        "format": out.suffix[1:],
+        "rows": count,
+        "seconds": round(monotonic() - clock, 3),
+    }

@@ -1,0 +1,120 @@
+"""Convergence rates by subject model, condition and category, for any source of labels.
+
+Counts come from two GROUP BYs (items, and labels by role) over the cells' tasks, since responses to one task are not
+independent: the interval is Wilson's on the count over the design effect. Control tasks stay out.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from django.db.models import Count
+
+from annotation.models import Label, Study
+from benchmark.commandline import UserError
+from judging.sources import is_simulated, labels, majorities
+from judging.statistics import Rate, clustered_rate
+
+PATHS = {
+    "subject": ("response__run__subject", "response__run__subject__name"),
+    "condition": ("response__run__condition", "response__run__condition__name"),
+    "category": ("response__task__category", "response__task__category__title"),
+}
+Cell = tuple[int, ...]  # ids of what the rates are by
+Roles = Counter[str]
+
+
+def rates(study: Study, source: str, by: Sequence[str]) -> dict[str, Any]:
+    """One row a cell, in the order of the names."""
+    unknown = [word for word in by if word not in PATHS]
+    if unknown or not by:
+        raise UserError(
+            f"--by takes any of {', '.join(PATHS)}, with commas between; found {unknown[0]!r}."
+            if unknown
+            else "--by needs at least one of subject, condition, category."
+        )
+    totals = _item_totals(study, by)
+    roles = _roles(study, source, by)
+    names = _names(study, by)
+    rows = [{**names[cell], **row(roles.get(cell, {}), totals[cell])} for cell in totals]
+    return {
+        "source": source,
+        "simulated": is_simulated(study, source),
+        "rows": sorted(rows, key=lambda r: [str(r[word]) for word in by]),
+    }
+
+
+def row(by_task: dict[int, Roles], items: int) -> dict[str, Any]:
+    """The figures of one cell from its labels' roles by task."""
+    total: Roles = sum(by_task.values(), Counter())
+    tasks = list(by_task.values())
+    target = [counts["target"] for counts in tasks]
+    valid = clustered(target, [counts.total() - counts["excluded"] for counts in tasks])
+    every = clustered(target, [counts.total() for counts in tasks])
+    return {
+        "n": total.total(),
+        "unlabelled": items - total.total(),
+        "excluded": total["excluded"],
+        "target": total["target"],
+        "rate_valid": valid.estimate,
+        "low_valid": valid.low,
+        "high_valid": valid.high,
+        "rate_all": every.estimate,
+        "low_all": every.low,
+        "high_all": every.high,
+    }
+
+
+def clustered(successes: list[int], totals: list[int]) -> Rate:
+    kept = [(s, n) for s, n in zip(successes, totals, strict=True) if n]
+    return clustered_rate([s for s, _ in kept], [n for _, n in kept])
+
+
+def _item_totals(study: Study, by: Sequence[str]) -> dict[Cell, int]:
+    ids = [PATHS[word][0] for word in by]
+    counted = (
+        study.items.filter(response__task__control=False).order_by().values_list(*ids).annotate(Count("pk"))
+    )
+    return {tuple(cell): count for *cell, count in counted}
+
+
+def _roles(study: Study, source: str, by: Sequence[str]) -> dict[Cell, dict[int, Roles]]:
+    cells: dict[Cell, dict[int, Roles]] = defaultdict(lambda: defaultdict(Counter))
+    for cell, task, role, count in _role_counts(study, source, by):
+        cells[cell][task][role] += count
+    return cells
+
+
+def _role_counts(study: Study, source: str, by: Sequence[str]) -> Iterator[tuple[Cell, int, str, int]]:
+    fields = [*(f"item__{PATHS[word][0]}" for word in by), "item__response__task"]
+    if source == "majority":
+        role_of = dict(Label.objects.filter(scheme=study.scheme_id).values_list("pk", "role"))
+        for _, label, (*cell, task, control) in majorities(study, *fields, "item__response__task__control"):
+            if label is not None and not control:
+                yield tuple(cell), task, role_of[label], 1
+        return
+    kept = labels(study, source).filter(item__response__task__control=False)
+    for *cell, task, role, count in kept.order_by().values_list(*fields, "label__role").annotate(Count("pk")):
+        yield tuple(cell), task, role, count
+
+
+def _names(study: Study, by: Sequence[str]) -> dict[Cell, dict[str, str]]:
+    """What each cell is called. Two conditions of one name are told apart by their content's hash."""
+    ids, titles = [PATHS[word][0] for word in by], [PATHS[word][1] for word in by]
+    hashes = [f"{PATHS['condition'][0]}__content_hash"] if "condition" in by else []
+    rows = (
+        study.items.filter(response__task__control=False)
+        .order_by()
+        .values_list(*ids, *titles, *hashes)
+        .distinct()
+    )
+    n = len(by)
+    named = {tuple(r[:n]): (r[n : 2 * n], r[2 * n :]) for r in rows}
+    common = Counter(words for words, _ in named.values())
+    return {
+        cell: {
+            word: f"{name} #{content[0][:6]}" if word == "condition" and common[words] > 1 else name
+            for word, name in zip(by, words, strict=True)
+        }
+        for cell, (words, content) in named.items()
+    }
