@@ -1,0 +1,55 @@
+"""Parsers of outside formats: files in, records out. No Django here."""
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from benchmark.formats.records import FormatError, ParsedResponse, ParsedSuite
+from benchmark.formats.steering import read_steering
+from benchmark.formats.suite_csv import read_csv_suite
+from benchmark.formats.suite_jsonl import read_jsonl_suite
+from benchmark.formats.suite_yaml import read_yaml_folder, read_yaml_suite
+from benchmark.formats.tables import read_csv, read_jsonl
+
+RESPONSE_FORMATS: dict[str, Callable[[Sequence[Path]], Iterator[ParsedResponse]]] = {
+    "steering": read_steering,
+    "jsonl": read_jsonl,
+    "csv": read_csv,
+}
+_SUITE_FILES: dict[str, Callable[[Path], ParsedSuite]] = {
+    ".yaml": read_yaml_suite,
+    ".yml": read_yaml_suite,
+    ".jsonl": read_jsonl_suite,
+}
+
+
+def read_responses(format: str, paths: Sequence[Path]) -> Iterator[ParsedResponse]:
+    """Stream the responses in `paths`; a FormatError may come at any point, also after the last response."""
+    if format not in RESPONSE_FORMATS:
+        raise FormatError("format", None, f"one of {', '.join(RESPONSE_FORMATS)}", repr(format))
+    return RESPONSE_FORMATS[format](paths)
+
+
+def read_suite(path: Path) -> ParsedSuite:
+    """Read a suite in whichever layout is found there."""
+    if path.is_dir():
+        return _suite_folder(path)
+    if path.suffix.lower() in _SUITE_FILES:
+        return _SUITE_FILES[path.suffix.lower()](path)
+    expected = f"a folder, or a file ending in {', '.join(_SUITE_FILES)}"
+    raise FormatError(
+        path, None, expected, f"a file ending in {path.suffix!r}" if path.exists() else "nothing"
+    )
+
+
+def _suite_folder(folder: Path) -> ParsedSuite:
+    kinds = {child.suffix.lower().replace(".yml", ".yaml") for child in folder.iterdir() if child.is_file()}
+    match sorted(kinds & {".csv", ".yaml"}):
+        case [".csv"]:
+            return read_csv_suite(folder)
+        case [".yaml"]:
+            return read_yaml_folder(folder)
+        case []:
+            found = "none of either"
+        case _:
+            found = "both kinds"
+    raise FormatError(folder, None, "a folder of CSV files, or of YAML files, one a category", found)
