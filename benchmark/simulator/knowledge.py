@@ -1,0 +1,149 @@
+"""What the simulated judges know: the intended label of every sample response and of every simulated answer."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+from benchmark.formats.records import FormatError
+from benchmark.formats.suite_yaml import SUITE_FILES
+from benchmark.simulator.text_index import TextIndex
+from benchmark.text import storable
+
+SUITE = Path(__file__).resolve().parent.parent / "builtin" / "suite"
+_GENERIC = Path(__file__).with_name("generic.yaml")
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+# Simulated answers end in a line of this form, so that no two are the same text.
+_REFERENCE = re.compile(r"\n\nReference: [0-9a-f]{4}-[0-9a-f]{4}\b")
+
+
+def reference_line(code: str) -> str:
+    """What is put after a generic text; `code` is eight hexadecimal digits."""
+    return f"\n\nReference: {code[:4]}-{code[4:]}"
+
+
+class Known(NamedTuple):
+    label: str
+    evidence: str = ""
+    generic: bool = False
+
+
+class Found(NamedTuple):
+    text: str
+    start: int
+    end: int
+    known: Known
+
+
+class KnownTask(NamedTuple):
+    control: bool
+    label: str  # of the sample response
+    response: str
+
+
+class Knowledge:
+    def __init__(self) -> None:
+        self.responses: TextIndex[Known] = TextIndex()
+        self.tasks: TextIndex[KnownTask] = TextIndex()
+        self.contexts: list[str] = []  # what the suite tells about its categories
+        self.generic: dict[str, list[str]] = {}
+
+    @classmethod
+    def load(cls, labels: Path | None = None, suite: Path = SUITE) -> "Knowledge":
+        """The suite's samples (where the folder has any), the generic texts, and a labels file over both."""
+        known = cls()
+        for path in sorted(suite.glob("[0-9]*.yaml")):
+            if path.name not in SUITE_FILES:
+                known._learn_suite_file(path)
+        known._learn_generic(_parse_yaml(_GENERIC))
+        if labels:
+            known._learn_labels(labels)
+        return known
+
+    def find_response(self, prompt: str) -> Found | None:
+        """The response inside a judge's prompt (`plain`), wherever the template put it.
+
+        Of several, the last one, since examples come before the case; a very short text
+        ("No.") may be a line of the template by chance and comes after all others.
+        """
+        matches = self.responses.find(prompt)
+        if not matches:
+            return None
+        best = max(matches, key=lambda match: (len(match.text) >= 12, match.end))
+        end = best.end
+        if best.value.generic and (reference := _REFERENCE.match(prompt, end)):
+            end = reference.end()
+        return Found(prompt[best.start : end], best.start, end, best.value)
+
+    def _learn_response(self, text: str, known: Known) -> None:
+        self.responses.add(text, known)
+        escaped, changed = storable(text)
+        if changed:
+            self.responses.add(escaped, known)
+
+    def _learn_suite_file(self, path: Path) -> None:
+        document = _parse_yaml(path)
+        try:
+            self.contexts.append(str(document["category"].get("context") or "").strip())
+            for task in document["tasks"]:
+                self._learn_task(task)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise FormatError(path, None, "a category and tasks with samples", repr(error)) from error
+
+    def _learn_task(self, task: Mapping[str, Any]) -> None:
+        sample = task["sample"]
+        self._learn_response(
+            sample["response"], Known(sample["label"], evidence=str(sample.get("evidence") or ""))
+        )
+        self.tasks.add(
+            task["text"], KnownTask(bool(task.get("control")), sample["label"], sample["response"].strip())
+        )
+
+    def _learn_generic(self, texts: Mapping[str, list[str]]) -> None:
+        self.generic = {label: [text.strip() for text in several] for label, several in texts.items()}
+        for label, several in self.generic.items():
+            for text in several:
+                self.responses.add(text, Known(label, generic=True))
+
+    def _learn_labels(self, path: Path) -> None:
+        shared: dict[str, Known] = {}  # one object a label, not one a line
+        for text, label in _read_labels(path):
+            self._learn_response(text, shared.setdefault(label, Known(label)))
+
+
+def _parse_yaml(path: Path) -> Any:
+    try:
+        with path.open("rb") as file:
+            return yaml.load(file, Loader=_LOADER)  # noqa: S506 - a safe loader, in C where there is one
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        problem = getattr(error, "problem", None) or str(error)
+        raise FormatError(path, mark.line + 1 if mark else None, "YAML", problem) from error
+
+
+def _read_labels(path: Path) -> Iterator[tuple[str, str]]:
+    wanted = 'a JSON object with the texts "response" and "label"'
+    try:
+        with path.open("rb") as file:
+            for number, line in enumerate(file, start=1):
+                if not line.strip():
+                    continue
+                try:
+                    row = json.loads(line)
+                except ValueError as error:
+                    raise FormatError(path, number, wanted, str(error)) from error
+                if not (
+                    isinstance(row, dict) and _is_text(row.get("response")) and _is_text(row.get("label"))
+                ):
+                    raise FormatError(path, number, wanted, line[:80].decode(errors="replace").strip())
+                yield row["response"], row["label"].strip().lower()
+    except OSError as error:
+        raise FormatError(path, None, "a file that can be read", error.strerror or str(error)) from error
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)

@@ -1,0 +1,169 @@
+"""Answers that satisfy a JSON schema: the verdict where its names ask for it, plain fillers elsewhere.
+
+Covers what structured output services allow: objects, arrays, enums, constants, bounds, `$ref` and `anyOf`.
+A `pattern` or `format` is not looked at.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+Schema = Mapping[str, Any]
+
+_DEEPEST = (
+    5  # a schema may refer to itself; below this only what is required is filled in, with null if it may
+)
+_ROLES = {
+    "label": "label",
+    "rationale": "rationale",
+    "reason": "rationale",
+    "reasoning": "rationale",
+    "explanation": "rationale",
+    "confidence": "confidence",
+    "evidence": "evidence",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    label: str
+    rationale: str
+    confidence: float  # 0 to 1
+    evidence: tuple[str, ...]  # verbatim quotes
+
+
+def resolve(schema: Any, root: Schema) -> Schema:
+    """The schema that is meant, behind references and alternatives; an alternative that isn't null comes first."""
+    for _ in range(_DEEPEST):
+        if not isinstance(schema, Mapping):
+            return {}
+        if "$ref" in schema:
+            schema = _referred(str(schema["$ref"]), root)
+        elif several := schema.get("anyOf") or schema.get("oneOf"):
+            schema = next((s for s in several if s != {"type": "null"}), several[0])
+        elif parts := schema.get("allOf"):
+            schema = {**schema, **resolve(parts[0], root), "allOf": None}
+        else:
+            return schema
+    return {}
+
+
+def _referred(reference: str, root: Schema) -> Any:
+    found: Any = root
+    for part in reference.removeprefix("#").strip("/").split("/"):
+        if part:
+            found = (
+                found.get(part.replace("~1", "/").replace("~0", "~"), {})
+                if isinstance(found, Mapping)
+                else {}
+            )
+    return found
+
+
+def labels_allowed(schema: Any, root: Schema, depth: int = 0) -> list[str]:
+    """The texts that the first property named `label` may have; none where no such property lists them."""
+    schema = resolve(schema, root)
+    for name, part in (schema.get("properties") or {}).items():
+        if name == "label":
+            return [value for value in _choices(resolve(part, root)) if isinstance(value, str)]
+        if depth < _DEEPEST and (deeper := labels_allowed(part, root, depth + 1)):
+            return deeper
+    if depth < _DEEPEST and "items" in schema:
+        return labels_allowed(schema["items"], root, depth + 1)
+    return []
+
+
+def fill(schema: Any, root: Schema, verdict: Verdict, role: str = "", depth: int = 0) -> Any:
+    """A value that satisfies the schema and, as far as the schema lets it, says the verdict."""
+    if depth >= _DEEPEST and _nullable(schema):
+        return None
+    schema = resolve(schema, root)
+    choices, kind = _choices(schema), _type(schema)
+    if choices:
+        return _chosen(choices, role, verdict)
+    if kind == "object":
+        return _filled_object(schema, root, verdict, role, depth)
+    if kind == "array":
+        return _filled_array(schema, root, verdict, role, depth)
+    if kind in ("number", "integer"):
+        return _filled_number(schema, kind, verdict.confidence if role == "confidence" else 0.0)
+    return (
+        {"boolean": False, "null": None}.get(kind)
+        if kind != "string"
+        else _filled_text(schema, role, verdict)
+    )
+
+
+def _choices(schema: Schema) -> list[Any]:
+    return [schema["const"]] if "const" in schema else list(schema.get("enum") or [])
+
+
+def _type(schema: Schema) -> str:
+    kind = schema.get("type")
+    if isinstance(kind, list):
+        kind = next((one for one in kind if one != "null"), "null")
+    if kind is None:
+        kind = "object" if "properties" in schema else "array" if "items" in schema else "string"
+    return str(kind)
+
+
+def _nullable(schema: Any) -> bool:
+    several = (schema.get("anyOf") or schema.get("oneOf") or []) if isinstance(schema, Mapping) else []
+    return {"type": "null"} in several
+
+
+def _chosen(choices: list[Any], role: str, verdict: Verdict) -> Any:
+    if role == "label" and verdict.label in choices:
+        return verdict.label
+    if role == "confidence":
+        return choices[min(int(verdict.confidence * len(choices)), len(choices) - 1)]
+    return choices[0]
+
+
+def _filled_object(schema: Schema, root: Schema, verdict: Verdict, role: str, depth: int) -> dict[str, Any]:
+    properties: Mapping[str, Any] = schema.get("properties") or {}
+    wanted = schema.get("required") or [] if depth >= _DEEPEST else properties
+    # Inside an evidence object the quote goes to whatever text it has ("quote", "span", ...).
+    inherited = "quote" if role == "quote" else ""
+    return {
+        name: fill(properties.get(name, {}), root, verdict, _ROLES.get(name, inherited), depth + 1)
+        for name in wanted
+        if depth < 2 * _DEEPEST
+    }
+
+
+def _filled_array(schema: Schema, root: Schema, verdict: Verdict, role: str, depth: int) -> list[Any]:
+    least, most = int(schema.get("minItems", 0)), schema.get("maxItems")
+    items = schema.get("items", {})
+    if role != "evidence":
+        part = "rationale" if role == "rationale" else ""
+        count = min(max(least, 1 if part else 0), 100)
+        return [fill(items, root, verdict, part, depth + 1) for _ in range(count)]
+    quotes = verdict.evidence[:most]
+    quotes += (quotes[0] if quotes else "",) * (least - len(quotes))
+    return [fill(items, root, _only(quote, verdict), "quote", depth + 1) for quote in quotes]
+
+
+def _only(quote: str, verdict: Verdict) -> Verdict:
+    return Verdict(verdict.label, verdict.rationale, verdict.confidence, (quote,))
+
+
+def _filled_number(schema: Schema, kind: str, share: float) -> float | int:
+    """The point that far between the bounds; 0 to 1 where there are none."""
+    step = 1 if kind == "integer" else 0.001
+    low = schema["minimum"] if "minimum" in schema else schema.get("exclusiveMinimum", -step) + step
+    high = schema["maximum"] if "maximum" in schema else schema.get("exclusiveMaximum", low + 1 + step) - step
+    value = float(low + (high - low) * share)
+    return min(max(round(value), math.ceil(low)), math.floor(high)) if kind == "integer" else round(value, 4)
+
+
+def _filled_text(schema: Schema, role: str, verdict: Verdict) -> str:
+    text = {
+        "label": verdict.label,
+        "rationale": verdict.rationale,
+        "confidence": f"{verdict.confidence:.2f}",
+        "evidence": next(iter(verdict.evidence), ""),
+        "quote": next(iter(verdict.evidence), ""),
+    }.get(role, "simulated")
+    return text.ljust(int(schema.get("minLength", 0)), ".")[: schema.get("maxLength")]
