@@ -1,0 +1,117 @@
+"""`make run` with a stand-in project: ready, stopped, refused, and never anything left behind."""
+
+import ast
+import os
+import signal
+import socket
+import urllib.request
+from pathlib import Path
+
+import pytest
+from _services import free_port
+
+from tests.scripts.conftest import ROOT, Script, StartScript, eventually, processes_naming
+
+pytestmark = pytest.mark.skipif(not Path("/proc").exists(), reason="looks processes up in /proc")
+
+
+@pytest.fixture
+def ports() -> dict[str, str]:
+    return {"PORT": str(free_port()), "ARBITER_SIMULATOR_PORT": str(free_port()), "ARBITER_DATA": ""}
+
+
+def left_behind(checkout: Path) -> list[str]:
+    return processes_naming(str(checkout))
+
+
+@pytest.fixture
+def arbiter(start_script: StartScript, ports: dict[str, str]) -> Script:
+    script = start_script("run.py", **ports)
+    script.until("Ctrl-C stops it")
+    return script
+
+
+def test_it_answers_and_prints_the_links(arbiter: Script, ports: dict[str, str]) -> None:
+    base = f"http://127.0.0.1:{ports['PORT']}"
+    assert urllib.request.urlopen(f"{base}/healthz", timeout=5).read() == b"ok"
+    assert f"Arbiter is running at {base}" in arbiter.said
+    assert f"owner  {base}/sign-in/one" in arbiter.said
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_stops_everything(arbiter: Script, checkout: Path, number: int) -> None:
+    assert len(left_behind(checkout)) >= 4
+    assert arbiter.end(number) == 0
+    assert not left_behind(checkout)
+
+
+def test_nothing_outlives_it_when_it_is_killed(arbiter: Script, checkout: Path) -> None:
+    arbiter.end(signal.SIGKILL)
+    eventually(lambda: not left_behind(checkout))
+
+
+def test_a_second_one_is_told_the_port_is_taken(
+    arbiter: Script, start_script: StartScript, ports: dict[str, str], checkout: Path
+) -> None:
+    (checkout / ".venv" / "arbiter-stamp.json").unlink()  # the message comes before any installing
+    second = start_script("run.py", **ports)
+    assert second.process.wait(10) == 1
+    assert f"Port {ports['PORT']}, for the web server, is taken" in second.said
+    assert "Installing" not in second.said
+
+
+def test_a_process_that_dies_is_named_and_the_rest_stopped(
+    start_script: StartScript, ports: dict[str, str], checkout: Path
+) -> None:
+    script = start_script("run.py", STUB_WORKER_SECONDS="0.2", **ports)
+    assert script.process.wait(20) == 1
+    assert "The worker ended unexpectedly (exit code 1). The end of var/log/worker.log:" in script.said
+    assert "the worker lost heart" in script.said
+    assert not left_behind(checkout)
+
+
+def test_a_failing_preparation_is_shown(start_script: StartScript, ports: dict[str, str]) -> None:
+    script = start_script("run.py", STUB_PREPARE="fails", **ports)
+    assert script.process.wait(20) == 1
+    assert "Preparing the database failed" in script.said
+    assert "no such table: study" in script.said
+
+
+def test_data_and_logs_lie_where_arbiter_data_says(
+    start_script: StartScript, ports: dict[str, str], folder: Path, checkout: Path
+) -> None:
+    script = start_script("run.py", **{**ports, "ARBITER_DATA": str(folder / "elsewhere")})
+    script.until("Ctrl-C stops it")
+    assert (folder / "elsewhere" / "log" / "worker.log").exists()
+    assert not (checkout / "var").exists()
+
+
+def test_ports_are_free_again_at_once(arbiter: Script, ports: dict[str, str]) -> None:
+    urllib.request.urlopen(f"http://127.0.0.1:{ports['PORT']}/healthz", timeout=5).read()
+    arbiter.end()
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind(("127.0.0.1", int(ports["PORT"])))
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "scripts").glob("*.py")), ids=lambda path: path.name)
+def test_an_old_python_can_read_the_scripts_far_enough_to_say_it_is_old(path: Path) -> None:
+    ast.parse(path.read_text(), feature_version=(3, 9))
+    assert "from __future__ import annotations" in path.read_text()
+
+
+def test_it_says_when_python_is_too_old(monkeypatch: pytest.MonkeyPatch) -> None:
+    import _console
+
+    monkeypatch.setattr(_console, "OLDEST_PYTHON", (4, 0))
+    with pytest.raises(_console.Problem, match=r"(?s)needs Python 4\.0 or newer.*PYTHON="):
+        _console.require_python()
+
+
+def test_ci_runs_what_a_person_runs() -> None:
+    script = ROOT / ".ci" / "run"
+    assert os.access(script, os.X_OK)
+    assert [line for line in script.read_text().splitlines() if line.startswith("make ")] == [
+        "make lint",
+        "make test",
+    ]
