@@ -13,6 +13,7 @@ batches by one database thread:
 import asyncio
 import random
 import uuid
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -24,6 +25,7 @@ from django.db import DatabaseError, connections
 from django.utils import timezone
 
 from benchmark.client import ANSWER, Call, Client
+from benchmark.commandline import UserError
 from benchmark.models import Endpoint
 
 ATTEMPTS = 5
@@ -31,7 +33,12 @@ BACKOFF_SECONDS = 0.5
 LONGEST_WAIT = 60.0
 FLUSH_SECONDS = 0.2
 GRACE_SECONDS = 5.0
+DOWN_AFTER = 6  # calls in a row that reach no server, before the endpoint is taken to be down
 T = TypeVar("T")
+
+
+class EndpointDown(UserError):
+    """An endpoint can't be reached. Its rows were given back: nothing has failed, and nothing is lost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +96,17 @@ class Engine:
     flying: dict[asyncio.Task[None], int] = field(default_factory=dict)  # task to endpoint
     results: list[Made] = field(default_factory=list)
     clients: dict[int, Client] = field(default_factory=dict)
+    unreached: Counter[int] = field(
+        default_factory=Counter
+    )  # endpoint to calls in a row that reached no server
+    down: dict[int, EndpointDown] = field(default_factory=dict)
     broken: Exception | None = None
 
     def run(self) -> None:
+        """Work until nothing is left. Raises EndpointDown, at the end, where an endpoint could not be reached."""
         asyncio.run(self._run())
+        for error in self.down.values():
+            raise error
 
     async def _run(self) -> None:
         # One thread, so one connection, and claims and writes never race each other.
@@ -115,12 +129,14 @@ class Engine:
             await self._wind_up()
 
     async def _others_hold_rows(self) -> bool:
-        return self.wait_for_others and await self._database(self.work.waiting)
+        return self.wait_for_others and not self.down and await self._database(self.work.waiting)
 
     async def _fill(self) -> int:
         """Claim as many rows as there is room for at each endpoint, and start their calls."""
         claimed = 0
         for endpoint in await self._database(self.work.endpoints):
+            if endpoint.pk in self.down:
+                continue
             busy = sum(pk == endpoint.pk for pk in self.flying.values())
             room = endpoint.concurrency - busy
             if room <= 0:
@@ -147,11 +163,32 @@ class Engine:
         client = self._client(job.endpoint)
         for attempt in range(1, ATTEMPTS + 1):
             call = await client.ask(job.request)
+            self._notice(job.endpoint, call)
             final = attempt == ATTEMPTS or not call.worth_retrying
-            self.results.append(Made(job, call, final))
-            if final:
+            dropped = job.endpoint.pk in self.down
+            self.results.append(Made(job, call, final and not dropped))
+            if final or dropped:
                 return
             await asyncio.sleep(wait_before(attempt, call.retry_after))
+
+    def _notice(self, endpoint: Endpoint, call: Call) -> None:
+        """An endpoint nobody answers at is left alone; its other calls are dropped and their rows given back."""
+        if call.outcome != "connection":
+            self.unreached[endpoint.pk] = 0
+            return
+        self.unreached[endpoint.pk] += 1
+        if (
+            self.unreached[endpoint.pk] < max(DOWN_AFTER, 2 * endpoint.concurrency)
+            or endpoint.pk in self.down
+        ):
+            return
+        self.down[endpoint.pk] = EndpointDown(
+            f"Endpoint {endpoint.name!r} can't be reached at {endpoint.base_url} ({call.error}); "
+            "what it was to answer is still wanted: start it or mend its base_url, then run this again."
+        )
+        for task, of in self.flying.items():
+            if of == endpoint.pk and task is not asyncio.current_task():
+                task.cancel()
 
     def _client(self, endpoint: Endpoint) -> Client:
         if endpoint.pk not in self.clients:

@@ -8,4 +8,6 @@ def healthz(_request: HttpRequest) -> HttpResponse:
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("healthz", healthz, name="healthz"),
+    path("", include("annotation.urls")),
+    path("", include("judging.urls")),
 ]

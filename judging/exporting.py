@@ -162,10 +162,13 @@ def _settled(ids: list[int]) -> dict[int, Row]:
 
 def write_jsonl(out: IO[bytes], rows: Iterable[Row], _columns: list[str]) -> int:
     count = 0
-    for row in rows:
-        out.write(json.dumps(row, ensure_ascii=False).encode() + b"\n")
-        count += 1
+    for count, line in enumerate(json_lines(rows), start=1):  # noqa: B007
+        out.write(line.encode())
     return count
+
+
+def json_lines(rows: Iterable[Row]) -> Iterator[str]:
+    return (json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
 
 
 def write_csv(out: IO[bytes], rows: Iterable[Row], columns: list[str]) -> int:

@@ -77,6 +77,13 @@ def settle(study: Study) -> dict[str, Any]:
     }
 
 
+def settle_items(study: Study, item_ids: list[int]) -> None:
+    """Settle a few items anew, after a decision on them."""
+    keys = dict(Label.objects.filter(scheme=study.scheme_id).values_list("pk", "key"))
+    with transaction.atomic():
+        _settle_batch(study, voters_of(study), keys, item_ids)
+
+
 def _batches(study: Study) -> Iterator[list[int]]:
     ids = study.items.order_by("pk").values_list("pk", flat=True).iterator(chunk_size=BATCH)
     while batch := list(islice(ids, BATCH)):

@@ -1,0 +1,134 @@
+"""Charts, as SVG made on the server. Altair and its renderer are loaded at the first chart, not at start."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+THEMES = {
+    "light": {
+        "ink": "#1d2328",
+        "quiet": "#5c6770",
+        "rule": "#d9dee2",
+        "accent": "#2456a6",
+        "low": "#f3f6fa",
+        "high": "#2456a6",
+    },
+    "dark": {
+        "ink": "#e6e9ec",
+        "quiet": "#9aa5ae",
+        "rule": "#343b42",
+        "accent": "#8ab4ff",
+        "low": "#1d242c",
+        "high": "#8ab4ff",
+    },
+}
+FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
+
+
+def rates_svg(
+    rows: Sequence[dict[str, Any]], by: Sequence[str], theme: str = "light", width: int = 680
+) -> str:
+    """A dot for each rate (valid responses only) on its interval, in the table's order."""
+    import altair as alt
+
+    colours = THEMES[theme]
+    data = [
+        {**row, "cell": " · ".join(str(row[word]) for word in by)}
+        for row in rows
+        if row["rate_valid"] is not None
+    ]
+    base = alt.Chart({"values": data}).encode(
+        y=alt.Y(
+            "cell:N",
+            sort=None,
+            title=None,
+            axis=alt.Axis(
+                labelLimit=420, ticks=False, domain=False, labelPadding=10, minExtent=_extent(data, "cell")
+            ),
+        )
+    )
+    axis = alt.Axis(format=".0%", tickCount=5, title="convergence rate, valid responses")
+    scale = alt.Scale(domain=[0, 1])
+    bars = base.mark_rule(strokeWidth=2, color=colours["accent"], opacity=0.55).encode(
+        x=alt.X("low_valid:Q", scale=scale, axis=axis), x2="high_valid:Q"
+    )
+    dots = base.mark_circle(size=90, color=colours["accent"], opacity=1).encode(
+        x=alt.X("rate_valid:Q", scale=scale)
+    )
+    return _svg(_styled((bars + dots).properties(width=width, height=alt.Step(26)), colours))
+
+
+def confusion_svg(
+    titles: Sequence[str], table: Sequence[Sequence[int]], first: str, second: str, theme: str = "light"
+) -> str:
+    """Counts by the first rater's label (rows) and the second's (columns); shade is the share of the row."""
+    import altair as alt
+
+    colours = THEMES[theme]
+    data = [
+        {
+            "row": titles[i],
+            "column": titles[j],
+            "count": int(count),
+            "share": float(count) / max(1, sum(line)),
+        }
+        for i, line in enumerate(table)
+        for j, count in enumerate(line)
+    ]
+    base = alt.Chart({"values": data}).encode(
+        x=alt.X(
+            "column:N",
+            sort=None,
+            title=second,
+            axis=alt.Axis(
+                orient="top", labelAngle=0, labelLimit=110, ticks=False, domain=False, titlePadding=10
+            ),
+        ),
+        y=alt.Y(
+            "row:N",
+            sort=None,
+            title=first,
+            axis=alt.Axis(
+                labelLimit=160, ticks=False, domain=False, labelPadding=8, minExtent=_extent(data, "row")
+            ),
+        ),
+    )
+    shade = alt.Scale(domain=[0, 1], range=[colours["low"], colours["high"]])
+    cells = base.mark_rect(cornerRadius=3, stroke=colours["rule"]).encode(
+        color=alt.Color("share:Q", scale=shade, legend=None)
+    )
+    dark_text = colours["ink"] if theme == "light" else "#10151a"
+    light_text = "#ffffff" if theme == "light" else colours["ink"]
+    on_shade = alt.condition(
+        alt.datum.share > 0.5,
+        alt.value(light_text if theme == "light" else dark_text),
+        alt.value(colours["ink"]),
+    )
+    numbers = base.mark_text(fontSize=13).encode(text="count:Q", color=on_shade)
+    side = 112
+    return _svg(
+        _styled((cells + numbers).properties(width=side * len(titles), height=44 * len(titles)), colours)
+    )
+
+
+def _extent(data: Sequence[dict[str, Any]], field: str) -> float:
+    """Room for the labels: the renderer measures with a narrower font than the reader's browser may have."""
+    return min(430.0, 7.4 * max((len(str(row[field])) for row in data), default=0) + 16)
+
+
+def _styled(chart: Any, colours: dict[str, str]) -> Any:
+    return (
+        chart.configure(background="transparent", font=FONT)
+        .configure_view(stroke=None)
+        .configure_axis(
+            labelColor=colours["ink"], titleColor=colours["quiet"], gridColor=colours["rule"], labelFontSize=12,
+            titleFontSize=12, titleFontWeight="normal", tickColor=colours["rule"], domainColor=colours["rule"],
+        )
+    )  # fmt: skip
+
+
+def _svg(chart: Any) -> str:
+    import vl_convert
+
+    spec = chart.to_dict(validate=False)
+    return str(vl_convert.vegalite_to_svg(json.dumps(spec)))

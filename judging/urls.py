@@ -1,0 +1,21 @@
+from django.urls import path
+
+from judging.views import items, study
+
+urlpatterns = [
+    path("studies/<slug:slug>/", study.show, name="study"),
+    path("studies/<slug:slug>/progress", study.progress, name="study-progress"),
+    path("studies/<slug:slug>/judge", study.judge, name="study-judge"),
+    path("studies/<slug:slug>/settle", study.settle_now, name="study-settle"),
+    path("studies/<slug:slug>/agreement", study.agreement_page, name="study-agreement"),
+    path("studies/<slug:slug>/agreement/confusion.svg", study.confusion_chart, name="confusion-chart"),
+    path("studies/<slug:slug>/rates", study.rates_page, name="study-rates"),
+    path("studies/<slug:slug>/rates/rates.svg", study.rates_chart, name="rates-chart"),
+    path("studies/<slug:slug>/people", study.people, name="study-people"),
+    path("studies/<slug:slug>/invite", study.invite, name="study-invite"),
+    path("studies/<slug:slug>/items/", items.browse, name="study-items"),
+    path("studies/<slug:slug>/items/<slug:key>", items.show, name="study-item"),
+    path("studies/<slug:slug>/adjudicate/", items.queue, name="adjudicate"),
+    path("studies/<slug:slug>/adjudicate/<slug:key>", items.decide, name="adjudicate-item"),
+    path("studies/<slug:slug>/export.<slug:extension>", items.export, name="study-export"),
+]

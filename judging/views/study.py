@@ -1,0 +1,224 @@
+"""A study's pages: overview with its actions, agreement, rates, items, people."""
+
+from typing import Any
+from urllib.parse import urlencode
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.db.models import Count
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_GET, require_POST
+
+from annotation.access import make_link, owned, readable
+from annotation.models import Gold, Membership, Rating, Study, newest
+from annotation.raters import find_raters, latest_raters, raters_of
+from benchmark.commandline import UserError
+from judging.charts import THEMES, confusion_svg, rates_svg
+from judging.overview import overview, rater_is_simulated
+from judging.rates import PATHS, rates
+from judging.settling import settle
+from judging.waking import wake_workers
+from judging.work import retry_failed, want_verdicts
+
+BY = ["subject,condition", "category", "subject,condition,category", "subject", "condition"]
+INVITATION_HOURS = 7 * 24
+
+
+@login_required
+@require_GET
+def show(request: HttpRequest, slug: str) -> HttpResponse:
+    study = readable(request, slug)
+    return render(request, "study/overview.html", {"study": study, "tab": "overview", **overview(study)})
+
+
+@login_required
+@require_GET
+def progress(request: HttpRequest, slug: str) -> HttpResponse:
+    """The part of the overview that changes while judges work."""
+    study = readable(request, slug)
+    return render(request, "study/_progress.html", {"study": study, **overview(study)})
+
+
+@login_required
+@require_POST
+def judge(request: HttpRequest, slug: str) -> HttpResponse:
+    """Ask for what is missing; a worker makes the calls."""
+    study = owned(request, slug)
+    try:
+        again = retry_failed(study) if request.POST.get("retry") else 0
+        asked = want_verdicts(study) + again
+        wake_workers()
+        messages.success(
+            request,
+            f"{asked} verdicts asked for; the worker is on it."
+            if asked
+            else "Every verdict has been asked for already.",
+        )
+    except UserError as error:
+        messages.error(request, str(error))
+    return redirect("study", slug)
+
+
+@login_required
+@require_POST
+def settle_now(request: HttpRequest, slug: str) -> HttpResponse:
+    study = owned(request, slug)
+    result = settle(study)
+    messages.success(
+        request,
+        f"{result['settled']} items have a final label, {result['open']} are open; {result['changed']} changed.",
+    )
+    return redirect("study", slug)
+
+
+@login_required
+@require_GET
+def agreement_page(request: HttpRequest, slug: str) -> HttpResponse:
+    from judging.agreement import agreement, confusion
+
+    study = readable(request, slug)
+    raters = latest_raters(study)
+    context: dict[str, Any] = {"study": study, "tab": "agreement", "raters": raters}
+    if len(raters) > 1:
+        context |= {"figures": agreement(study)}
+        first, second = _pair(request, study)
+        titles, table = confusion(study, first, second)
+        context |= {
+            "first": str(first),
+            "second": str(second),
+            "pair_query": urlencode({"first": str(first), "second": str(second)}),
+            "titles": titles,
+            "table": list(zip(titles, table.tolist(), strict=True)),
+        }
+    return render(request, "study/agreement.html", context)
+
+
+def _pair(request: HttpRequest, study: Study) -> Any:
+    raters = latest_raters(study)
+    names = [request.GET.get("first") or str(raters[0]), request.GET.get("second") or str(raters[1])]
+    try:
+        return find_raters(study, names)
+    except UserError as error:
+        raise Http404(str(error)) from error
+
+
+@login_required
+@require_GET
+def confusion_chart(request: HttpRequest, slug: str) -> HttpResponse:
+    from judging.agreement import confusion
+
+    study = readable(request, slug)
+    if len(latest_raters(study)) < 2:
+        raise Http404
+    first, second = _pair(request, study)
+    titles, table = confusion(study, first, second)
+    return svg(confusion_svg(titles, table.tolist(), str(first), str(second), _theme(request)))
+
+
+@login_required
+@require_GET
+def rates_page(request: HttpRequest, slug: str) -> HttpResponse:
+    study = readable(request, slug)
+    sources = _sources(study)
+    source, by = _choice(request, sources)
+    context: dict[str, Any] = {
+        "study": study,
+        "tab": "rates",
+        "sources": sources,
+        "source": source,
+        "by": by,
+        "groupings": BY,
+    }
+    if source:
+        context |= rates(study, source, by.split(","))
+        context |= {"words": by.split(","), "chart_query": urlencode({"source": source, "by": by})}
+    return render(request, "study/rates.html", context)
+
+
+@login_required
+@require_GET
+def rates_chart(request: HttpRequest, slug: str) -> HttpResponse:
+    study = readable(request, slug)
+    source, by = _choice(request, _sources(study))
+    if not source:
+        raise Http404
+    words = by.split(",")
+    return svg(rates_svg(rates(study, source, words)["rows"], words, _theme(request)))
+
+
+def _sources(study: Study) -> list[str]:
+    """The sources there are labels of, the most settled first."""
+    from judging.models import Settlement
+
+    found = [str(rater) for rater in latest_raters(study)]
+    if found:
+        found.insert(0, "majority")
+    if newest(Gold.objects.filter(item__study=study)).exists():
+        found.insert(0, "gold")
+    if Settlement.objects.filter(item__study=study, label__isnull=False).exists():
+        found.insert(0, "settled")
+    return found
+
+
+def _choice(request: HttpRequest, sources: list[str]) -> tuple[str, str]:
+    source = request.GET.get("source") or (sources[0] if sources else "")
+    by = request.GET.get("by") or BY[0]
+    if (sources and source not in sources) or not set(by.split(",")) <= set(PATHS):
+        raise Http404("There is no such source or grouping.")
+    return source, by
+
+
+def _theme(request: HttpRequest) -> str:
+    theme = request.GET.get("theme", "light")
+    return theme if theme in THEMES else "light"
+
+
+def svg(text: str) -> HttpResponse:
+    return HttpResponse(text, content_type="image/svg+xml", headers={"Cache-Control": "private, max-age=5"})
+
+
+@login_required
+@require_GET
+def people(request: HttpRequest, slug: str) -> HttpResponse:
+    study = owned(request, slug)
+    members = study.memberships.select_related("user__rater").order_by("role", "user__username")
+    counts = _rating_counts(study)
+    rows = [(m, counts.get(m.user.rater.pk, 0) if hasattr(m.user, "rater") else 0) for m in members]
+    programs = [
+        (rater, counts.get(rater.pk, 0), rater_is_simulated(study, rater))
+        for rater in raters_of(study).exclude(kind="human")
+    ]
+    return render(
+        request,
+        "study/people.html",
+        {
+            "study": study,
+            "tab": "people",
+            "rows": rows,
+            "programs": programs,
+            "roles": Membership.Role.choices,
+        },
+    )
+
+
+def _rating_counts(study: Study) -> dict[int, int]:
+    return dict(
+        Rating.objects.votes().filter(item__study=study).order_by().values_list("rater").annotate(Count("pk"))
+    )
+
+
+@login_required
+@require_POST
+def invite(request: HttpRequest, slug: str) -> HttpResponse:
+    """Make an invitation link; it is shown this once."""
+    study = owned(request, slug)
+    role = request.POST.get("role", "")
+    if role not in Membership.Role.values:
+        messages.error(request, "Choose what the invited person will be.")
+        return redirect("study-people", slug)
+    token = make_link(study=study, role=role, hours=INVITATION_HOURS)
+    link = request.build_absolute_uri(f"/invitation/{token}")
+    return render(
+        request, "study/invited.html", {"study": study, "tab": "people", "link": link, "role": role}
+    )
