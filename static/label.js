@@ -28,9 +28,7 @@ const token = () => document.cookie.match(/(?:^|; )csrftoken=([^;]+)/)?.[1] ?? d
 const signedOut = "Not saved: you have been signed out. Sign in again in another tab, then submit again here.";
 
 document.addEventListener("htmx:configRequest", (event) => {
-  touch();
-  event.detail.parameters.csrfmiddlewaretoken = token();
-  if ("active_seconds" in event.detail.parameters) event.detail.parameters.active_seconds = (active / 1000).toFixed(1);
+  event.detail.formData.set("csrfmiddlewaretoken", token());
 });
 
 document.addEventListener("htmx:beforeRequest", () => say("Saving…"));
@@ -58,10 +56,18 @@ document.addEventListener("htmx:responseError", (event) => {
   else say("Not saved: the server met an error. Your label is still here; submit again.", true);
 });
 
-document.addEventListener("submit", (event) => {
-  if (!event.target.checkValidity()) return;
-  if (event.target.id === "rating-form" && !event.target.querySelector("[name=label]:checked")) say("Choose a label first.", true);
-});
+// Before htmx reads the form, and also where it is too early for htmx and the browser sends the form itself.
+document.addEventListener(
+  "submit",
+  ({ target }) => {
+    touch();
+    if (target.id === "rating-form") target.elements.active_seconds.value = (active / 1000).toFixed(1);
+  },
+  { capture: true },
+);
+
+// The browser points at the missing label; this is for those who don't see it.
+document.addEventListener("invalid", () => say("Choose a label first.", true), { capture: true });
 
 setInterval(async () => {
   const workspace = document.querySelector("[data-keep]");

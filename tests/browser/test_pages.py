@@ -1,0 +1,80 @@
+"""Every page opens in light and dark, wide and narrow, without a console error, a violation of the CSP or overflow."""
+
+import pytest
+from playwright.sync_api import expect
+
+from annotation.routing import plan_draw
+from judging.settling import settle
+from tests import builders
+from tests.browser.conftest import NARROW, WIDE
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+PAGES = {
+    "/": "owner",
+    "/studies/tiny/": "owner",
+    "/studies/tiny/agreement": "owner",
+    "/studies/tiny/rates": "owner",
+    "/studies/tiny/rates?source=gold&by=category": "owner",
+    "/studies/tiny/items/": "viewer",
+    "/studies/tiny/people": "owner",
+    "/studies/tiny/adjudicate/": "adjudicator",
+    "/studies/tiny/label/": "ann",
+}
+
+
+@pytest.fixture
+def rated(study, cast):
+    """Two judges who part on one item; gold for another; a draw."""
+    a, b = builders.rater("judge-a"), builders.rater("judge-b")
+    for number, item in enumerate(study.items.all()):
+        builders.rate(item, a, "convergence")
+        builders.rate(item, b, "no_convergence" if number == 0 else "convergence", rationale="because " * 30)
+    first = study.items.first()
+    first.golds.create(label=study.scheme.labels.first(), origin="imported")
+    plan_draw(study, share=1.0, raters_per_item=2, seed=1)
+    settle(study)
+    return cast
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", [WIDE, NARROW], ids=["wide", "narrow"])
+def test_every_page_opens_cleanly(visit, rated, study, size, scheme):
+    item = study.items.first().key
+    pages = PAGES | {f"/studies/tiny/items/{item}": "owner", f"/studies/tiny/adjudicate/{item}": "adjudicator"}
+    open_pages = {who: visit(rated[who], viewport=size, color_scheme=scheme) for who in set(pages.values())}
+    for url, who in pages.items():
+        page = open_pages[who]
+        answer = page.goto(url)
+        assert answer is not None and answer.status == 200, url
+        expect(page.locator("h1")).to_have_count(1)
+        wide = page.evaluate("document.documentElement.scrollWidth")
+        assert wide <= size["width"], f"{url} is {wide} wide at {size['width']}"
+        for image in page.locator("img").all():
+            assert image.evaluate("image => image.decode().then(() => image.naturalWidth)") > 0, url
+
+
+def test_nothing_is_loaded_from_another_host(visit, rated, live_server):
+    page = visit(rated["owner"])
+    foreign = []
+    page.on("request", lambda request: request.url.startswith(live_server.url) or foreign.append(request.url))
+    for url in ("/", "/studies/tiny/", "/studies/tiny/rates", "/studies/tiny/agreement"):
+        page.goto(url, wait_until="networkidle")
+    assert not foreign
+
+
+def test_a_new_person_joins_by_invitation_and_can_label(visit, rated):
+    owner = visit(rated["owner"])
+    owner.goto("/studies/tiny/people")
+    owner.get_by_role("button", name="Make a link").click()
+    link = owner.get_by_label("Invitation link").input_value()
+    guest = visit()
+    guest.goto(link)
+    guest.get_by_label("Choose a name").fill("newcomer")
+    guest.get_by_label("Choose a password").fill("a fine long password")
+    guest.get_by_label("The password again").fill("a fine long password")
+    guest.get_by_role("button", name="Make an account and join").click()
+    guest.get_by_role("link", name="Start labelling").click()
+    expect(guest.locator("#response-text")).to_be_visible()
+    second = visit(allowed=("410",))
+    second.goto(link)
+    expect(second.get_by_text("has been used or has expired")).to_be_visible()

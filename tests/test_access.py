@@ -1,0 +1,92 @@
+"""Who may open what: the cast against every page. A stranger gets 404, a member whose role is not enough 403."""
+
+import pytest
+from django.urls import get_resolver
+
+from annotation.routing import plan_draw
+from tests import builders
+
+pytestmark = pytest.mark.django_db
+READERS = {"owner", "adjudicator", "viewer"}
+LABELLERS = {"owner", "adjudicator", "ann"}
+PEOPLE = ["owner", "adjudicator", "viewer", "ann", "stranger", None]
+# Page: who may, and the method. {key} is an item's.
+PAGES = {
+    "study": ("/studies/tiny/", READERS, "get"),
+    "study-progress": ("/studies/tiny/progress", READERS, "get"),
+    "study-agreement": ("/studies/tiny/agreement", READERS, "get"),
+    "confusion-chart": ("/studies/tiny/agreement/confusion.svg", READERS, "get"),
+    "study-rates": ("/studies/tiny/rates", READERS, "get"),
+    "rates-chart": ("/studies/tiny/rates/rates.svg", READERS, "get"),
+    "study-items": ("/studies/tiny/items/", READERS, "get"),
+    "study-item": ("/studies/tiny/items/{key}", READERS, "get"),
+    "study-export": ("/studies/tiny/export.jsonl", READERS, "get"),
+    "adjudicate": ("/studies/tiny/adjudicate/", {"owner", "adjudicator"}, "get"),
+    "adjudicate-item": ("/studies/tiny/adjudicate/{key}", {"owner", "adjudicator"}, "get"),
+    "study-people": ("/studies/tiny/people", {"owner"}, "get"),
+    "study-invite": ("/studies/tiny/invite", {"owner"}, "post"),
+    "study-judge": ("/studies/tiny/judge", {"owner"}, "post"),
+    "study-settle": ("/studies/tiny/settle", {"owner"}, "post"),
+    "label": ("/studies/tiny/label/", LABELLERS, "get"),
+    "label-submit": ("/studies/tiny/label/{key}/submit", LABELLERS, "post"),
+    "label-skip": ("/studies/tiny/label/{key}/skip", LABELLERS, "post"),
+    "label-keep": ("/studies/tiny/label/{key}/keep", LABELLERS, "post"),
+}
+OPEN = {"healthz", "home", "sign-in", "sign-out", "sign-in-link", "invitation"}
+
+
+@pytest.fixture
+def rated(study, cast):
+    plan_draw(study, share=1.0, raters_per_item=1, seed=1)
+    for item in study.items.all():
+        builders.rate(item, builders.rater("judge-a"))
+        builders.rate(item, builders.rater("judge-b"))
+    return cast
+
+
+def test_every_page_is_in_the_table():
+    assert {pattern.name for part in get_resolver().url_patterns for pattern in getattr(part, "url_patterns", [part])} == set(PAGES) | OPEN
+
+
+@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("person", PEOPLE)
+def test_a_page_opens_for_its_roles_alone(client, rated, study, name, person):
+    url, allowed, method = PAGES[name]
+    if person:
+        client.force_login(rated[person])
+    answer = getattr(client, method)(url.format(key=study.items.first().key))
+    if person is None:
+        assert answer.status_code == 302 and answer.url.startswith("/sign-in?")
+    elif person == "stranger":
+        assert answer.status_code == 404
+    elif person not in allowed:
+        assert answer.status_code == 403
+    else:
+        assert answer.status_code not in (403, 404, 500)
+
+
+@pytest.mark.parametrize("name", [name for name, page in PAGES.items() if page[2] == "post"])
+def test_what_changes_something_is_never_done_by_a_link(client, rated, study, name):
+    client.force_login(rated["owner"])
+    assert client.get(PAGES[name][0].format(key=study.items.first().key)).status_code == 405
+
+
+def test_an_item_of_another_study_is_not_found(client, rated, cast):
+    other = builders.study("other")
+    client.force_login(cast["owner"])
+    assert client.get(f"/studies/tiny/items/{other.items.first().key}").status_code == 404
+
+
+def test_only_an_owner_who_asks_gets_names(client, rated, study):
+    item = study.items.first()
+    builders.rate(item, builders.human(rated["ann"]))
+    for person, shown in [("owner", True), ("viewer", False), ("adjudicator", False)]:
+        client.force_login(rated[person])
+        text = b"".join(client.get("/studies/tiny/export.jsonl?names=1").streaming_content).decode()
+        assert ('"rater": "ann"' in text) is shown
+
+
+def test_answers_carry_a_strict_content_policy(client, rated):
+    client.force_login(rated["owner"])
+    policy = client.get("/studies/tiny/").headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy and "unsafe" not in policy and "http" not in policy
