@@ -98,6 +98,13 @@ def use_link(link: AccessLink) -> None:
         raise UserError("This link has been used. Ask whoever sent it for a new one.")
 
 
+def spend_link(token: str) -> None:
+    """A sign-in link that came to a wrong place may be in somebody's log by now: it works no more."""
+    AccessLink.objects.filter(token_hash=digest(token), user__isnull=False, used_at=None).update(
+        used_at=timezone.now()
+    )
+
+
 def from_this_machine(request: HttpRequest) -> bool:
     """Straight from loopback: a request that came through a proxy carries a forwarding header, and is refused."""
     if any(header in request.headers for header in ("X-Forwarded-For", "Forwarded", "X-Real-Ip")):

@@ -16,10 +16,12 @@ from annotation.raters import rater_named
 from annotation.routing import extend_draws
 from annotation.schemes import builtin_scheme
 from benchmark.commandline import UserError
+from benchmark.fitting import require_fit
+from benchmark.formats.reading import excerpt
 from benchmark.formats.records import FormatError, ParsedCondition, ParsedLabel, ParsedResponse
 from benchmark.models import Condition, Response, Run, SubjectModel, Suite, Task
-from benchmark.suites import TaskFinder
-from benchmark.text import storable
+from benchmark.suites import TaskFinder, refuse_bad_slug
+from benchmark.text import storable, storable_together
 
 BATCH = 500
 
@@ -41,6 +43,8 @@ def import_responses(
     """Import all rows or none. Makes the study, with the four-class scheme, where there is none of that name."""
     try:
         with transaction.atomic():
+            # Imports into one suite take turns: two that meet the same models in different orders would deadlock.
+            Suite.objects.select_for_update(no_key=True).get(pk=suite.pk)
             importer = Importer(suite, study_named(study_slug), TaskFinder(suite, create_tasks))
             for batch in chunks(rows):
                 importer.take(batch)
@@ -54,7 +58,10 @@ def import_responses(
 
 def study_named(slug: str) -> Study:
     found = Study.objects.filter(slug=slug).select_related("scheme").first()
-    return found or Study.objects.create(slug=slug, title=slug, scheme=builtin_scheme("four-class"))
+    if found is None:
+        refuse_bad_slug(slug, "study")
+        found = Study.objects.create(slug=slug, title=slug, scheme=builtin_scheme("four-class"))
+    return found
 
 
 def chunks(rows: Iterable[ParsedResponse]) -> Iterator[list[ParsedResponse]]:
@@ -90,7 +97,7 @@ class Importer:
         self.made: set[int] = set()
         self.kept: list[object] = []  # parsed objects whose id() is a key above must not be collected
         self.raters: dict[tuple[str, str], Rater] = {}
-        self.lines: dict[tuple[int, int, int], int] = {}
+        self.lines: dict[tuple[int, int, int], tuple[str, int]] = {}
 
     def take(self, rows: list[ParsedResponse]) -> None:
         placed = [self.place(row) for row in rows]
@@ -120,21 +127,23 @@ class Importer:
                     row.path,
                     row.line,
                     f"a label of scheme {self.study.scheme}: {', '.join(self.labels)}",
-                    repr(label),
+                    excerpt(label),
                 )
+        require_fit(row.path, row.line, Response, finish_reason=row.finish_reason)
         placed = Placed(row, run, task, _response(row, run, task))
-        before = self.lines.setdefault(placed.key, row.line)
-        if before != row.line:
-            what = f"{task.key!r}, epoch {row.epoch}, of {run}"
-            raise FormatError(
-                row.path, row.line, "each task once an epoch of a run", f"{what} again, after line {before}"
-            )
+        if placed.key in self.lines:
+            path, line = self.lines[placed.key]
+            what = f"{task.key!r}, epoch {row.epoch}, of {run} again, after line {line}"
+            what += f" of {path}" if path != row.path else ""
+            raise FormatError(row.path, row.line, "each task once an epoch of a run", what)
+        self.lines[placed.key] = (row.path, row.line)
         return placed
 
     def run_of(self, row: ParsedResponse) -> Run:
         key = (id(row.subject), id(row.condition), id(row.run))
         if key not in self.runs:
             self.kept += [row.subject, row.condition, row.run]
+            _require_names_that_fit(row)
             subject, _ = SubjectModel.objects.get_or_create(
                 name=row.subject.name,
                 defaults={
@@ -164,7 +173,7 @@ class Importer:
         )
         there = {(r.run_id, r.task_id, r.epoch): r for r in found}
         for p in old:
-            if p.key in there and there[p.key].content_hash != p.response.content_hash:
+            if p.key in there and _content(there[p.key]) != _content(p.response):
                 where = f"{p.task.key!r}, epoch {p.row.epoch}, of {p.run}"
                 raise FormatError(
                     p.row.path, p.row.line, f"the response that is stored for {where}",
@@ -188,7 +197,7 @@ class Importer:
     def rate(self, placed: list[Placed], items: dict[int, int]) -> None:
         entries = [
             Entry(
-                item_id=items[p.response.pk], rater=self.rater(given), label=given.label, rationale=given.rationale,
+                item_id=items[p.response.pk], rater=self.rater(p.row, given), label=given.label, rationale=given.rationale,
                 shown={"imported": True, **given.shown},
             )
             for p in placed
@@ -197,9 +206,10 @@ class Importer:
         if entries:
             self.count.ratings += record(self.study.scheme, entries, skip_equal=True).new
 
-    def rater(self, given: ParsedLabel) -> Rater:
+    def rater(self, row: ParsedResponse, given: ParsedLabel) -> Rater:
         key = (given.rater, given.kind)
         if key not in self.raters:
+            require_fit(row.path, row.line, Rater, name=given.rater, family=given.family)
             self.raters[key] = rater_named(given.rater, given.kind, given.family)
         return self.raters[key]
 
@@ -225,6 +235,12 @@ class Importer:
         self.count.gold += len(new)
 
 
+def _require_names_that_fit(row: ParsedResponse) -> None:
+    require_fit(row.path, row.line, SubjectModel, **asdict(row.subject))
+    require_fit(row.path, row.line, Condition, **asdict(row.condition))
+    require_fit(row.path, row.line, Run, **asdict(row.run))
+
+
 def condition_of(parsed: ParsedCondition) -> Condition:
     """The condition with this content, made under this name where it is new."""
     content = (
@@ -245,10 +261,13 @@ def condition_of(parsed: ParsedCondition) -> Condition:
     )
 
 
+def _content(response: Response) -> tuple[str, bool]:
+    return response.content_hash, response.escaped
+
+
 def _response(row: ParsedResponse, run: Run, task: Task) -> Response:
-    text, escaped = storable(row.text)
-    reasoning, escaped_too = storable(row.reasoning)
+    (text, reasoning), escaped = storable_together([row.text, row.reasoning])
     return Response(
-        run=run, task=task, epoch=row.epoch, text=text, reasoning=reasoning, escaped=escaped or escaped_too,
+        run=run, task=task, epoch=row.epoch, text=text, reasoning=reasoning, escaped=escaped,
         finish_reason=row.finish_reason, content_hash=Response.hash_of(text, reasoning, row.finish_reason),
     )  # fmt: skip

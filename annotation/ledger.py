@@ -16,6 +16,7 @@ from benchmark.commandline import UserError
 from benchmark.text import storable
 
 COLLISIONS = 5
+Place = tuple[int, int, str, str, int]  # item, rater, question, purpose, ordinal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +39,7 @@ class Entry:
     simulated: bool = False
     submission: str | None = None
 
-    def place(self) -> tuple[int, int, str, str, int]:
+    def place(self) -> Place:
         return (self.item_id, self.rater.pk, self.question, self.purpose, self.ordinal)
 
 
@@ -97,17 +98,22 @@ def _write(labels: dict[str, Label], entries: Sequence[Entry], skip_equal: bool)
             newest[entry.place()] = rating
             new.append(rating)
             out.append(rating)
-    Rating.objects.bulk_create(new, batch_size=1000)
+    # In one order for everybody: two batches that take the same places in different orders would deadlock.
+    Rating.objects.bulk_create(sorted(new, key=_place), batch_size=1000)
     out.new = len(new)
     return out
 
 
-def _newest(entries: Sequence[Entry]) -> dict[tuple[int, int, str, str, int], Rating]:
+def _newest(entries: Sequence[Entry]) -> dict[Place, Rating]:
     """The current ratings in the entries' places; entries come in batches of at most a few hundred items."""
     items = {entry.item_id for entry in entries}
     raters = {entry.rater.pk for entry in entries}
     found = Rating.objects.filter(item_id__in=items, rater_id__in=raters).order_by("revision")
-    return {(r.item_id, r.rater_id, r.question, r.purpose, r.ordinal): r for r in found}
+    return {_place(rating): rating for rating in found}
+
+
+def _place(rating: Rating) -> Place:
+    return (rating.item_id, rating.rater_id, rating.question, rating.purpose, rating.ordinal)
 
 
 def _rating(entry: Entry, label: Label, revision: int) -> Rating:

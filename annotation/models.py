@@ -213,6 +213,11 @@ class Rater(models.Model):
     version = models.PositiveIntegerField(default=1)
     kind = models.CharField(max_length=8, choices=Kind.choices)
     family = models.CharField(max_length=100, blank=True, help_text="A judge's model family.")
+    definition = models.CharField(
+        max_length=64,
+        blank=True,
+        help_text="Hash of what makes a judge this exact version; empty for others.",
+    )
     user = models.OneToOneField(
         settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="rater"
     )

@@ -1,5 +1,6 @@
 """Who labels: making raters and finding them by name."""
 
+import re
 from collections.abc import Iterable
 
 from django.contrib.auth.models import User
@@ -9,16 +10,19 @@ from django.utils.crypto import salted_hmac
 from annotation.models import Rater, Rating, Study
 from benchmark.commandline import UserError
 
-RESERVED = {"majority", "settled", "gold"}
+RESERVED = {"majority", "settled", "gold", "humans"}
+LONGEST_USERNAME = 110  # leaves room for a number in a rater's name
+LIKE_A_VERSION = re.compile(r"@\d+$")
 
 
 def rater_named(name: str, kind: str, family: str = "") -> Rater:
-    """The rater of that name (version 1), made where there is none."""
+    """The rater of that name, made where there is none. Of a judge run here, a version of its own beside those run."""
     refuse_reserved(name)
-    rater, made = Rater.objects.get_or_create(name=name, version=1, defaults={"kind": kind, "family": family})
-    if not made and rater.kind != kind:
-        raise UserError(f"{name!r} is already the name of a {rater.kind}; give this {kind} another name.")
-    return rater
+    same = list(Rater.objects.filter(name=name).order_by("version"))
+    if same and same[0].kind != kind:
+        raise UserError(f"{name!r} is already the name of a {same[0].kind}; give this {kind} another name.")
+    found = next((rater for rater in same if not rater.definition), None)
+    return found or Rater.objects.create(name=name, version=len(same) + 1, kind=kind, family=family)
 
 
 def refuse_reserved(name: str) -> None:
@@ -29,13 +33,14 @@ def refuse_reserved(name: str) -> None:
 
 
 def rater_of(user: User) -> Rater:
-    """A signed-in person's rater, made at first need. A name an import has taken gets a number."""
+    """A signed-in person's rater, made at first need. A name that is taken, reserved or like NAME@2 gets a number."""
     found = Rater.objects.filter(user_id=user.pk).first()
     if found:
         return found
-    name, number = user.get_username(), 2
-    while name in RESERVED or Rater.objects.filter(name=name).exists():
-        name, number = f"{user.get_username()}-{number}", number + 1
+    username = user.get_username()[:LONGEST_USERNAME]
+    name, number = username, 2
+    while name in RESERVED or LIKE_A_VERSION.search(name) or Rater.objects.filter(name=name).exists():
+        name, number = f"{username}-{number}", number + 1
     rater, _ = Rater.objects.get_or_create(user_id=user.pk, defaults={"name": name, "kind": Rater.Kind.HUMAN})
     return rater
 

@@ -19,7 +19,7 @@ from django.utils import timezone
 from annotation.ledger import Entry, record
 from annotation.models import Assignment, Draw, DrawnItem, Item, Purpose, Rater, Rating, Skip, Study
 from benchmark.commandline import UserError
-from benchmark.text import digest
+from benchmark.text import digest, storable
 
 State = Assignment.State
 TRIES = 50  # how many slots a rater may lose to others in a row before being told to come back
@@ -227,10 +227,15 @@ def _close_open(item: Item, rater: Rater) -> bool:
     """Take and close any slot nobody holds; of two late submissions the row count says who got it."""
     available = Q(state=State.OPEN) | Q(state=State.LEASED, leased_until__lt=timezone.now())
     slots = Assignment.objects.filter(available, item=item, purpose=Purpose.SLOT)
-    return any(
-        slots.filter(pk=pk).update(rater=rater, state=State.DONE, leased_until=None) == 1
-        for pk in slots.order_by("slot").values_list("pk", flat=True)
-    )
+    for pk in slots.order_by("slot").values_list("pk", flat=True):
+        try:
+            with transaction.atomic():
+                taken = Assignment.objects.filter(pk=pk).update(rater=rater, state=State.DONE, leased_until=None)
+        except IntegrityError:  # sent twice at once: the rater has just taken another slot of this item
+            return True
+        if taken == 1:
+            return True
+    return False
 
 
 @transaction.atomic
@@ -238,7 +243,7 @@ def skip(item: Item, rater: Rater, reason: str) -> None:
     """Give the place back and don't offer the item to this rater again."""
     if not reason.strip():
         raise UserError("Say in a word why you skip this response.")
-    Skip.objects.get_or_create(item=item, rater=rater, defaults={"reason": reason.strip()})
+    Skip.objects.get_or_create(item=item, rater=rater, defaults={"reason": storable(reason.strip())[0]})
     Assignment.objects.filter(item=item, rater=rater, state=State.LEASED).update(
         rater=None, state=State.OPEN, leased_until=None
     )

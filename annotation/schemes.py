@@ -2,14 +2,16 @@
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Literal
 
 from django.db import transaction
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from annotation.models import Label, LabelScheme
 from benchmark.commandline import UserError
 from benchmark.text import digest
+from benchmark.yamlfile import read_yaml
 
 Key = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,59}$")]
 
@@ -104,9 +106,20 @@ BUILTIN: Mapping[str, SchemeSpec] = {
 def builtin_scheme(key: str) -> LabelScheme:
     if key not in BUILTIN:
         raise UserError(
-            f"There is no built-in scheme {key!r}; there are {', '.join(BUILTIN)}, or write one out in the study file."
+            f"There is no built-in scheme {key!r}; there are {', '.join(BUILTIN)}, write one out in the study file, or name a .yaml file."
         )
     return save_scheme(BUILTIN[key])
+
+
+def scheme_from_file(path: Path) -> SchemeSpec:
+    """A scheme written out in a YAML file of its own, in the layout a study file uses."""
+    document, _ = read_yaml(path)
+    try:
+        return SchemeSpec.model_validate(document)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "the scheme"
+        raise UserError(f"{path}: {where}: {first['msg'].removeprefix('Value error, ')}.") from error
 
 
 @transaction.atomic

@@ -60,7 +60,7 @@ class Answer:
 
     def tokens(self, kind: str) -> int | None:
         count = (self.usage or {}).get(f"{kind}_tokens")
-        return count if isinstance(count, int) and count >= 0 else None
+        return count if type(count) is int and 0 <= count < 2**31 else None
 
 
 def read_answer(raw: str) -> Answer | None:
@@ -70,7 +70,7 @@ def read_answer(raw: str) -> Answer | None:
         choice = body["choices"][0]
         message = choice["message"]
         content = message.get("content")
-    except (ValueError, LookupError, TypeError, AttributeError):
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return None
     return Answer(
         text=content if isinstance(content, str) else "",
@@ -95,11 +95,13 @@ def key_of(endpoint: Endpoint) -> str:
     """The key, from the environment. Services that want none are sent a placeholder."""
     if not endpoint.key_variable:
         return "none"
-    key = os.environ.get(endpoint.key_variable, "")
+    key = os.environ.get(endpoint.key_variable, "").strip()
     if not key:
         raise UserError(
             f"Endpoint {endpoint.name!r} takes its key from the variable {endpoint.key_variable}, which is not set."
         )
+    if not (key.isascii() and key.isprintable()):  # an HTTP library would refuse it in words that quote it
+        raise UserError(f"The variable {endpoint.key_variable} holds characters that no key can have.")
     return key
 
 
@@ -125,10 +127,14 @@ class Client:
         return Call(outcome=outcome, started_at=started_at, latency=monotonic() - clock, **details)
 
     async def _ask(self, request: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+        asked = {name: request.pop(name) for name in ("model", "messages")}
         try:
             # The read timeout starts anew with every byte, so a service that trickles needs a limit on the whole.
             async with asyncio.timeout(self.endpoint.timeout):
-                response = await self.openai.chat.completions.with_raw_response.create(**request)
+                # As extra_body, so that parameters which only some services know go through.
+                response = await self.openai.chat.completions.with_raw_response.create(
+                    **asked, extra_body=request
+                )
             raw, status = response.text, response.status_code
         except (TimeoutError, openai.APITimeoutError):
             return "timeout", {"error": f"no answer within {self.endpoint.timeout:g} s"}

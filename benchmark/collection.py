@@ -15,7 +15,7 @@ from benchmark.client import key_of, read_answer, request_hash
 from benchmark.commandline import UserError
 from benchmark.engine import Engine, Job, Made
 from benchmark.models import Condition, Endpoint, Response, Run, SubjectModel, Suite
-from benchmark.text import storable
+from benchmark.text import storable, storable_json, storable_together
 
 State = Response.State
 
@@ -135,11 +135,11 @@ def _outcome(made: Made) -> dict[str, Any]:
     """An empty or refused answer is a response like any other; only the absence of an answer is a failure."""
     answer = read_answer(made.call.raw) if made.call.outcome == "answer" else None
     if answer is None:
-        return {"state": State.FAILED, "error": made.call.error or made.call.outcome}
-    text, escaped = storable(answer.text or answer.refusal)
-    reasoning, escaped_too = storable(answer.reasoning)
+        return {"state": State.FAILED, "error": made.call.error or made.call.outcome, "raw": made.call.raw}
+    (text, reasoning), escaped = storable_together([answer.text or answer.refusal, answer.reasoning])
+    finish_reason = storable(answer.finish_reason)[0][:40]
     return {
-        "state": State.DONE, "text": text, "reasoning": reasoning, "escaped": escaped or escaped_too,
-        "finish_reason": answer.finish_reason, "usage": dict(answer.usage) if answer.usage else None, "simulated": answer.simulated,
-        "error": "", "content_hash": Response.hash_of(text, reasoning, answer.finish_reason),
+        "state": State.DONE, "text": text, "reasoning": reasoning, "escaped": escaped, "finish_reason": finish_reason,
+        "usage": dict(answer.usage) if answer.usage and storable_json(answer.usage) else None, "simulated": answer.simulated,
+        "error": "", "raw": "", "content_hash": Response.hash_of(text, reasoning, finish_reason),
     }  # fmt: skip

@@ -2,11 +2,13 @@
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
+from django.db import OperationalError, ProgrammingError
 from rich.console import Console
 from rich.table import Table
 
@@ -31,16 +33,24 @@ class ArbiterCommand(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         try:
             result = self.run(**options)
+            self._print(result, options["json"])
         except (UserError, FormatError) as error:
             raise CommandError(" ".join(str(error).split())) from error
+        except (OperationalError, ProgrammingError) as error:
+            raise CommandError(f"The database can't be used: {_first_line(error)}") from error
+        except BrokenPipeError:  # the reader of our output has seen enough, as `head` does
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         except KeyboardInterrupt as stop:
             raise CommandError("stopped; what was finished is kept", returncode=130) from stop
+
+    def _print(self, result: Any, as_json: bool) -> None:
         if result is None:
             return
-        if options["json"]:
+        if as_json:
             self.stdout.write(json.dumps(result, ensure_ascii=False))
         else:
             self.show(result)
+        sys.stdout.flush()
 
     def show(self, result: Any) -> None:
         """For people: a table of the result's rows, or of its plain values."""
@@ -58,6 +68,13 @@ class ArbiterCommand(BaseCommand):
         Console(file=sys.stdout, width=None if sys.stdout.isatty() else 160).print(table)
 
 
+def _first_line(error: Exception) -> str:
+    text = str(error).strip().partition("\n")[0]
+    if "no such table" in text or ("relation" in text and "does not exist" in text):
+        return f"it lacks tables ({text}); make them with `manage.py migrate`."
+    return f"{text}."
+
+
 def plain(value: Any) -> str:
     if value is None:
         return "–"
@@ -68,6 +85,17 @@ def plain(value: Any) -> str:
     if isinstance(value, (list, tuple)):
         return ", ".join(plain(inner) for inner in value) or "–"
     return str(value)
+
+
+def seconds(text: str) -> float:
+    """An argparse type: a time above 0 and of at most an hour."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value <= 3600:
+        raise argparse.ArgumentTypeError(f"should be seconds, above 0 and at most 3600; it is {text!r}")
+    return value
 
 
 def positive(text: str) -> int:

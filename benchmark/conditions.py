@@ -3,11 +3,11 @@
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from benchmark.commandline import UserError
 from benchmark.models import Condition
+from benchmark.yamlfile import read_yaml
 
 BUILTIN = Path(__file__).parent / "builtin" / "conditions.yaml"
 
@@ -32,12 +32,9 @@ class ConditionFile(BaseModel):
 
 
 def read_conditions(path: Path = BUILTIN) -> dict[str, ConditionSpec]:
+    document, _ = read_yaml(path)
     try:
-        found = ConditionFile.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(
-            f"{path}: can't be read as a YAML file of conditions: {' '.join(str(error).split())}"
-        ) from error
+        found = ConditionFile.model_validate(document)
     except ValidationError as error:
         first = error.errors()[0]
         raise UserError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}.") from error

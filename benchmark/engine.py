@@ -11,6 +11,7 @@ batches by one database thread:
 """
 
 import asyncio
+import logging
 import random
 import uuid
 from collections import Counter
@@ -18,6 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, Protocol, TypeVar
 
 from django.conf import settings
@@ -35,6 +37,7 @@ FLUSH_SECONDS = 0.2
 GRACE_SECONDS = 5.0
 DOWN_AFTER = 6  # calls in a row that reach no server, before the endpoint is taken to be down
 T = TypeVar("T")
+logger = logging.getLogger(__name__)
 
 
 class EndpointDown(UserError):
@@ -139,7 +142,7 @@ class Engine:
                 continue
             busy = sum(pk == endpoint.pk for pk in self.flying.values())
             room = endpoint.concurrency - busy
-            if room <= 0:
+            if room <= 0 or not self._has_key(endpoint):
                 continue
             jobs = await self._database(self.work.claim, endpoint, self.lease, room)
             for job in jobs:
@@ -148,6 +151,15 @@ class Engine:
                 task.add_done_callback(self._landed)
             claimed += len(jobs)
         return claimed
+
+    def _has_key(self, endpoint: Endpoint) -> bool:
+        """A worker that lacks an endpoint's key leaves its rows to others and does the rest."""
+        try:
+            self._client(endpoint)
+        except UserError as error:
+            _tell(str(error))
+            return False
+        return True
 
     def _landed(self, task: asyncio.Task[None]) -> None:
         self.flying.pop(task, None)
@@ -245,6 +257,12 @@ class Engine:
 
     async def _database(self, function: Callable[..., T], *args: Any) -> T:
         return await asyncio.get_running_loop().run_in_executor(self.thread, lambda: function(*args))
+
+
+@cache
+def _tell(problem: str) -> None:
+    """Once a process: a worker looks for work every other second."""
+    logger.error(problem)
 
 
 def wait_before(attempt: int, retry_after: float | None) -> float:

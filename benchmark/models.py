@@ -202,6 +202,7 @@ class Response(models.Model):
     usage = models.JSONField(null=True, blank=True)
     simulated = models.BooleanField(default=False)
     error = models.TextField(blank=True)
+    raw = models.TextField(blank=True, help_text="The body of the last call that failed, as it came.")
     attempts = models.PositiveIntegerField(default=0)
     latency = models.FloatField(null=True, blank=True, help_text="Seconds.")
     lease = models.CharField(max_length=32, blank=True)

@@ -6,11 +6,12 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
-TRUE, FALSE = {"1", "true", "yes", "on"}, {"0", "false", "no", "off", ""}
+TRUE, FALSE = {"1", "true", "yes", "on"}, {"0", "false", "no", "off"}
 
 
 def text(name: str, default: str = "") -> str:
-    return os.environ.get(name, default).strip()
+    """The variable's value; set but empty counts as unset."""
+    return os.environ.get(name, "").strip() or default
 
 
 def required(name: str, why: str) -> str:
@@ -21,14 +22,14 @@ def required(name: str, why: str) -> str:
 
 
 def flag(name: str, default: bool = False) -> bool:
-    value = os.environ.get(name, "1" if default else "0").strip().lower()
+    value = text(name, "1" if default else "0").lower()
     if value not in TRUE | FALSE:
         raise ImproperlyConfigured(f"{name} should be 1 or 0; it is {value!r}")
     return value in TRUE
 
 
 def number(name: str, default: float, low: float, high: float) -> float:
-    value = os.environ.get(name, "").strip()
+    value = text(name)
     try:
         parsed = float(value) if value else default
     except ValueError:
@@ -39,7 +40,7 @@ def number(name: str, default: float, low: float, high: float) -> float:
 
 
 def choice(name: str, default: str, *choices: str) -> str:
-    value = text(name, default) or default
+    value = text(name, default)
     if value not in choices:
         raise ImproperlyConfigured(f"{name} should be one of {', '.join(choices)}; it is {value!r}")
     return value

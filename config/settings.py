@@ -1,6 +1,9 @@
 """Settings, from the environment alone. Every variable is described in docs/settings.md (a test checks that)."""
 
+import os
 import secrets
+import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 from csp.constants import NONE, SELF
@@ -25,17 +28,21 @@ def _secret_key() -> str:
         return "test-only-" + "0123456789abcdef" * 4
     path = DATA / "secret-key"
     DATA.mkdir(parents=True, exist_ok=True)
-    try:
-        with path.open("x") as file:  # "x": of two processes that start at once, one writes
-            path.chmod(0o600)
+    if not path.exists():
+        # Written aside, readable by its owner alone, and then linked: of two processes that start at once one gives
+        # the file its name, and nobody reads half a key.
+        with tempfile.NamedTemporaryFile("w", dir=DATA) as file:
             file.write(secrets.token_urlsafe(50))
-    except FileExistsError:
-        pass
+            file.flush()
+            with suppress(FileExistsError):
+                os.link(file.name, path)
     return path.read_text()
 
 
 SECRET_KEY = _secret_key()
-ALLOWED_HOSTS = env.words("ARBITER_ALLOWED_HOSTS", "" if PRODUCTION else "localhost,127.0.0.1,[::1],testserver")
+ALLOWED_HOSTS = env.words(
+    "ARBITER_ALLOWED_HOSTS", "" if PRODUCTION else "localhost,127.0.0.1,[::1],testserver"
+)
 CSRF_TRUSTED_ORIGINS = env.words("ARBITER_TRUSTED_ORIGINS")
 
 INSTALLED_APPS = [
@@ -49,7 +56,6 @@ INSTALLED_APPS = [
     "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
     "django_htmx",
-    "rest_framework",
     "csp",
 ]
 
@@ -87,6 +93,9 @@ DATABASE_URL = env.text("DATABASE_URL")
 DATABASES = {"default": env.database(DATABASE_URL, DATA / "arbiter.sqlite3")}
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     DATA.mkdir(parents=True, exist_ok=True)
+if ENVIRONMENT == "test" and not DATABASE_URL:
+    # A file: threads and processes that a test starts see the same database.
+    DATABASES["default"]["TEST"] = {"NAME": str(DATA / "test.sqlite3")}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # With a broker, tasks wake Celery workers; without one `runworker` looks for work by itself.
@@ -155,5 +164,8 @@ LOGGING = {
     "disable_existing_loggers": False,
     "formatters": {"plain": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "plain"}},
-    "root": {"handlers": ["stderr"], "level": env.choice("ARBITER_LOG", "WARNING", "DEBUG", "INFO", "WARNING", "ERROR")},
+    "root": {
+        "handlers": ["stderr"],
+        "level": env.choice("ARBITER_LOG", "WARNING", "DEBUG", "INFO", "WARNING", "ERROR"),
+    },
 }

@@ -9,9 +9,9 @@ from typing import Any
 from django.db import transaction
 from django.db.models import Exists, Max, OuterRef, QuerySet
 
-from annotation.models import Item, LabelScheme, Rater, Rating, Study
+from annotation.models import Adjudication, Gold, Item, LabelScheme, Rater, Rating, Study
 from annotation.routing import extend_draws, plan_draw
-from annotation.schemes import builtin_scheme, save_scheme
+from annotation.schemes import builtin_scheme, save_scheme, scheme_from_file
 from benchmark.commandline import UserError
 from benchmark.models import Endpoint, Response
 from benchmark.suites import get_suite
@@ -48,12 +48,13 @@ def apply_file(path: Path) -> Applied:
 @transaction.atomic
 def apply(spec: StudySpec, beside: Path | None = None) -> Applied:
     """Make the study, or bring it to what the file says. Items and ratings only ever come to it."""
-    scheme = builtin_scheme(spec.scheme) if isinstance(spec.scheme, str) else save_scheme(spec.scheme)
+    scheme = _scheme(spec, beside)
     study, created = Study.objects.get_or_create(
         slug=spec.study, defaults={"title": spec.title or spec.study, "scheme": scheme}
     )
     _keep_scheme(study, scheme)
     study.title, study.description = spec.title or spec.study, spec.description
+    _refuse_unknown_voters(spec)
     study.voters, study.gold_decides = spec.settlement.voters, spec.settlement.gold_decides
     study.config = spec.model_dump(mode="json")
     study.save()
@@ -66,15 +67,37 @@ def apply(spec: StudySpec, beside: Path | None = None) -> Applied:
     return Applied(study, created, added)
 
 
+def _scheme(spec: StudySpec, beside: Path | None) -> LabelScheme:
+    """Built in, written out in the study file, or in a file of its own beside it."""
+    if not isinstance(spec.scheme, str):
+        return save_scheme(spec.scheme)
+    if spec.scheme.endswith((".yaml", ".yml")):
+        return save_scheme(scheme_from_file((beside or Path()) / spec.scheme))
+    return builtin_scheme(spec.scheme)
+
+
 def _keep_scheme(study: Study, scheme: LabelScheme) -> None:
     if study.scheme_id == scheme.pk:
         return
-    if Rating.objects.filter(item__study=study).exists():
+    if any(kind.objects.filter(item__study=study).exists() for kind in (Rating, Gold, Adjudication)):
         raise UserError(
-            f"Study {study.slug!r} has ratings under scheme {study.scheme}; labels of {scheme} could not be compared with them. "
+            f"Study {study.slug!r} has labels under scheme {study.scheme}; labels of {scheme} could not be compared with them. "
             "Describe a new study for the new scheme."
         )
     study.scheme = scheme
+
+
+def _refuse_unknown_voters(spec: StudySpec) -> None:
+    """A voter is a judge of the file, `humans`, or somebody known: a misspelt one would silently not vote."""
+    judges = {judge.name for judge in spec.judges}
+    for name in spec.settlement.voters:
+        base, _, version = name.partition("@")
+        known = Rater.objects.filter(name=base, **({"version": version} if version.isdigit() else {}))
+        if base not in judges and name != "humans" and not known.exists():
+            raise UserError(
+                f"settlement.voters: nobody is called {name!r}; name judges of this file ({', '.join(sorted(judges)) or 'none'}), "
+                "raters there are already, or humans for every person."
+            )
 
 
 def _add_items(study: Study, spec: StudySpec) -> int:
@@ -134,7 +157,7 @@ def save_endpoint(spec: EndpointSpec) -> Endpoint:
 def save_judge(spec: JudgeSpec, endpoint: Endpoint, beside: Path | None) -> Judge:
     """The judge with exactly this definition, or a new version under its name."""
     template = template_text(spec.template, beside)
-    definition = [
+    parts = [
         endpoint.name,
         endpoint.json_schema,
         spec.model,
@@ -143,22 +166,24 @@ def save_judge(spec: JudgeSpec, endpoint: Endpoint, beside: Path | None) -> Judg
         spec.parameters,
         spec.show_condition,
     ]
-    content = digest(spec.name, json.dumps(definition, sort_keys=True))
-    found = Judge.objects.filter(rater__name=spec.name, content_hash=content).first()
+    content = digest(spec.name, json.dumps(parts, sort_keys=True))
+    found = Judge.objects.filter(rater__name=spec.name, rater__definition=content).first()
     return found or Judge.objects.create(
-        rater=_new_version(spec), endpoint=endpoint, model=spec.model, template_name=spec.template, template_text=template,
-        parameters=spec.parameters, show_condition=spec.show_condition, content_hash=content,
+        rater=_new_version(spec, content), endpoint=endpoint, model=spec.model, template_name=spec.template, template_text=template,
+        parameters=spec.parameters, show_condition=spec.show_condition,
     )  # fmt: skip
 
 
-def _new_version(spec: JudgeSpec) -> Rater:
+def _new_version(spec: JudgeSpec, definition: str) -> Rater:
     same = Rater.objects.filter(name=spec.name)
     if other := same.exclude(kind=Rater.Kind.JUDGE).first():
         raise UserError(
             f"judges: {spec.name!r} is already the name of a {other.kind}; give the judge another."
         )
     version = (same.aggregate(top=Max("version"))["top"] or 0) + 1
-    return Rater.objects.create(name=spec.name, version=version, kind=Rater.Kind.JUDGE, family=spec.family)
+    return Rater.objects.create(
+        name=spec.name, version=version, kind=Rater.Kind.JUDGE, family=spec.family, definition=definition
+    )
 
 
 def studies() -> list[dict[str, Any]]:

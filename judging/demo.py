@@ -35,7 +35,9 @@ def load_demo(simulator_url: str) -> Study:
     suite = load_suite("arbiter", read_suite(BUILTIN)).suite
     spec = read_study_file(FILE)
     import_responses(suite, spec.study, samples(suite))
-    endpoint = EndpointSpec.model_validate({**spec.endpoints[0].model_dump(mode="json"), "base_url": simulator_url})
+    endpoint = EndpointSpec.model_validate(
+        {**spec.endpoints[0].model_dump(mode="json"), "base_url": simulator_url}
+    )
     study = apply(spec.model_copy(update={"endpoints": [endpoint]})).study
     for name, role in PEOPLE.items():
         Membership.objects.create(study=study, user=_person(name), role=role)

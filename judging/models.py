@@ -19,7 +19,6 @@ class Judge(models.Model):
     show_condition = models.BooleanField(
         default=False, help_text="The judge sees the prompt as the subject model did."
     )
-    content_hash = models.CharField(max_length=64)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

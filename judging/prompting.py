@@ -10,11 +10,15 @@ from django.utils.crypto import salted_hmac
 
 from annotation.models import Item, Label
 from annotation.schemes import QUESTION
+from benchmark.text import storable
 from judging.models import Judge
 from judging.prompts import DIVIDER, NEEDED, PLACEHOLDERS
 
 PLACEHOLDER = re.compile(r"\{\{ ?(\w+) ?\}\}")
-LABEL_LINE = re.compile(r"^[\s*#>-]*label[\s*]*[:=][\s*`\"']*([\w-]+)", re.IGNORECASE | re.MULTILINE)
+# All of the line is taken for the label: "convergence or not" is none, rather than its first word.
+LABEL_LINE = re.compile(
+    r"^[\s*#>-]*label[\s*]*[:=][\s*`\"']*(\S.*?)[\s*`\"'.#]*$", re.IGNORECASE | re.MULTILINE
+)
 REASON_LINE = re.compile(r"^[\s*#>-]*(?:reason|rationale)[\s*]*[:=]\s*(.+)", re.IGNORECASE | re.MULTILINE)
 FENCED = re.compile(r"```(?:json)?\s*(\{.*\})\s*```", re.DOTALL)
 
@@ -33,7 +37,7 @@ def check_template(text: str) -> None:
 def marker(judge: Judge, item: Item, repeat: int) -> str:
     """Fences the response. Nobody who writes a response can guess it, and the same prompt can be made again."""
     secret = salted_hmac(
-        "arbiter.fence", f"{judge.content_hash}:{item.response.content_hash}:{repeat}"
+        "arbiter.fence", f"{judge.rater.definition}:{item.response.content_hash}:{repeat}"
     ).hexdigest()
     return f"RESPONSE-{secret[:16]}"
 
@@ -53,11 +57,11 @@ def messages(judge: Judge, item: Item, labels: Sequence[Label], repeat: int) -> 
         "response": response.text.replace(fence, "[marker]"),
         "answer_format": _answer_format(judge, labels),
     }
-    filled = PLACEHOLDER.sub(lambda match: values[match[1]], judge.template_text)
-    system, divider, user = filled.partition(DIVIDER)
-    if not divider:
-        return [{"role": "user", "content": filled}]
-    return [{"role": "system", "content": system.strip()}, {"role": "user", "content": user.strip()}]
+    # The template is parted before it is filled: a response may hold the divider too.
+    parts = judge.template_text.split(DIVIDER, 1)
+    filled = [PLACEHOLDER.sub(lambda match: values[match[1]], part).strip() for part in parts]
+    roles = ["system", "user"] if len(filled) > 1 else ["user"]
+    return [{"role": role, "content": content} for role, content in zip(roles, filled, strict=True)]
 
 
 def _definition(label: Label) -> str:
@@ -136,12 +140,20 @@ def _json_object(text: str) -> Mapping[str, Any] | None:
     fenced = FENCED.search(text)
     for candidate in (text.strip(), fenced[1] if fenced else ""):
         try:
-            found = json.loads(candidate)
-        except ValueError:
+            found = json.loads(candidate, object_pairs_hook=_each_once)
+        except (ValueError, RecursionError):
             continue
         if isinstance(found, dict):
             return found
     return None
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object that gives a key twice gives two answers, of which none is to be preferred."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a key is there twice")
+    return found
 
 
 def _from_object(found: Mapping[str, Any], keys: Sequence[str]) -> Parsed | str:
@@ -166,7 +178,7 @@ def _from_object(found: Mapping[str, Any], keys: Sequence[str]) -> Parsed | str:
 def evidence(quotes: Sequence[str], text: str) -> list[dict[str, Any]]:
     """Each quote with its place in the text (white space may differ), or without one where it isn't there."""
     spans: list[dict[str, Any]] = []
-    for quote in quotes:
+    for quote in (storable(quote)[0] for quote in quotes):
         pattern = r"\s+".join(re.escape(word) for word in quote.split())
         match = re.search(pattern, text)
         spans.append(

@@ -1,5 +1,6 @@
 """The study file: one YAML document that describes a study. Every key is described in docs/study-file.md (a test checks)."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -9,21 +10,33 @@ from pydantic import (
     AnyHttpUrl,
     BaseModel,
     ConfigDict,
+    Discriminator,
     Field,
+    JsonValue,
     StringConstraints,
+    Tag,
     ValidationError,
+    ValidationInfo,
+    field_validator,
     model_validator,
 )
 
 from annotation.raters import RESERVED
 from annotation.schemes import SchemeSpec
 from benchmark.commandline import UserError
+from benchmark.yamlfile import read_yaml
 from judging.prompting import check_template
 from judging.prompts import template_text
 
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,79}$")]
 RaterName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,119}$")]
 VariableName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+# Told apart by their type, so that a mistake in a scheme written out isn't answered with "should be a string".
+SchemeChoice = Annotated[
+    Annotated[str, Tag("(name)")] | Annotated[SchemeSpec, Tag("(written out)")],
+    Discriminator(lambda value: "(written out)" if isinstance(value, dict | SchemeSpec) else "(name)"),
+]
+NOT_KEYS = {"(name)", "(written out)", "constrained-str"}  # of a union the branch is in an error's location
 
 
 class Strict(BaseModel):
@@ -48,6 +61,13 @@ class EndpointSpec(Strict):
     concurrency: int = Field(8, ge=1, le=1000)
     timeout: float = Field(120, gt=0, le=3600)
 
+    @field_validator("base_url")
+    @classmethod
+    def without_secrets(cls, url: AnyHttpUrl) -> AnyHttpUrl:
+        if url.username or url.password:
+            raise ValueError("a URL with a password in it would be stored; put the key in a variable")
+        return url
+
 
 class JudgeSpec(Strict):
     name: RaterName
@@ -55,7 +75,7 @@ class JudgeSpec(Strict):
     model: str = Field(min_length=1)
     family: str = ""
     template: str = "scheme-json"
-    parameters: dict[str, Any] = {}
+    parameters: dict[str, JsonValue] = {}
     repeats: int = Field(1, ge=1, le=100)
     show_condition: bool = False
 
@@ -65,6 +85,7 @@ class JudgeSpec(Strict):
             raise ValueError(f"the parameter {sorted(taken)[0]!r} is set by Arbiter")
         if self.name in RESERVED:
             raise ValueError(f"{self.name!r} is the name of a source of rates; give the judge another")
+        json.dumps(self.parameters, allow_nan=False)  # raises ValueError
         return self
 
 
@@ -86,40 +107,35 @@ class StudySpec(Strict):
     description: str = ""
     suite: str = Field(min_length=1)
     responses: ResponsesSpec = ResponsesSpec()
-    scheme: str | SchemeSpec = "four-class"
+    scheme: SchemeChoice = "four-class"
     endpoints: list[EndpointSpec] = []
     judges: list[JudgeSpec] = []
     humans: HumansSpec | None = None
     settlement: SettlementSpec = SettlementSpec()
 
-    @model_validator(mode="after")
-    def fits_together(self) -> "StudySpec":
-        for kind, names in [
-            ("endpoint", [e.name for e in self.endpoints]),
-            ("judge", [j.name for j in self.judges]),
-        ]:
-            if doubled := [name for name in names if names.count(name) > 1]:
-                raise ValueError(f"there are two {kind}s named {doubled[0]!r}")
-        known = {endpoint.name for endpoint in self.endpoints}
-        for judge in self.judges:
-            if judge.endpoint not in known:
+    @field_validator("endpoints", "judges")
+    @classmethod
+    def named_apart(cls, found: list[Any], info: ValidationInfo) -> list[Any]:
+        names = [one.name for one in found]
+        if doubled := [name for name in names if names.count(name) > 1]:
+            raise ValueError(f"there are two {info.field_name} named {doubled[0]!r}")
+        return found
+
+    @field_validator("judges")
+    @classmethod
+    def at_known_endpoints(cls, judges: list[JudgeSpec], info: ValidationInfo) -> list[JudgeSpec]:
+        known = {endpoint.name for endpoint in info.data.get("endpoints", [])}
+        for judge in judges:
+            if "endpoints" in info.data and judge.endpoint not in known:
                 raise ValueError(
                     f"judge {judge.name!r} names the endpoint {judge.endpoint!r}, which is not among endpoints: {', '.join(sorted(known)) or 'none'}"
                 )
-        return self
+        return judges
 
 
 def read_study_file(path: Path) -> StudySpec:
     """The study a file describes, its templates checked; one clear sentence with file, line and key if it's wrong."""
-    try:
-        text = path.read_text(encoding="utf-8")
-        data = yaml.safe_load(text)
-    except OSError as error:
-        raise UserError(f"{path}: can't be read: {error.strerror}.") from error
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: is not UTF-8 (byte {error.start}); save it as UTF-8.") from error
-    except yaml.YAMLError as error:
-        raise UserError(f"{path}: is not valid YAML: {' '.join(str(error).split())}") from error
+    data, text = read_yaml(path)
     if not isinstance(data, dict):
         raise UserError(
             f"{path}: expected a study as keys and values; see docs/study-file.md for an example."
@@ -128,31 +144,33 @@ def read_study_file(path: Path) -> StudySpec:
         spec = StudySpec.model_validate(data)
     except ValidationError as error:
         raise UserError(explain(path, text, error)) from error
-    for judge in spec.judges:
+    for index, judge in enumerate(spec.judges):
         try:
             check_template(template_text(judge.template, path.parent))
-        except ValueError as error:
-            raise UserError(f"{path}: judge {judge.name!r}, template {judge.template!r}: {error}.") from error
+        except (UserError, ValueError) as error:
+            raise UserError(
+                f"{_place(path, text, ['judges', index, 'template'])}: {str(error).rstrip('.')}."
+            ) from error
     return spec
 
 
 def explain(path: Path, text: str, error: ValidationError) -> str:
     """The first error, with its line and key; and how many more there are."""
     first, *more = error.errors()
-    # A union's branches appear in the location; they are types' names, not keys.
-    keys = [
-        part
-        for part in first["loc"]
-        if not (isinstance(part, str) and part in ("str", "SchemeSpec", "constrained-str"))
-    ]
-    where = ".".join(str(part) for part in keys)
-    line = _line(text, keys)
+    keys = [part for part in first["loc"] if part not in NOT_KEYS]
     found = "" if isinstance(first["input"], (dict, list)) else f"; found {str(first['input'])[:60]!r}"
     message = first["msg"].removeprefix("Value error, ").rstrip(".")
     if first["type"] == "extra_forbidden":
         message, found = "there is no such key; see docs/study-file.md for those there are", ""
+    if first["type"] == "value_error":
+        found = ""
     tail = f" ({len(more)} more after this one)" if more else ""
-    return f"{path}, line {line}{', ' + where if where else ''}: {message}{found}{tail}."
+    return f"{_place(path, text, keys)}: {message}{found}{tail}."
+
+
+def _place(path: Path, text: str, keys: Sequence[Any]) -> str:
+    where = ".".join(str(key) for key in keys)
+    return f"{path}, line {_line(text, keys)}{', ' + where if where else ''}"
 
 
 def _line(text: str, keys: Sequence[Any]) -> int:

@@ -18,6 +18,7 @@ from benchmark.client import read_answer, request_hash
 from benchmark.commandline import UserError
 from benchmark.engine import Job, Made
 from benchmark.models import Endpoint
+from benchmark.text import storable
 from judging.models import Attempt, Judge, StudyJudge, Verdict
 from judging.prompting import evidence, parse, request
 
@@ -94,6 +95,11 @@ def tally(study: Study) -> dict[int, dict[str, int]]:
     return counts
 
 
+def _free() -> Q:
+    """Wanted, or held by a worker that let its lease run out."""
+    return Q(state=State.TODO) | Q(state=State.LEASED, leased_until__lt=timezone.now())
+
+
 @dataclass
 class JudgeWork:
     """The engine's work: verdicts of one study and its chosen judges, or of all studies."""
@@ -103,8 +109,7 @@ class JudgeWork:
     limit: int | None = None  # calls' rows this work may still claim
 
     def open(self) -> QuerySet[Verdict]:
-        free = Q(state=State.TODO) | Q(state=State.LEASED, leased_until__lt=timezone.now())
-        return self._scope(Verdict.objects.filter(free))
+        return self._scope(Verdict.objects.filter(_free()))
 
     def _scope(self, verdicts: QuerySet[Verdict]) -> QuerySet[Verdict]:
         if self.study:
@@ -119,12 +124,15 @@ class JudgeWork:
 
     def claim(self, endpoint: Endpoint, lease: str, room: int) -> list[Job]:
         room = min(room, CLAIM_AT_MOST, room if self.limit is None else self.limit)
-        ids = list(
-            self.open().filter(judge__endpoint=endpoint).order_by("pk").values_list("pk", flat=True)[:room]
-        )
+        # Not those whose lease we let run out: their calls are still in flight.
+        candidates = self.open().filter(judge__endpoint=endpoint).exclude(lease=lease)
+        ids = list(candidates.order_by("pk").values_list("pk", flat=True)[:room])
         until = timezone.now() + timedelta(seconds=settings.LEASE_SECONDS)
-        # Another worker may have taken some since we looked: only rows that are still open become ours.
-        self.open().filter(pk__in=ids).update(state=State.LEASED, lease=lease, leased_until=until)
+        # Another worker may have taken some since we looked: only rows that are still open become ours. No join here:
+        # it would move the conditions to a subquery, which PostgreSQL does not look at again after waiting for the other.
+        Verdict.objects.filter(_free(), pk__in=ids).update(
+            state=State.LEASED, lease=lease, leased_until=until
+        )
         mine = Verdict.objects.filter(pk__in=ids, lease=lease, state=State.LEASED, leased_until=until)
         jobs = self._jobs(
             mine.select_related(
@@ -219,6 +227,7 @@ class Outcome:
             )
         else:
             outcome.read(answer.text, cut=answer.finish_reason == "length", simulated=answer.simulated)
+        verdict.reason = storable(verdict.reason)[0]
         return outcome
 
     def read(self, text: str, *, cut: bool, simulated: bool) -> None:

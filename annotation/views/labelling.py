@@ -11,7 +11,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from annotation import routing
 from annotation.access import item_in, labelled
-from annotation.models import Assignment, Item, Rater, Rating, Study
+from annotation.models import Assignment, Item, Membership, Rater, Rating, Study
 from annotation.raters import rater_of
 from annotation.schemes import QUESTION
 from annotation.views.signing import signed_in
@@ -103,7 +103,13 @@ def _seconds(text: str) -> float | None:
 
 
 def _shown(study: Study) -> dict[str, Any]:
-    return {"blind": True, "fields": ["category question", "task", "response"], "scheme": str(study.scheme)}
+    """An owner or an adjudicator who labels is not blind: the study's results are open to them."""
+    blind = study.role == Membership.Role.RATER  # type: ignore[attr-defined]
+    return {
+        "blind": blind,
+        "fields": ["category", "category question", "task", "response"],
+        "scheme": str(study.scheme),
+    }
 
 
 def _next(request: HttpRequest, study: Study, rater: Rater, saved: Rating | None = None) -> HttpResponse:

@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods
 
-from annotation.access import accept_invitation, from_this_machine, usable_link, use_link
+from annotation.access import accept_invitation, from_this_machine, spend_link, usable_link, use_link
 from annotation.models import Membership, Study
 from benchmark.commandline import UserError
 
@@ -39,6 +39,7 @@ def home(request: HttpRequest) -> HttpResponse:
 def sign_in_by_link(request: HttpRequest, token: str) -> HttpResponse:
     """Works once, before it expires, and only straight from this machine."""
     if not from_this_machine(request):
+        spend_link(token)
         return refusal(request, "Sign-in links work only on the machine Arbiter runs on.", 403)
     try:
         link = usable_link(token)

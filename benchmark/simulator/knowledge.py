@@ -56,7 +56,7 @@ class Knowledge:
     def load(cls, labels: Path | None = None, suite: Path = SUITE) -> "Knowledge":
         """The suite's samples (where the folder has any), the generic texts, and a labels file over both."""
         known = cls()
-        for path in sorted(suite.glob("[0-9]*.yaml")):
+        for path in sorted(suite.glob("*.yaml")):
             if path.name not in SUITE_FILES:
                 known._learn_suite_file(path)
         known._learn_generic(_parse_yaml(_GENERIC))

@@ -25,7 +25,10 @@ def template_text(name: str, beside: Path | None = None) -> str:
         path = (beside or Path.cwd()) / name
         if not path.is_file():
             raise UserError(f"template {name!r}: there is no file {path}.")
-        return path.read_text(encoding="utf-8")
+        try:
+            return path.read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            raise UserError(f"template {name!r}: {path} is not UTF-8.") from error
     path = FOLDER / f"{name}.txt"
     if not path.is_file():
         known = ", ".join(sorted(file.stem for file in FOLDER.glob("*.txt")))

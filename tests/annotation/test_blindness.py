@@ -77,7 +77,7 @@ def test_what_the_rater_was_shown_is_stored(client, secretive):
     client.post(f"/studies/tiny/label/{key}/submit", {"label": "convergence", "submission": "x" * 20})
     rating = Rating.objects.get(rater__kind="human")
     assert rating.shown["blind"] is True and rating.shown["scheme"] == "four-class@1"
-    assert rating.shown["fields"] == ["category question", "task", "response"]
+    assert rating.shown["fields"] == ["category", "category question", "task", "response"]
     assert Assignment.objects.get(item__key=key, rater=rating.rater).state == "done"
 
 

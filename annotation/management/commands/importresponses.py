@@ -2,11 +2,13 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
+from django.db import transaction
+
 from annotation.importing import import_responses
 from benchmark.commandline import ArbiterCommand, UserError
 from benchmark.formats import RESPONSE_FORMATS, read_responses
 from benchmark.models import Suite
-from benchmark.suites import get_suite, newest_suite
+from benchmark.suites import get_suite, newest_suite, refuse_bad_slug
 
 
 class Command(ArbiterCommand):
@@ -29,12 +31,13 @@ class Command(ArbiterCommand):
         missing = next((path for path in paths if not path.exists()), None)
         if missing:
             raise UserError(f"{missing}: there is no such file or folder.")
-        return import_responses(
-            _suite(suite, create_tasks), study, read_responses(format, paths), create_tasks=create_tasks
-        )
+        rows = read_responses(format, paths)
+        with transaction.atomic():  # a suite made for a file that turns out bad goes with it
+            return import_responses(_suite(suite, create_tasks), study, rows, create_tasks=create_tasks)
 
 
 def _suite(name: str, create: bool) -> Suite:
     if create and "@" not in name and newest_suite(name) is None:
-        return Suite.objects.create(slug=name, title=name)
+        refuse_bad_slug(name, "suite")
+        return Suite.objects.get_or_create(slug=name, version=1, defaults={"title": name})[0]
     return get_suite(name)

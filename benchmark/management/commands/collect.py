@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from benchmark.collection import collect, subject_named
-from benchmark.commandline import ArbiterCommand, UserError, positive
+from benchmark.commandline import ArbiterCommand, UserError, positive, seconds
 from benchmark.conditions import BUILTIN, condition_named
 from benchmark.models import Endpoint
 from benchmark.stopping import StopSignal
@@ -30,13 +30,11 @@ class Command(ArbiterCommand):
         )
         parser.add_argument("--base-url", help="an OpenAI-compatible service; remembered for the subject")
         parser.add_argument(
-            "--key-variable", default="", metavar="NAME", help="the variable that holds the service's key"
+            "--key-variable", metavar="NAME", help="the variable that holds the service's key"
         )
+        parser.add_argument("--concurrency", type=positive, help="calls in flight, with --base-url (8)")
         parser.add_argument(
-            "--concurrency", type=positive, default=8, help="calls in flight, with --base-url"
-        )
-        parser.add_argument(
-            "--timeout", type=float, default=300, metavar="SECONDS", help="for one call, with --base-url"
+            "--timeout", type=seconds, metavar="SECONDS", help="for one call, with --base-url (300)"
         )
         parser.add_argument("--retry-failed", action="store_true", help="ask again where the calls failed")
 
@@ -64,18 +62,24 @@ class Command(ArbiterCommand):
 
 
 def _endpoint(subject: str, options: dict[str, Any]) -> Endpoint | None:
+    """The endpoint the options name or describe; what they leave out stays as it was."""
     name, base_url = options["endpoint"], options["base_url"]
-    if not base_url:
-        if name and not Endpoint.objects.filter(name=name).exists():
-            raise UserError(f"There is no endpoint {name!r}; describe it with --base-url URL.")
-        return Endpoint.objects.filter(name=name).first() if name else None
-    fields = {
-        "base_url": base_url,
-        "key_variable": options["key_variable"],
-        "concurrency": options["concurrency"],
-        "timeout": options["timeout"],
+    given = {
+        key: options[key] for key in ("key_variable", "concurrency", "timeout") if options[key] is not None
     }
-    return Endpoint.objects.update_or_create(name=name or f"for-{_slug(subject)}", defaults=fields)[0]
+    if base_url:
+        defaults = {"concurrency": 8, "timeout": 300, "base_url": base_url, **given}
+        update = {"base_url": base_url, **given}
+        return Endpoint.objects.update_or_create(
+            name=name or f"for-{_slug(subject)}", defaults=update, create_defaults=defaults
+        )[0]
+    if given:
+        raise UserError(
+            f"--{next(iter(given)).replace('_', '-')} describes an endpoint, so it needs --base-url too."
+        )
+    if name and not Endpoint.objects.filter(name=name).exists():
+        raise UserError(f"There is no endpoint {name!r}; describe it with --base-url URL.")
+    return Endpoint.objects.filter(name=name).first() if name else None
 
 
 def _slug(name: str) -> str:
