@@ -13,7 +13,7 @@ from judging.statistics import Undefined, bootstrap_alpha, krippendorff_alpha, p
 
 def agreement(study: Study, names: Sequence[str] = ()) -> dict[str, Any]:
     """Alpha (nominal) with an interval that resamples tasks, percent agreement, and every pair."""
-    raters = find_raters(study, names) if names else latest_raters(study)
+    raters = list(dict.fromkeys(find_raters(study, names))) if names else latest_raters(study)
     labels, tasks = label_matrix(study, raters)
     categories = study.scheme.labels.count()
     result: dict[str, Any] = {

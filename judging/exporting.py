@@ -22,6 +22,9 @@ from judging.models import Settlement
 
 BATCH = 1000
 ITEM_FIELDS = {
+    "study": "study__slug",
+    "scheme": "study__scheme__key",
+    "scheme_version": "study__scheme__version",
     "item": "key",
     "suite": "response__run__suite__slug",
     "suite_version": "response__run__suite__version",
@@ -35,6 +38,10 @@ ITEM_FIELDS = {
     "subject_size": "response__run__subject__size",
     "condition": "response__run__condition__name",
     "condition_hash": "response__run__condition__content_hash",
+    "system_prompt": "response__run__condition__system_prompt",
+    "prompt_suffix": "response__run__condition__prompt_suffix",
+    "sampling": "response__run__condition__sampling",
+    "factors": "response__run__condition__factors",
     "run": "response__run__name",
     "epoch": "response__epoch",
     "prompt": "response__task__text",
@@ -45,6 +52,7 @@ ITEM_FIELDS = {
     "response_hash": "response__content_hash",
     "response_simulated": "response__simulated",
 }
+NOT_IN_LONG = {"prompt", "response", "reasoning", "system_prompt", "prompt_suffix", "sampling", "factors"}
 RATING_FIELDS = [
     "rater", "kind", "family", "label", "role", "current", "revision", "question", "purpose", "repeat", "surplus", "confidence",
     "confidence_scale", "rationale", "evidence", "active_seconds", "shown", "simulated", "rated_at",
@@ -66,7 +74,7 @@ Row = dict[str, Any]
 def columns(long: bool) -> list[str]:
     if long:
         return [
-            *[name for name in ITEM_FIELDS if name not in ("prompt", "response", "reasoning")],
+            *[name for name in ITEM_FIELDS if name not in NOT_IN_LONG],
             *RATING_FIELDS,
         ]
     return [*ITEM_FIELDS, *SETTLED_FIELDS, "ratings"]
@@ -77,8 +85,8 @@ def rows(study: Study, *, long: bool = False, names: bool = False) -> Iterator[R
     called = _rater_names(study, names)
     for batch in _batches(study, long):
         ids = [item["pk"] for item in batch]
-        ratings = _ratings(ids, called)
-        settled = {} if long else _settled(ids)
+        ratings = _ratings(study, ids, called)
+        settled = {} if long else _settled(study, ids)
         for item in batch:
             pk = item.pop("pk")
             if long:
@@ -114,16 +122,16 @@ def _rater_names(study: Study, names: bool) -> Callable[[Rater], str]:
     return called
 
 
-def _span(queryset: QuerySet[Any], ids: list[int]) -> QuerySet[Any]:
-    """Rows of these items, by range rather than by a thousand ids; other studies' rows in it are few."""
-    return queryset.filter(item__gte=ids[0], item__lte=ids[-1])
+def _span(queryset: QuerySet[Any], study: Study, ids: list[int]) -> QuerySet[Any]:
+    """Rows of these items, by range rather than by a thousand ids. Another study's items may lie between."""
+    return queryset.filter(item__study=study, item__gte=ids[0], item__lte=ids[-1])
 
 
-def _ratings(ids: list[int], called: Callable[[Rater], str]) -> dict[int, list[Row]]:
+def _ratings(study: Study, ids: list[int], called: Callable[[Rater], str]) -> dict[int, list[Row]]:
     """Every rating, older revisions too; `current` tells which ones hold."""
     found: dict[int, list[Row]] = defaultdict(list)
     place_newest: dict[tuple[Any, ...], Row] = {}
-    for rating in _span(Rating.objects.select_related("rater", "label"), ids).order_by("item", "id"):
+    for rating in _span(Rating.objects.select_related("rater", "label"), study, ids).order_by("item", "id"):
         row = _rating(rating, called)
         place = (rating.item_id, rating.rater_id, rating.question, rating.purpose, rating.ordinal)
         if place in place_newest:
@@ -142,17 +150,17 @@ def _rating(rating: Rating, called: Callable[[Rater], str]) -> Row:
     return dict(zip(RATING_FIELDS, values, strict=True))
 
 
-def _settled(ids: list[int]) -> dict[int, Row]:
+def _settled(study: Study, ids: list[int]) -> dict[int, Row]:
     blank = dict.fromkeys(SETTLED_FIELDS)
     found: dict[int, Row] = defaultdict(lambda: dict(blank))
-    for s in newest(_span(Settlement.objects.select_related("label"), ids)):
+    for s in newest(_span(Settlement.objects.select_related("label"), study, ids)):
         found[s.item_id] |= {
             "settled": s.label.key if s.label else None, "settled_role": s.label.role if s.label else None, "settled_rule": s.rule,
             "settled_version": s.revision, "settled_simulated": s.simulated, "posterior": s.posterior,
         }  # fmt: skip
-    for gold in newest(_span(Gold.objects.select_related("label"), ids)):
+    for gold in newest(_span(Gold.objects.select_related("label"), study, ids)):
         found[gold.item_id] |= {"gold": gold.label.key, "gold_origin": gold.origin}
-    for decision in newest(_span(Adjudication.objects.all(), ids)):
+    for decision in newest(_span(Adjudication.objects.all(), study, ids)):
         found[decision.item_id]["adjudication_reason"] = decision.reason
     return found
 
@@ -223,7 +231,7 @@ def _arrow_type(name: str) -> Any:
         "surplus",
     ):
         return pa.bool_()
-    if name in ("suite_version", "epoch", "settled_version", "revision", "repeat"):
+    if name in ("suite_version", "scheme_version", "epoch", "settled_version", "revision", "repeat"):
         return pa.int64()
     return pa.float64() if name in ("confidence", "active_seconds") else pa.string()
 
@@ -248,6 +256,8 @@ def export_study(study: Study, out: Path, *, long: bool = False, names: bool = F
         with part.open("wb") as file:
             count = writer(file, rows(study, long=long, names=names), columns(long))
         part.replace(out)
+    except OSError as error:
+        raise UserError(f"{out}: can't be written: {error.strerror}.") from error
     finally:
         part.unlink(missing_ok=True)
     return {

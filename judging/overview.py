@@ -6,6 +6,7 @@ from typing import Any
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 
 from annotation.models import Adjudication, Gold, Item, Rater, Rating, Study, newest
+from annotation.raters import raters_of
 from annotation.routing import slot_counts
 from judging.models import Settlement, StudyJudge
 from judging.work import tally
@@ -75,6 +76,9 @@ def overview(study: Study) -> dict[str, Any]:
     return {
         "items": study.items.count(),
         "judges": judges,
+        "imported": [
+            str(rater) for rater in raters_of(study).filter(definition="").exclude(kind=Rater.Kind.HUMAN)
+        ],
         "judging": any(judge.open for judge in judges),
         "judge_missing": sum(judge.missing for judge in judges),
         "failed": sum(judge.states.get("failed", 0) for judge in judges),

@@ -26,13 +26,7 @@ Roles = Counter[str]
 
 def rates(study: Study, source: str, by: Sequence[str]) -> dict[str, Any]:
     """One row a cell, in the order of the names."""
-    unknown = [word for word in by if word not in PATHS]
-    if unknown or not by:
-        raise UserError(
-            f"--by takes any of {', '.join(PATHS)}, with commas between; found {unknown[0]!r}."
-            if unknown
-            else "--by needs at least one of subject, condition, category."
-        )
+    _check(by)
     totals = _item_totals(study, by)
     roles = _roles(study, source, by)
     names = _names(study, by)
@@ -42,6 +36,16 @@ def rates(study: Study, source: str, by: Sequence[str]) -> dict[str, Any]:
         "simulated": is_simulated(study, source),
         "rows": sorted(rows, key=lambda r: [str(r[word]) for word in by]),
     }
+
+
+def _check(by: Sequence[str]) -> None:
+    if not by:
+        raise UserError("--by needs at least one of subject, condition, category.")
+    for word in by:
+        if word not in PATHS:
+            raise UserError(f"--by takes any of {', '.join(PATHS)}, with commas between; found {word!r}.")
+        if by.count(word) > 1:
+            raise UserError(f"--by names {word!r} twice.")
 
 
 def row(by_task: dict[int, Roles], items: int) -> dict[str, Any]:
