@@ -19,6 +19,7 @@ from benchmark.commandline import UserError
 from benchmark.text import digest
 
 Role = Membership.Role
+FORWARDING = ("X-Forwarded", "Forwarded", "X-Real-Ip", "Via")
 READERS = {Role.OWNER, Role.ADJUDICATOR, Role.VIEWER}
 
 
@@ -107,12 +108,13 @@ def spend_link(token: str) -> None:
 
 def from_this_machine(request: HttpRequest) -> bool:
     """Straight from loopback: a request that came through a proxy carries a forwarding header, and is refused."""
-    if any(header in request.headers for header in ("X-Forwarded-For", "Forwarded", "X-Real-Ip")):
+    if any(name.startswith(FORWARDING) for name in request.headers):
         return False
     try:
-        return ip_address(request.META.get("REMOTE_ADDR", "")).is_loopback
+        address = ip_address(request.META.get("REMOTE_ADDR", ""))
     except ValueError:
         return False
+    return (getattr(address, "ipv4_mapped", None) or address).is_loopback
 
 
 @transaction.atomic

@@ -1,5 +1,6 @@
 """WHO labels and how: schemes, studies, items, raters, assignments and the rating ledger."""
 
+import base64
 import secrets
 from typing import Any
 
@@ -10,12 +11,10 @@ from django.utils import timezone
 
 from benchmark.models import Response
 
-KEY_ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"
-
 
 def opaque_key() -> str:
     """An id that tells nothing: not the model, not the condition, not the order of import."""
-    return "".join(secrets.choice(KEY_ALPHABET) for _ in range(12))
+    return base64.b32encode(secrets.token_bytes(10)).decode().lower()[:12]
 
 
 class LabelScheme(models.Model):

@@ -230,7 +230,7 @@ def _close_open(item: Item, rater: Rater) -> bool:
     for pk in slots.order_by("slot").values_list("pk", flat=True):
         try:
             with transaction.atomic():
-                taken = Assignment.objects.filter(pk=pk).update(rater=rater, state=State.DONE, leased_until=None)
+                taken = slots.filter(pk=pk).update(rater=rater, state=State.DONE, leased_until=None)
         except IntegrityError:  # sent twice at once: the rater has just taken another slot of this item
             return True
         if taken == 1:

@@ -69,6 +69,10 @@ def _count(run: Run, epochs: int) -> Counter[str]:
 def _want(run: Run, epochs: int) -> None:
     """Tasks reserved for training raters are not asked: their responses could enter no study."""
     tasks = list(run.suite.tasks.filter(training=False, language=run.condition.language))
+    if not tasks:
+        raise UserError(
+            f"Suite {run.suite} has no task in the language of condition {run.condition}, {run.condition.language!r}."
+        )
     for epoch in range(1, epochs + 1):
         rows = [Response(run=run, task=task, epoch=epoch, state=State.TODO) for task in tasks]
         Response.objects.bulk_create(rows, ignore_conflicts=True, batch_size=1000)

@@ -3,10 +3,11 @@
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from benchmark.commandline import UserError
 from benchmark.models import Condition
+from benchmark.text import storable_json
 from benchmark.yamlfile import read_yaml
 
 BUILTIN = Path(__file__).parent / "builtin" / "conditions.yaml"
@@ -20,15 +21,32 @@ class ConditionSpec(BaseModel):
     description: str = ""
     system_prompt: str = ""
     prompt_suffix: str = ""
-    language: str = "en"
+    language: str = Field("en", max_length=20)
     sampling: dict[str, Any] = {}
     factors: dict[str, str] = {}
+
+    @model_validator(mode="after")
+    def usable(self) -> "ConditionSpec":
+        if taken := {"model", "messages", "stream", "n"} & set(self.sampling):
+            raise ValueError(f"the parameter {sorted(taken)[0]!r} is set by Arbiter")
+        if not storable_json(self.model_dump()):
+            raise ValueError(
+                f"condition {self.name!r} holds a NUL, a lone surrogate or a number that is none"
+            )
+        return self
 
 
 class ConditionFile(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     conditions: list[ConditionSpec] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def told_apart(self) -> "ConditionFile":
+        names = [condition.name for condition in self.conditions]
+        if doubled := [name for name in names if names.count(name) > 1]:
+            raise ValueError(f"there are two conditions named {doubled[0]!r}")
+        return self
 
 
 def read_conditions(path: Path = BUILTIN) -> dict[str, ConditionSpec]:
@@ -37,7 +55,8 @@ def read_conditions(path: Path = BUILTIN) -> dict[str, ConditionSpec]:
         found = ConditionFile.model_validate(document)
     except ValidationError as error:
         first = error.errors()[0]
-        raise UserError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}.") from error
+        where = ".".join(map(str, first["loc"])) or "the file"
+        raise UserError(f"{path}: {where}: {first['msg']}.") from error
     return {condition.name: condition for condition in found.conditions}
 
 

@@ -19,7 +19,14 @@ def suite(slug: str = "tiny", tasks: int = 2, **task_fields: Any) -> Suite:
     """Tasks go round two categories, `alpha` and `beta`."""
     made = Suite.objects.create(slug=slug, title=slug)
     categories = [
-        Category.objects.create(suite=made, key=key, title=key.capitalize(), context=f"Tests {key}.", question=f"Is it {key}?", position=n)
+        Category.objects.create(
+            suite=made,
+            key=key,
+            title=key.capitalize(),
+            context=f"Tests {key}.",
+            question=f"Is it {key}?",
+            position=n,
+        )
         for n, key in enumerate(("alpha", "beta"), start=1)
     ]
     for number in range(1, tasks + 1):
@@ -40,10 +47,14 @@ def run(of: Suite, subject: str = "model-a", under: str = "baseline", name: str 
 
 def response(to: Run, task: Task, epoch: int = 1, text: str | None = None) -> Response:
     text = f"Response of {to} to {task.key}, epoch {epoch}." if text is None else text
-    return Response.objects.create(run=to, task=task, epoch=epoch, text=text, content_hash=Response.hash_of(text, "", ""))
+    return Response.objects.create(
+        run=to, task=task, epoch=epoch, text=text, content_hash=Response.hash_of(text, "", "")
+    )
 
 
-def study(slug: str = "tiny", tasks: int = 2, epochs: int = 3, scheme: str = "four-class", **fields: Any) -> Study:
+def study(
+    slug: str = "tiny", tasks: int = 2, epochs: int = 3, scheme: str = "four-class", **fields: Any
+) -> Study:
     """`tasks` x `epochs` items of one run."""
     of = suite(slug, tasks)
     made = Study.objects.create(slug=slug, title=slug.capitalize(), scheme=builtin_scheme(scheme), **fields)

@@ -45,7 +45,11 @@ def rated(study, cast):
 
 
 def test_every_page_is_in_the_table():
-    assert {pattern.name for part in get_resolver().url_patterns for pattern in getattr(part, "url_patterns", [part])} == set(PAGES) | OPEN
+    assert {
+        pattern.name
+        for part in get_resolver().url_patterns
+        for pattern in getattr(part, "url_patterns", [part])
+    } == set(PAGES) | OPEN
 
 
 @pytest.mark.parametrize("name", PAGES)

@@ -23,7 +23,9 @@ WIDE, NARROW = {"width": 1280, "height": 860}, {"width": 390, "height": 844}
 
 def chromium() -> str | None:
     named = os.environ.get("ARBITER_CHROMIUM")
-    return named or next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    return named or next(
+        filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+    )
 
 
 @pytest.fixture(scope="session")
@@ -52,7 +54,9 @@ def visit(browser: Browser, live_server: Any) -> Iterator[Visit]:
             client = Client()
             client.force_login(user)
             value = client.cookies[settings.SESSION_COOKIE_NAME].value
-            context.add_cookies([{"name": settings.SESSION_COOKIE_NAME, "value": value, "url": live_server.url}])
+            context.add_cookies(
+                [{"name": settings.SESSION_COOKIE_NAME, "value": value, "url": live_server.url}]
+            )
         page = context.new_page()
         expected = lambda text: any(part in text for part in allowed)  # noqa: E731
         page.on("console", lambda m: m.type == "error" and not expected(m.text) and complaints.append(m.text))

@@ -26,7 +26,14 @@ def test_keys_choose_a_label_and_submit_until_nothing_is_left(visit, labelling):
         page.keyboard.press("Control+Enter")
     expect(page.get_by_text("That was the last one")).to_be_visible()
     given = list(Rating.objects.order_by("id").values_list("label__key", flat=True))
-    assert given == ["convergence", "no_convergence", "safety_refusal", "nonsensical", "convergence", "no_convergence"]
+    assert given == [
+        "convergence",
+        "no_convergence",
+        "safety_refusal",
+        "nonsensical",
+        "convergence",
+        "no_convergence",
+    ]
     assert all(seconds >= 0 for seconds in Rating.objects.values_list("active_seconds", flat=True))
 
 
@@ -39,7 +46,11 @@ def test_the_mouse_works_too_and_a_note_and_confidence_are_kept(visit, labelling
     page.get_by_role("button", name="Submit").click()
     expect(page.locator("#save-state")).to_have_text("Saved.")
     rating = Rating.objects.get()
-    assert (rating.label.key, rating.rationale, rating.confidence) == ("safety_refusal", "says no, 1 and 2", 2.0)
+    assert (rating.label.key, rating.rationale, rating.confidence) == (
+        "safety_refusal",
+        "says no, 1 and 2",
+        2.0,
+    )
 
 
 def test_nothing_is_sent_without_a_label(visit, labelling):

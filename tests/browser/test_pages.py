@@ -40,7 +40,10 @@ def rated(study, cast):
 @pytest.mark.parametrize("size", [WIDE, NARROW], ids=["wide", "narrow"])
 def test_every_page_opens_cleanly(visit, rated, study, size, scheme):
     item = study.items.first().key
-    pages = PAGES | {f"/studies/tiny/items/{item}": "owner", f"/studies/tiny/adjudicate/{item}": "adjudicator"}
+    pages = PAGES | {
+        f"/studies/tiny/items/{item}": "owner",
+        f"/studies/tiny/adjudicate/{item}": "adjudicator",
+    }
     open_pages = {who: visit(rated[who], viewport=size, color_scheme=scheme) for who in set(pages.values())}
     for url, who in pages.items():
         page = open_pages[who]

@@ -22,7 +22,12 @@ def responses_file(folder: Path, count: int = 8) -> Path:
     """Real text with known labels: the built-in samples, as a researcher's own table."""
     tasks = [task for task in read_suite(BUILTIN).tasks if not task.training and not task.control][:count]
     rows = [
-        {"task": task.key, "subject": "model-a", "condition": ("pro", "anti")[n % 2], "response": task.meta["sample"]["response"]}
+        {
+            "task": task.key,
+            "subject": "model-a",
+            "condition": ("pro", "anti")[n % 2],
+            "response": task.meta["sample"]["response"],
+        }
         for n, task in enumerate(tasks)
     ]
     path = folder / "responses.jsonl"
@@ -81,7 +86,9 @@ def test_from_a_file_of_responses_to_an_exported_dataset(tmp_path, visit, simula
     expect(owner.get_by_text("simulated", exact=True).first).to_be_visible()
 
     first, second = visit(cast["ann"]), visit(cast["ben"])
-    assert label_one(first, "1") == label_one(second, "2")  # served in one order, so both saw the same response
+    assert label_one(first, "1") == label_one(
+        second, "2"
+    )  # served in one order, so both saw the same response
 
     adjudicator = visit(cast["ada"])
     adjudicator.goto("/studies/path/adjudicate/")
@@ -110,7 +117,10 @@ def check(rows: list[dict]) -> None:
     judged = [rating for row in rows for rating in row["ratings"] if rating["kind"] == "judge"]
     assert len(judged) == 24 and all(rating["simulated"] for rating in judged)
     (decided,) = [row for row in rows if row["settled_rule"] == "adjudicated"]
-    assert (decided["settled"], decided["adjudication_reason"]) == ("no_convergence", "It complies and says so.")
+    assert (decided["settled"], decided["adjudication_reason"]) == (
+        "no_convergence",
+        "It complies and says so.",
+    )
     by_people = [rating for rating in decided["ratings"] if rating["kind"] == "human"]
     assert sorted(rating["label"] for rating in by_people) == ["convergence", "no_convergence"]
     assert all(rating["rater"].startswith("rater-") for rating in by_people)

@@ -12,6 +12,7 @@ from benchmark.conditions import BUILTIN, condition_named
 from benchmark.models import Endpoint
 from benchmark.stopping import StopSignal
 from benchmark.suites import get_suite
+from benchmark.text import digest
 
 
 class Command(ArbiterCommand):
@@ -83,4 +84,6 @@ def _endpoint(subject: str, options: dict[str, Any]) -> Endpoint | None:
 
 
 def _slug(name: str) -> str:
-    return "".join(c if c.isalnum() else "-" for c in name.lower())[:60]
+    return (
+        "".join(c if c.isalnum() and c.isascii() else "-" for c in name.lower())[:60] + f"-{digest(name)[:6]}"
+    )

@@ -1,0 +1,110 @@
+"""Many raters at once, who think too long, vanish, come back late and send twice: the counts still come out exactly."""
+
+import random
+import time
+from collections import Counter
+
+import pytest
+
+from annotation.models import Assignment, Item, Rating, Skip
+from annotation.routing import Submission, next_assignment, plan_draw, skip, submit
+from tests import builders
+from tests.together import expect_no_errors, together
+
+pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True)]
+LABELS = ["convergence", "no_convergence", "safety_refusal", "nonsensical"]
+LEASE = 0.02  # seconds
+
+
+class Person:
+    """A rater who does at random what raters do. `kept_back` holds labels that will be sent late."""
+
+    def __init__(self, study, name, seed):
+        self.study, self.rater = study, builders.rater(name, "human")
+        self.random = random.Random(f"{seed} {name}")
+        self.sent = {}  # submission key to rating
+        self.kept_back = []
+
+    def work(self):
+        idle = 0
+        while idle < 3:
+            assignment = next_assignment(self.study, self.rater)
+            if assignment:
+                idle = 0
+                self.handle(assignment.item)
+            else:
+                idle += 1
+                self.send_one_late()
+                time.sleep(LEASE)
+
+    def handle(self, item):
+        chance = self.random.random()
+        sent = Submission(
+            key=f"{item.key}-{self.random.getrandbits(60):016x}", label=self.random.choice(LABELS)
+        )
+        if chance < 0.1:
+            skip(item, self.rater, "I know this one.")
+        elif chance < 0.3:
+            self.kept_back.append((item, sent))
+            time.sleep(1.5 * LEASE)  # away; somebody may take the place
+        else:
+            if chance < 0.5:
+                time.sleep(1.2 * LEASE)  # thought for too long
+            self.send(item, sent)
+            if chance > 0.9:
+                self.send(item, sent)
+
+    def send(self, item, sent):
+        rating = submit(item, self.rater, sent, {"blind": True})
+        assert self.sent.setdefault(sent.key, rating) == rating
+        assert (rating.item, rating.rater) == (item, self.rater)
+
+    def send_one_late(self):
+        if self.kept_back:
+            self.send(*self.kept_back.pop())
+
+    def finish(self):
+        """What is left, without a pause, and then whatever was kept back."""
+        while assignment := next_assignment(self.study, self.rater):
+            self.send(
+                assignment.item,
+                Submission(key=f"{assignment.item.key}-{self.rater.name}-last", label=LABELS[0]),
+            )
+        while self.kept_back:
+            self.send_one_late()
+
+
+@pytest.mark.parametrize(("raters", "per_item", "seed"), [(6, 2, 1), (6, 1, 2), (5, 3, 3), (3, 3, 4)])
+def test_no_item_gets_more_raters_than_it_needs_and_no_label_is_lost(settings, raters, per_item, seed):
+    study = builders.study(tasks=3, epochs=4)
+    plan_draw(study, share=1, raters_per_item=per_item, seed=seed)
+    settings.ASSIGNMENT_LEASE_MINUTES = LEASE / 60
+    people = [Person(study, f"person-{number}", seed) for number in range(raters)]
+    expect_no_errors(together(*[person.work for person in people]))
+    settings.ASSIGNMENT_LEASE_MINUTES = 60
+    expect_no_errors(together(*[person.finish for person in people]))
+    assert_exact(study, people, per_item)
+
+
+def assert_exact(study, people, per_item):
+    sent = {key: rating.pk for person in people for key, rating in person.sent.items()}
+    assert dict(Rating.objects.values_list("submission", "pk")) == sent
+    votes = Rating.objects.votes()
+    counted = Counter(votes.values_list("item", "rater"))
+    assert set(counted.values()) == {1}
+    assert max(Counter(item for item, _ in counted).values()) <= per_item
+    slots = Assignment.objects.filter(state="done").values_list("item", "rater")
+    assert sorted(slots) == sorted(counted)
+    current = set(Rating.objects.current().values_list("item", "rater"))
+    surplus = set(Rating.objects.current().filter(surplus=True).values_list("item", "rater"))
+    assert current - surplus == set(counted)
+    assert_drained(study, people)
+
+
+def assert_drained(study, people):
+    """A slot is open only where everybody has labelled or skipped the item."""
+    unfinished = Item.objects.filter(assignments__state__in=["open", "leased"]).distinct()
+    for item in unfinished:
+        rated = set(Rating.objects.filter(item=item).values_list("rater", flat=True))
+        skipped = set(Skip.objects.filter(item=item).values_list("rater", flat=True))
+        assert rated | skipped == {person.rater.pk for person in people}

@@ -1,0 +1,237 @@
+"""One call, whatever becomes of it: an outcome with its raw text, and never the key."""
+
+import asyncio
+import json
+
+import pytest
+
+from benchmark.client import Call, Client, key_of, read_answer, request_hash
+from benchmark.commandline import UserError
+from benchmark.models import Endpoint
+from benchmark.simulator.running import running_simulator
+from tests.benchmark.services import completion, service
+
+REQUEST = {
+    "model": "sim-judge-careful",
+    "messages": [{"role": "user", "content": "Labels: a | b"}],
+    "seed": 0,
+}
+KEY = "sk-a-secret-key-of-ours"
+
+
+def endpoint(base_url, **fields) -> Endpoint:
+    return Endpoint(**{"name": "local", "base_url": base_url, "timeout": 20, **fields})
+
+
+def ask(base_url, request=REQUEST, **fields) -> Call:
+    async def asked():
+        client = Client(endpoint(base_url, **fields))
+        try:
+            return await client.ask(request)
+        finally:
+            await client.close()
+
+    return asyncio.run(asked())
+
+
+def test_an_answer_is_kept_as_it_came(simulator):
+    call = ask(simulator.base_url)
+    assert (call.outcome, call.status, call.error) == ("answer", 200, "")
+    answer = read_answer(call.raw)
+    assert answer.text.startswith("LABEL: ")
+    assert (answer.finish_reason, answer.simulated, answer.refused) == ("stop", True, False)
+    assert answer.tokens("completion") == json.loads(call.raw)["usage"]["completion_tokens"]
+    assert call.latency > 0
+    assert not call.worth_retrying
+
+
+@pytest.mark.parametrize(
+    ("fault", "outcome", "status", "raw"),
+    [
+        ("rate_limit_share", "rate_limited", 429, "Rate limit reached"),
+        ("error_share", "server_error", 500, "The simulated server had an error"),
+        ("cut_share", "connection", None, ""),
+        ("garbage_share", "not_json", 200, "upstream says hello"),
+    ],
+)
+def test_a_fault_is_an_outcome_asked_once_and_worth_a_retry(fault, outcome, status, raw):
+    with running_simulator(**{fault: 1}, retry_after=7) as broken:
+        calls = [ask(broken.base_url) for _ in range(2)]  # garbage comes declared as JSON and as HTML
+        requests = broken.stats()["requests"]
+    assert [(call.outcome, call.status) for call in calls] == [(outcome, status)] * 2
+    assert all(raw in call.raw and call.error and call.worth_retrying for call in calls)
+    assert calls[0].retry_after == (7 if outcome == "rate_limited" else None)
+    assert requests == 2  # the library's own retries are off
+
+
+def test_a_service_that_hangs_times_out():
+    with running_simulator(hang_share=1) as hanging:
+        call = ask(hanging.base_url, timeout=0.3)
+        assert hanging.stats()["requests"] == 1
+    assert (call.outcome, call.raw) == ("timeout", "")
+    assert call.error == "no answer within 0.3 s"
+    assert call.worth_retrying
+
+
+def test_a_service_that_trickles_times_out_though_every_byte_is_in_time():
+    with service(lambda *_: (200, {"Trickle": "yes"}, completion()[2])) as url:
+        assert ask(url, timeout=0.3).outcome == "timeout"
+
+
+def test_nobody_listening_is_a_connection_failure():
+    call = ask("http://127.0.0.1:1/v1")
+    assert (call.outcome, call.status) == ("connection", None)
+    assert call.error
+
+
+@pytest.mark.parametrize(
+    ("change", "status", "found"),
+    [({"model": "gpt-none"}, 404, "gpt-none"), ({"messages": []}, 400, "messages")],
+)
+def test_what_the_service_rejects_is_not_asked_again(simulator, change, status, found):
+    call = ask(simulator.base_url, REQUEST | change)
+    assert (call.outcome, call.status, call.worth_retrying) == ("rejected", status, False)
+    assert found in call.raw
+    assert found in call.error
+
+
+@pytest.mark.parametrize(
+    ("status", "outcome"),
+    [
+        (408, "server_error"),
+        (409, "server_error"),
+        (503, "server_error"),
+        (401, "rejected"),
+        (422, "rejected"),
+    ],
+)
+def test_a_status_says_whether_a_retry_can_help(status, outcome):
+    with service(lambda *_: (status, {}, b"{}")) as url:
+        assert ask(url).outcome == outcome
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"), [("2.5", 2.5), ("-3", 0), ("soon", None), ("Wed, 21 Oct 2015 07:28:00 GMT", None)]
+)
+def test_retry_after_is_read_where_it_is_a_number(header, seconds):
+    with service(lambda *_: (429, {"Retry-After": header}, b"{}")) as url:
+        assert ask(url).retry_after == seconds
+
+
+def test_parameters_that_only_this_service_knows_reach_it():
+    seen = []
+    with service(lambda _, body: seen.append(body) or completion()) as url:
+        call = ask(
+            url, REQUEST | {"top_k": 20, "temperature": 0, "chat_template_kwargs": {"enable_thinking": False}}
+        )
+    assert call.outcome == "answer"
+    assert seen == [
+        REQUEST | {"top_k": 20, "temperature": 0, "chat_template_kwargs": {"enable_thinking": False}}
+    ]
+
+
+def test_the_key_is_sent_and_no_echo_of_it_is_kept(monkeypatch):
+    monkeypatch.setenv("OUR_KEY", KEY)
+
+    def echo(status):
+        return lambda headers, _: (
+            status,
+            {},
+            json.dumps({"error": {"message": f"bad {headers['Authorization']}"}}).encode(),
+        )
+
+    for status in (401, 500):
+        with service(echo(status)) as url:
+            call = ask(url, key_variable="OUR_KEY")
+        assert "Bearer [key]" in call.raw
+        assert "[key]" in call.error
+        assert KEY not in repr(call)
+    with service(lambda headers, _: completion(f"You sent {headers['Authorization']}")) as url:
+        call = ask(url, key_variable="OUR_KEY")
+    assert read_answer(call.raw).text == "You sent Bearer [key]"
+
+
+def test_white_space_around_a_key_is_no_part_of_it(monkeypatch):
+    # A header can't hold a line break, and the library's error quotes the whole header, key and all.
+    monkeypatch.setenv("OUR_KEY", f"{KEY}\n")
+    sent = []
+    with service(lambda headers, _: sent.append(headers["Authorization"]) or completion()) as url:
+        assert ask(url, key_variable="OUR_KEY").outcome == "answer"
+    assert sent == [f"Bearer {KEY}"]
+
+
+@pytest.mark.parametrize("value", ["", " ", None])
+def test_a_key_that_is_not_set_is_refused_by_its_variable(monkeypatch, value):
+    monkeypatch.setenv("OUR_KEY", value) if value is not None else monkeypatch.delenv(
+        "OUR_KEY", raising=False
+    )
+    with pytest.raises(UserError, match="variable OUR_KEY, which is not set"):
+        key_of(endpoint("http://x.invalid/v1", key_variable="OUR_KEY"))
+
+
+def test_a_key_that_no_header_can_hold_is_refused_without_showing_it(monkeypatch):
+    monkeypatch.setenv("OUR_KEY", "sk-first\nsk-second")
+    with pytest.raises(UserError, match="OUR_KEY") as refusal:
+        key_of(endpoint("http://x.invalid/v1", key_variable="OUR_KEY"))
+    assert "sk-" not in str(refusal.value)
+
+
+def test_a_nul_and_a_lone_surrogate_in_a_body_are_kept_escaped():
+    with service(lambda *_: (200, {"Content-Type": "application/json"}, b"\x00 no json")) as url:
+        call = ask(url)
+    assert (call.outcome, call.raw) == ("not_json", "\\u0000 no json")
+
+
+def test_equal_questions_to_one_endpoint_share_a_hash():
+    here, there = endpoint("http://a.invalid/v1"), endpoint("http://a.invalid/v1", name="other")
+    again = dict(reversed(REQUEST.items()))
+    assert request_hash(here, REQUEST) == request_hash(here, again)
+    assert (
+        len(
+            {
+                request_hash(here, REQUEST),
+                request_hash(there, REQUEST),
+                request_hash(here, REQUEST | {"seed": 1}),
+            }
+        )
+        == 3
+    )
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        "",
+        "null",
+        "[]",
+        '"x"',
+        "{}",
+        '{"choices": []}',
+        '{"choices": [{}]}',
+        '{"choices": [{"message": null}]}',
+        '{"choices": "ab"}',
+        "[" * 100_000,
+    ],
+)
+def test_what_is_no_chat_completion_is_no_answer(raw):
+    assert read_answer(raw) is None
+
+
+def test_an_answer_is_read_whatever_a_service_adds_or_leaves_out():
+    def read(message, **more):
+        return read_answer(json.dumps({"choices": [{"message": message, **more}]}))
+
+    assert read({}).text == ""
+    assert read({"content": None, "refusal": "No."}).refused
+    assert read({"content": "x"}, finish_reason="content_filter").refused
+    assert read({"content": "x", "reasoning": "why"}).reasoning == "why"
+    assert read({"content": "x", "reasoning_content": "why"}).reasoning == "why"
+    assert not read({"content": ["x"]}).refused
+
+
+@pytest.mark.parametrize("count", [-1, "7", 1.5, True, None, 2**31])
+def test_a_token_count_that_is_none_is_not_kept(count):
+    answer = read_answer(
+        json.dumps({"choices": [{"message": {"content": "x"}}], "usage": {"prompt_tokens": count}})
+    )
+    assert answer.tokens("prompt") is None

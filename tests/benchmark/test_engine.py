@@ -1,0 +1,196 @@
+"""The engine on work that only takes notes: how it claims, calls, retries, stores and stops."""
+
+import threading
+import time
+from dataclasses import dataclass, field, replace
+
+import pytest
+from django.db import OperationalError
+
+from benchmark import engine
+from benchmark.client import request_hash
+from benchmark.engine import Engine, Job, wait_before
+from benchmark.models import Endpoint
+from tests.benchmark.services import completion, service
+
+REQUEST = {"model": "m", "messages": [{"role": "user", "content": "x"}]}
+
+
+@pytest.fixture(autouse=True)
+def quick_retries(monkeypatch):
+    monkeypatch.setattr(engine, "BACKOFF_SECONDS", 0.01)
+
+
+@dataclass
+class Notes:
+    """Jobs by number at some endpoints, in memory; `said` is what the engine told, in order."""
+
+    at: dict[Endpoint, list[int]]
+    said: list[str] = field(default_factory=list)
+    stored: list[tuple[int, str]] = field(default_factory=list)
+    concluded: dict[int, str] = field(default_factory=dict)
+    claimed: dict[int, int] = field(default_factory=dict)
+    failing: list[str] = field(default_factory=list)  # steps that fail the next time they are taken
+
+    def _take(self, step):
+        self.said.append(step)
+        if step in self.failing:
+            self.failing.remove(step)
+            raise OperationalError("the database went away")
+
+    def endpoints(self):
+        return [endpoint for endpoint, waiting in self.at.items() if waiting]
+
+    def claim(self, endpoint, lease, room):
+        self._take("claim")
+        taken, self.at[endpoint] = self.at[endpoint][:room], self.at[endpoint][room:]
+        self.claimed[endpoint.pk] = self.claimed.get(endpoint.pk, 0) + len(taken)
+        return [Job(pk, endpoint, REQUEST | {"seed": pk}, request_hash(endpoint, REQUEST)) for pk in taken]
+
+    def renew(self, lease):
+        self._take("renew")
+
+    def store(self, made):
+        self._take("store")
+        self.stored += [(one.job.pk, one.call.outcome) for one in made]
+
+    def conclude(self, lease, made):
+        self._take("conclude")
+        self.concluded |= {one.job.pk: one.call.outcome for one in made}
+
+    def release(self, lease):
+        self._take("release")
+
+    def waiting(self):
+        return False
+
+
+def endpoint(url, pk=1, **fields):
+    return Endpoint(
+        **{"pk": pk, "name": f"e{pk}", "base_url": url, "timeout": 20, "concurrency": 4, **fields}
+    )
+
+
+def test_every_call_is_stored_before_its_row_is_concluded_and_the_rest_is_given_back_last(simulator):
+    work = Notes({endpoint(simulator.base_url): [1, 2, 3]})
+    progress = []
+    Engine(work, on_progress=progress.append).run()
+    assert work.concluded == dict.fromkeys([1, 2, 3], "rejected")  # the simulated provider knows no model "m"
+    assert sorted(work.stored) == [(1, "rejected"), (2, "rejected"), (3, "rejected")]
+    assert work.said.index("store") < work.said.index("conclude")
+    assert work.said[-1] == "release"
+    assert sum(progress) == 3
+
+
+def test_no_more_calls_are_in_flight_than_each_endpoint_takes():
+    seen = {1: [0, 0], 2: [0, 0]}  # now, and at most
+
+    def counting(pk):
+        def answer(*_):
+            seen[pk][0] += 1
+            seen[pk][1] = max(seen[pk])
+            held.wait(0.05)
+            seen[pk][0] -= 1
+            return completion()
+
+        return answer
+
+    held = threading.Event()
+    with service(counting(1)) as one, service(counting(2)) as two:
+        work = Notes(
+            {endpoint(one, 1, concurrency=3): list(range(12)), endpoint(two, 2, concurrency=1): [20, 21]}
+        )
+        Engine(work).run()
+    assert (seen[1][1], seen[2][1]) == (3, 1)
+    assert (len(work.concluded), work.claimed) == (14, {1: 12, 2: 2})
+
+
+def test_a_call_is_tried_again_where_that_can_help_and_each_try_is_stored():
+    answers = {
+        1: [(500, {}, b""), (429, {"Retry-After": "0"}, b""), completion()],
+        2: [(400, {}, b"")],
+        3: [(503, {}, b"")] * 9,
+    }
+    with service(lambda _, body: answers[body["seed"]].pop(0)) as url:
+        work = Notes({endpoint(url): [1, 2, 3]})
+        Engine(work).run()
+    assert [outcome for pk, outcome in work.stored if pk == 1] == ["server_error", "rate_limited", "answer"]
+    assert [outcome for pk, outcome in work.stored if pk == 2] == ["rejected"]
+    assert [outcome for pk, outcome in work.stored if pk == 3] == ["server_error"] * engine.ATTEMPTS
+    assert work.concluded == {1: "answer", 2: "rejected", 3: "server_error"}
+
+
+def test_the_wait_before_a_retry_is_what_the_service_asked_for_or_doubles(monkeypatch):
+    monkeypatch.setattr(engine, "BACKOFF_SECONDS", 0.5)
+    for attempt, retry_after, least in [
+        (1, None, 0.5),
+        (2, None, 1),
+        (4, None, 4),
+        (1, 7.0, 7),
+        (3, 0.0, 0),
+        (20, None, 60),
+        (1, 3600.0, 60),
+    ]:
+        waits = {wait_before(attempt, retry_after) for _ in range(20)}
+        assert least <= min(waits) <= max(waits) <= least * 1.3
+        assert least == 0 or len(waits) > 1  # spread, so that callers part
+
+
+def test_a_stored_answer_is_concluded_without_a_call():
+    def never(*_):
+        pytest.fail("a call was made")
+
+    with service(never) as url:
+        at = endpoint(url)
+        work = Notes({at: [1]})
+        claim = work.claim
+        work.claim = lambda *args: [replace(job, cached="{}") for job in claim(*args)]
+        Engine(work).run()
+    assert work.concluded == {1: "answer"}
+    assert work.stored == []  # it is stored already
+
+
+def test_calls_that_could_not_be_stored_are_stored_at_the_end():
+    with service(lambda *_: completion()) as url:
+        work = Notes({endpoint(url): [1]}, failing=["store"])
+        with pytest.raises(OperationalError):
+            Engine(work).run()
+    assert work.stored == [(1, "answer")]
+    assert work.concluded == {1: "answer"}
+
+
+def test_what_is_held_stays_held_while_its_call_takes_long_and_a_missed_beat_is_no_harm(settings):
+    settings.LEASE_SECONDS = 0.15
+    with service(lambda *_: time.sleep(0.4) or completion()) as url:
+        work = Notes({endpoint(url): [1]}, failing=["renew"])
+        Engine(work).run()
+    assert work.said.count("renew") >= 3
+    assert work.concluded == {1: "answer"}
+
+
+def test_told_to_stop_it_lets_what_is_in_flight_land_and_takes_no_more():
+    with service(lambda *_: completion()) as url:
+        work = Notes({endpoint(url, concurrency=2): list(range(10))})
+        Engine(work, stopping=iter([False, True]).__next__).run()
+    assert (len(work.concluded), work.claimed) == (2, {1: 2})
+
+
+def test_what_does_not_land_in_time_is_given_back(monkeypatch):
+    monkeypatch.setattr(engine, "GRACE_SECONDS", 0.05)
+    monkeypatch.setattr(engine, "FLUSH_SECONDS", 0.05)
+    gone = threading.Event()
+    with service(lambda *_: completion(str(gone.wait(5)))) as url:
+        work = Notes({endpoint(url): [1]})
+        Engine(work, stopping=iter([False, True]).__next__).run()
+        gone.set()
+    assert (work.concluded, work.stored, work.said[-1]) == ({}, [], "release")
+
+
+def test_an_endpoint_without_its_key_is_left_to_others_and_told_once(monkeypatch, caplog):
+    monkeypatch.delenv("NO_SUCH_KEY", raising=False)
+    engine._tell.cache_clear()
+    for _ in range(2):
+        work = Notes({endpoint("http://127.0.0.1:1/v1", key_variable="NO_SUCH_KEY"): [1]})
+        Engine(work).run()
+        assert work.claimed == {}
+    assert caplog.text.count("NO_SUCH_KEY, which is not set") == 1

@@ -1,0 +1,59 @@
+"""Builders for judges and what is asked of them."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from annotation.models import Item, Study
+from benchmark.models import Endpoint
+from benchmark.text import digest
+from judging.applying import save_judge
+from judging.models import StudyJudge, Verdict
+from judging.studyfile import JudgeSpec
+from tests.benchmark.services import Answer, completion
+
+PANEL = ("careful", "lenient", "noisy")
+CLOSED = "http://127.0.0.1:1/v1"  # nobody listens there
+
+
+def endpoint(base_url: str = CLOSED, name: str = "local", **fields: Any) -> Endpoint:
+    return Endpoint.objects.create(name=name, base_url=base_url, **{"timeout": 20, **fields})
+
+
+def judge(
+    study: Study,
+    at: Endpoint,
+    name: str = "careful",
+    repeats: int = 1,
+    beside: Path | None = None,
+    **spec: Any,
+) -> StudyJudge:
+    """The simulated judge of that name, in the study."""
+    definition = JudgeSpec(name=name, endpoint=at.name, **{"model": f"sim-judge-{name}", **spec})
+    return StudyJudge.objects.create(study=study, judge=save_judge(definition, at, beside), repeats=repeats)
+
+
+def panel(study: Study, at: Endpoint) -> list[StudyJudge]:
+    return [judge(study, at, name) for name in PANEL]
+
+
+def states(study: Study) -> dict[str, int]:
+    """How many verdicts of the study are in each state."""
+    found = list(Verdict.objects.filter(item__study=study).values_list("state", flat=True))
+    return {state: found.count(state) for state in sorted(set(found))}
+
+
+def item_of(study: Study, text: str | None = None, **response: Any) -> Item:
+    """The study's first item, its response changed."""
+    item = study.items.first()
+    assert item is not None
+    changed = {**response, **({"text": text, "content_hash": digest(text)} if text is not None else {})}
+    type(item.response).objects.filter(pk=item.response_id).update(**changed)
+    return Item.objects.get(pk=item.pk)
+
+
+def said(label: str = "convergence", **more: Any) -> Answer:
+    """What a service answers that gives this label."""
+    return completion(
+        json.dumps({"label": label, "confidence": 0.5, "rationale": "So.", "evidence": [], **more})
+    )

@@ -1,0 +1,184 @@
+"""The commands' contract: the keys of their JSON, one document on stdout, one line on stderr where input is wrong."""
+
+import json
+
+import pytest
+
+from benchmark.simulator.running import running_simulator
+from tests import builders
+from tests.judging.commands import document, refusal
+from tests.judging.helpers import endpoint, panel
+from tests.processes import result, start
+
+pytestmark = pytest.mark.django_db
+RATE = [
+    "n",
+    "unlabelled",
+    "excluded",
+    "target",
+    "rate_valid",
+    "low_valid",
+    "high_valid",
+    "rate_all",
+    "low_all",
+    "high_all",
+]
+
+
+@pytest.fixture
+def rated(study):
+    """Two raters who agree on four items and disagree on one."""
+    for name, labels in {"judge-a": "ccnnx", "ann": "ccnnc"}.items():
+        by = builders.rater(name, "human" if name == "ann" else "judge")
+        for item, label in zip(study.items.order_by("id"), labels, strict=False):
+            builders.rate(item, by, {"c": "convergence", "n": "no_convergence", "x": "nonsensical"}[label])
+    return study
+
+
+@pytest.fixture
+def study_file(study, tmp_path):
+    """For the responses of `study`."""
+    path = tmp_path / "study.yaml"
+    path.write_text(
+        "study: described\nsuite: tiny\nendpoints: [{name: local, base_url: 'http://127.0.0.1:1/v1'}]\n"
+        "judges: [{name: careful, endpoint: local, model: m}]\nhumans: {per_item: 1}\n"
+    )
+    return path
+
+
+def test_agreement(rated):
+    found = document("agreement", "tiny")
+    assert list(found)[:1] == ["raters"]
+    assert {"raters", "items", "pairable", "alpha", "low", "high", "percent"} <= set(found)
+    assert (found["raters"], found["items"], found["pairable"], found["percent"]) == (2, 5, 5, 0.8)
+    assert document("agreement", "tiny", "--raters", "ann, judge-a")["names"] == ["ann", "judge-a"]
+
+
+def test_rates(rated):
+    for by in ("subject,condition", "subject,condition,category", "category"):
+        rows = document("rates", "tiny", "--source", "ann", "--by", by)["rows"]
+        assert [list(row) for row in rows] == [[*by.split(","), *RATE]] * len(rows)
+    [row] = document("rates", "tiny", "--source", "ann")["rows"]  # by subject and condition unless said
+    assert (row["subject"], row["condition"], row["n"], row["unlabelled"], row["rate_all"]) == (
+        "model-a",
+        "baseline",
+        5,
+        1,
+        0.6,
+    )
+
+
+def test_settle(rated):
+    found = document("settle", "tiny")
+    assert {key: found[key] for key in ("settled", "open", "by_rule")} == {
+        "settled": 4, "open": 2, "by_rule": {"majority": 4, "tie": 1, "unlabelled": 1},
+    }  # fmt: skip
+
+
+def test_study_apply_and_list(study_file):
+    assert document("study", "apply", study_file) == {
+        "study": "described", "created": True, "scheme": "four-class@1", "items": 6, "items_added": 6, "judges": ["careful"],
+    }  # fmt: skip
+    listed = {row["study"]: row for row in document("study", "list")["studies"]}
+    assert listed["described"] == {
+        "study": "described",
+        "title": "described",
+        "scheme": "four-class@1",
+        "items": 6,
+        "judges": 1,
+        "ratings": 0,
+    }
+    assert listed["tiny"]["judges"] == 0
+
+
+@pytest.mark.parametrize("extension", ["jsonl", "csv", "parquet"])
+def test_exportstudy(rated, tmp_path, extension):
+    out = tmp_path / f"data.{extension}"
+    found = document("exportstudy", "tiny", out)
+    assert found.pop("seconds") >= 0
+    assert found == {"study": "tiny", "path": str(out), "format": extension, "rows": 6}
+    assert document("exportstudy", "tiny", out, "--long", "--names")["rows"] == 10
+    assert out.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_judge(study):
+    with running_simulator() as simulator:
+        panel(study, endpoint(simulator.base_url))
+        one = result(start("manage.py", "judge", "tiny", "--judge", "noisy", "--limit", "2", "--json"))
+        every = result(start("manage.py", "judge", "tiny", "--json"))
+    keys = ["verdicts", "parsed", "unparsed", "refused", "failed", "cached", "seconds"]
+    assert [list(one), list(every)] == [keys, keys]
+    assert (one["verdicts"], one["cached"], every["verdicts"], every["cached"]) == (2, 0, 18, 2)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_process_prints_one_document_or_one_line_and_says_which_by_its_code(rated):
+    good = start("manage.py", "rates", "tiny", "--source", "ann", "--json")
+    out, errors = good.communicate(timeout=30)
+    assert (good.returncode, errors) == (0, "")
+    assert json.loads(out)["source"] == "ann"
+    bad = start("manage.py", "rates", "tiny", "--source", "nobody", "--json")
+    out, errors = bad.communicate(timeout=30)
+    assert (bad.returncode != 0, out) == (True, "")
+    assert errors == "CommandError: 'nobody' has no rating in study 'tiny'; those who have: ann, judge-a.\n"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [("rates", "--source", "ann"), ("agreement",), ("settle",), ("judge",), ("exportstudy", "x.csv")],
+)
+def test_an_unknown_study_is_told(rated, command):
+    name, *options = command
+    assert refusal(name, "none", *options) == "There is no study 'none' (known: tiny)."
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("agreement", "tiny", "--raters", "ann,nobody"), "'nobody' has no rating in study 'tiny'"),
+        (
+            ("rates", "tiny", "--source", "ann", "--by", "subject,colour"),
+            "--by takes any of subject, condition, category",
+        ),
+        (("rates", "tiny"), "--source"),
+        (("judge", "tiny"), "Study 'tiny' has no judges; add some to its study file and apply it."),
+        (("judge", "tiny", "--judge", "noisy"), "Study 'tiny' has no judge 'noisy' (its judges: none"),
+        (("judge", "tiny", "--limit", "0"), "should be a whole number from 1; it is '0'"),
+        (("exportstudy", "tiny", "data.xlsx"), "data.xlsx: the name should end in .jsonl, .csv, .parquet"),
+        (("exportstudy", "tiny", "/no/such/folder/data.csv"), "there is no folder /no/such/folder"),
+        (("study", "apply", "none.yaml"), "none.yaml: can't be read: No such file or directory."),
+    ],
+)
+def test_a_mistake_ends_in_one_line(rated, arguments, said):
+    assert said in refusal(*arguments)
+
+
+def test_a_study_file_with_a_mistake_ends_in_one_line(study_file):
+    study_file.write_text(study_file.read_text().replace("suite: tiny", "suit: tiny"))
+    assert refusal("study", "apply", study_file).startswith(f"{study_file}, line 1, suite: Field required")
+    study_file.write_text("suite: none\nstudy: s\n")
+    assert refusal("study", "apply", study_file).startswith("There is no suite 'none' (known: tiny)")
+
+
+def test_people_get_a_table(rated, capsys):
+    from django.core.management import call_command
+
+    call_command("rates", "tiny", "--source", "ann")
+    call_command("agreement", "tiny")
+    call_command("settle", "tiny")
+    call_command("study", "list")
+    said = capsys.readouterr().out
+    assert "rate_valid" in said
+    assert "model-a" in said
+    assert "Pairs" in said
+    assert "majority: 4" in said
+    assert "{" not in said
+
+
+def test_a_simulated_rate_says_so_to_people(study, capsys):
+    from django.core.management import call_command
+
+    builders.rate(study.items.first(), builders.rater("sim"), simulated=True)
+    call_command("rates", "tiny", "--source", "sim")
+    assert "Simulated: some of these labels come from a simulated rater." in capsys.readouterr().out

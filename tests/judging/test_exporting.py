@@ -1,0 +1,266 @@
+"""The dataset: that every value comes back from every format, whole or not at all, without a person's name."""
+
+import csv
+import json
+import math
+
+import pandas as pd
+import pyarrow.csv
+import pyarrow.parquet
+import pytest
+
+from annotation.adjudicating import adjudicate
+from annotation.models import Gold, Item, Study
+from annotation.raters import pseudonym
+from benchmark.commandline import UserError
+from benchmark.models import Response
+from judging import exporting
+from judging.exporting import RATING_FIELDS, columns, export_study, rows
+from judging.settling import settle
+from tests import builders
+from tests.judging.helpers import item_of
+
+pytestmark = [pytest.mark.engine, pytest.mark.django_db]
+FORMATS = ["jsonl", "csv", "parquet"]
+HARD_TEXTS = [
+    "", " ", "a,b", 'says "no"', "two\nlines", "two\r\nlines", "a lone\rreturn", "\r", "tab\t", "'; --", "=1+1", "naïve 日本 🙂 \u2028 end",
+    "NUL \\u0000 escaped", "back\\slash", "\ufeffmark", "nan", "None", "null", "1e5", '""', ',"\n"',
+]  # fmt: skip
+
+
+@pytest.fixture
+def study(study):
+    """Everything a row can hold: hard texts, two judges, a person, a repeat, a revision, gold, a decision."""
+    suite = study.items.first().response.run.suite
+    run = builders.run(suite, "model-b", name='odd, "run"')
+    for epoch, text in enumerate(HARD_TEXTS, start=1):
+        Item.objects.create(study=study, response=builders.response(run, suite.tasks.first(), epoch, text))
+    first, second = study.items.order_by("id")[:2]
+    ann = builders.rater("Ann Onymous", "human")
+    builders.rate(first, builders.rater("judge-a"), "nonsensical")
+    builders.rate(
+        first, builders.rater("judge-a"), "convergence", confidence=0.75, confidence_scale="probability",
+        rationale='It "stays",\r\nyes.', evidence=[{"quote": "a, b", "start": 0, "end": 4}], shown={"blind": True}, simulated=True,
+    )  # fmt: skip
+    builders.rate(first, builders.rater("judge-a"), "no_convergence", ordinal=1)
+    builders.rate(first, ann, "convergence", active_seconds=12.5)
+    builders.rate(second, ann, "no_convergence")
+    builders.rate(second, builders.rater("judge-a"), "convergence")
+    Gold.objects.create(item=first, label=study.scheme.labels.get(key="safety_refusal"), origin="imported")
+    adjudicate(second, builders.rater("Adi", "human"), "nonsensical", "Both, see above.")
+    settle(study)
+    return study
+
+
+def expected(study, **options):
+    return list(rows(study, **options))
+
+
+def jsons(row):
+    """As in CSV and Parquet: lists and objects are JSON."""
+    return {
+        name: json.dumps(value, ensure_ascii=False) if isinstance(value, (dict, list)) else value
+        for name, value in row.items()
+    }
+
+
+def without_nan(records):
+    return [
+        {
+            name: None if isinstance(value, float) and math.isnan(value) else value
+            for name, value in row.items()
+        }
+        for row in records
+    ]
+
+
+def exported(study, tmp_path, extension, **options):
+    out = tmp_path / f"data.{extension}"
+    told = export_study(study, out, **options)
+    assert (told["study"], told["path"], told["format"]) == (study.slug, str(out), extension)
+    return out, told["rows"]
+
+
+@pytest.mark.parametrize("long", [False, True])
+def test_jsonl_comes_back_equal(study, tmp_path, long):
+    out, count = exported(study, tmp_path, "jsonl", long=long)
+    wanted = expected(study, long=long)
+    assert count == len(wanted)
+    lines = out.read_bytes().decode().split("\n")
+    assert lines.pop() == ""
+    assert [json.loads(line) for line in lines] == wanted
+    assert all(list(json.loads(line)) == columns(long) for line in lines)
+    if not long:
+        pandas = pd.read_json(out, lines=True, dtype=False)
+        assert pandas["response"].tolist() == [row["response"] for row in wanted]
+
+
+@pytest.mark.parametrize("long", [False, True])
+def test_parquet_comes_back_equal(study, tmp_path, long):
+    out, count = exported(study, tmp_path, "parquet", long=long)
+    wanted = [jsons(row) for row in expected(study, long=long)]
+    table = pyarrow.parquet.read_table(out)
+    assert (count, table.column_names) == (len(wanted), columns(long))
+    assert table.to_pylist() == wanted
+    frame = pd.read_parquet(out).astype(object)
+    assert without_nan(frame.to_dict("records")) == wanted
+
+
+def as_read(row):
+    """A CSV cell says nothing of its type, and null is an empty one."""
+    return {name: "" if value is None else str(value) for name, value in jsons(row).items()}
+
+
+@pytest.mark.parametrize("long", [False, True])
+def test_csv_comes_back_equal(study, tmp_path, long):
+    out, count = exported(study, tmp_path, "csv", long=long)
+    wanted = [as_read(row) for row in expected(study, long=long)]
+    assert count == len(wanted)
+    with out.open(newline="", encoding="utf-8") as file:
+        assert list(csv.DictReader(file)) == wanted
+    assert pd.read_csv(out, dtype=str, keep_default_na=False).to_dict("records") == wanted
+    parse = pyarrow.csv.ParseOptions(newlines_in_values=True)
+    convert = pyarrow.csv.ConvertOptions(
+        column_types=dict.fromkeys(columns(long), "string"), strings_can_be_null=False
+    )
+    assert pyarrow.csv.read_csv(out, parse_options=parse, convert_options=convert).to_pylist() == wanted
+
+
+def test_an_empty_response_is_not_null(study, tmp_path):
+    empty = study.items.get(response__text="").key
+    for extension, read in [
+        ("jsonl", lambda out: [json.loads(line) for line in out.open()]),
+        ("parquet", lambda out: pyarrow.parquet.read_table(out).to_pylist()),
+    ]:
+        [row] = [row for row in read(exported(study, tmp_path, extension)[0]) if row["item"] == empty]
+        assert (row["response"], row["gold"], row["settled"]) == ("", None, None)
+
+
+def test_a_row_an_item_holds_what_it_is_its_label_and_every_rating(study):
+    first, second, third = expected(study)[:3]
+    item = study.items.order_by("id")[0]
+    assert (first["item"], first["suite"], first["suite_version"], first["task"]) == (
+        item.key,
+        "tiny",
+        1,
+        "task-1",
+    )
+    assert (first["subject"], first["condition"], first["epoch"], first["category"]) == (
+        "model-a",
+        "baseline",
+        1,
+        "Alpha",
+    )
+    assert (first["prompt"], first["response"]) == (item.response.task.text, item.response.text)
+    assert (first["response_hash"], first["condition_hash"]) == (
+        item.response.content_hash,
+        item.response.run.condition.content_hash,
+    )
+    settled = {name: first[name] for name in exporting.SETTLED_FIELDS}
+    assert settled == {
+        "settled": "convergence", "settled_role": "target", "settled_rule": "majority", "settled_version": 1, "settled_simulated": True,
+        "posterior": {"convergence": 1.0}, "gold": "safety_refusal", "gold_origin": "imported", "adjudication_reason": None,
+    }  # fmt: skip
+    assert (second["settled"], second["settled_rule"], second["adjudication_reason"]) == (
+        "nonsensical",
+        "adjudicated",
+        "Both, see above.",
+    )
+    assert (third["settled"], third["settled_rule"], third["ratings"]) == (None, "unlabelled", [])
+    assert [(r["rater"], r["label"], r["revision"], r["repeat"], r["current"]) for r in first["ratings"][:3]] == [
+        ("judge-a@1", "nonsensical", 1, 0, False), ("judge-a@1", "convergence", 2, 0, True), ("judge-a@1", "no_convergence", 1, 1, True),
+    ]  # fmt: skip
+    assert [list(rating) for rating in first["ratings"]] == [RATING_FIELDS] * 4
+
+
+def test_long_has_a_row_a_rating(study):
+    wide, long = expected(study), expected(study, long=True)
+    assert len(long) == sum(len(row["ratings"]) for row in wide) == 6
+    assert [{name: row[name] for name in RATING_FIELDS} for row in long[:4]] == wide[0]["ratings"]
+    assert {row["item"] for row in long} == {row["item"] for row in wide if row["ratings"]}
+    assert not {"prompt", "response", "reasoning"} & set(long[0])
+
+
+@pytest.mark.parametrize("extension", FORMATS)
+@pytest.mark.parametrize("long", [False, True])
+def test_people_are_pseudonymous_unless_their_names_are_asked_for(study, tmp_path, extension, long):
+    ann = builders.rater("Ann Onymous", "human")
+    hidden, _ = exported(study, tmp_path, extension, long=long)
+    assert b"Ann Onymous" not in hidden.read_bytes()
+    assert {row["rater"] for row in expected(study, long=True)} == {"judge-a@1", pseudonym(study, ann)}
+    assert {row["rater"] for row in expected(study, long=True, names=True)} == {"judge-a@1", "Ann Onymous"}
+
+
+def test_a_pseudonym_is_stable_in_a_study_and_useless_outside_it(study, settings):
+    ann = builders.rater("Ann Onymous", "human")
+    other = Study.objects.create(slug="other", title="Other", scheme=study.scheme)
+    assert pseudonym(study, ann) == pseudonym(study, ann) != pseudonym(other, ann)
+    before = pseudonym(study, ann)
+    settings.SECRET_KEY = "another installation"
+    assert pseudonym(study, ann) != before
+
+
+def test_a_character_no_database_takes_is_exported_escaped_and_flagged(study):
+    item_of(study, "NUL \\u0000", escaped=True)
+    first, second = expected(study)[:2]
+    assert (first["response"], first["escaped"], second["escaped"]) == ("NUL \\u0000", True, False)
+
+
+def test_other_studies_ratings_stay_out(study):
+    other = Study.objects.create(slug="other", title="Other", scheme=study.scheme)
+    item = study.items.first()
+    twin = Item.objects.create(study=other, response=item.response)
+    builders.rate(twin, builders.rater("elsewhere"))
+    late = Item.objects.create(
+        study=study, response=builders.response(item.response.run, item.response.task, 99)
+    )
+    assert late.pk > twin.pk  # the other study's rating lies between this one's
+    assert "elsewhere@1" not in {row["rater"] for row in expected(study, long=True)}
+    assert len(expected(other)) == 1
+
+
+@pytest.mark.parametrize("extension", FORMATS)
+def test_a_failure_midway_leaves_the_old_file_and_nothing_else(study, tmp_path, extension, monkeypatch):
+    out = tmp_path / f"data.{extension}"
+    out.write_text("the old one")
+
+    def failing(*args, **options):
+        yield from expected(study)[:2]
+        raise RuntimeError("the disk is gone")
+
+    monkeypatch.setattr(exporting, "rows", failing)
+    with pytest.raises(RuntimeError):
+        export_study(study, out)
+    assert out.read_text() == "the old one"
+    assert [path.name for path in tmp_path.iterdir()] == [out.name]
+
+
+@pytest.mark.parametrize("extension", FORMATS)
+def test_a_study_without_items_is_a_file_without_rows(tmp_path, extension):
+    empty = builders.study("empty", epochs=0)
+    out, count = exported(empty, tmp_path, extension)
+    assert count == 0
+    if extension == "parquet":
+        assert pyarrow.parquet.read_table(out).column_names == columns(long=False)
+    if extension == "csv":
+        assert out.read_bytes().decode() == ",".join(columns(long=False)) + "\r\n"
+
+
+def test_where_the_file_can_not_be_it_is_told(study, tmp_path):
+    (tmp_path / "taken.csv").mkdir()
+    for out, said in [
+        ("data.xlsx", r"the name should end in \.jsonl, \.csv, \.parquet"),
+        ("none/data.csv", "there is no folder"),
+        ("taken.csv", "can't be written: Is a directory"),
+    ]:
+        with pytest.raises(UserError, match=said):
+            export_study(study, tmp_path / out)
+    assert [path.name for path in tmp_path.iterdir()] == ["taken.csv"]
+
+
+def test_the_pages_are_of_equal_size_and_none_is_lost_between_them(study, monkeypatch):
+    monkeypatch.setattr(exporting, "BATCH", 4)
+    assert [row["item"] for row in expected(study)] == list(
+        study.items.order_by("id").values_list("key", flat=True)
+    )
+    assert Response.objects.count() == len(HARD_TEXTS) + 6

@@ -1,0 +1,127 @@
+"""Several workers on one study, each a process of its own: no call is made twice, whoever is told to stop or dies."""
+
+import random
+import signal
+import time
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from annotation.models import Rating
+from benchmark.simulator.running import running_simulator
+from judging.models import Attempt, Verdict
+from judging.panel import judge_study
+from judging.work import want_verdicts
+from tests import builders
+from tests.judging.helpers import PANEL, endpoint, judge, panel, states
+from tests.processes import result, running, start
+
+pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True)]
+
+
+def wait_until(said, within=60.0):
+    deadline = time.monotonic() + within
+    while not said():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def assert_whole(study, repeats=1):
+    """Every item has one verdict a judge and repeat, each with its one rating and an answer behind it."""
+    wanted = {
+        (item, judge, repeat)
+        for item in study.items.values_list("pk", flat=True)
+        for judge in PANEL
+        for repeat in range(repeats)
+    }
+    verdicts = Verdict.objects.filter(item__study=study)
+    assert sorted(verdicts.values_list("item", "judge__rater__name", "repeat")) == sorted(wanted)
+    assert states(study) == {"done": len(wanted)}
+    current = Rating.objects.current().filter(item__study=study)
+    assert sorted(current.values_list("item", "rater__name", "ordinal")) == sorted(wanted)
+    assert Rating.objects.count() == len(wanted)
+    assert Attempt.objects.filter(outcome="answer", verdict__in=verdicts).values(
+        "verdict"
+    ).distinct().count() == len(wanted)
+
+
+def test_two_judge_commands_share_a_study_without_a_call_made_twice(db):
+    study = builders.study(tasks=10, epochs=20)
+    with running_simulator(latency=0.02) as simulator:
+        panel(study, endpoint(simulator.base_url, concurrency=8))
+        commands = [start("manage.py", "judge", study.slug, "--json") for _ in range(2)]
+        results = [result(command) for command in commands]
+        assert simulator.stats()["kinds"] == {"ok": 600}
+    assert [one["verdicts"] for one in results] == [600, 600]
+    assert_whole(study)
+    assert Attempt.objects.count() == 600
+
+
+KILLS = 10
+
+
+@pytest.mark.parametrize(
+    "command", [("judge", "tiny"), ("runworker", "--until-idle")], ids=["judge", "runworker"]
+)
+def test_killed_ten_times_and_resumed_nothing_is_lost_or_counted_twice(db, command):
+    study = builders.study(tasks=10, epochs=30)
+    moments = random.Random(f"killing {command}")
+    with running_simulator(latency=0.04, latency_spread=0.03, seed=5) as simulator:
+        panel(study, endpoint(simulator.base_url, concurrency=8))
+        if command[0] == "runworker":
+            want_verdicts(study)
+        for _ in range(KILLS):
+            before = Attempt.objects.count()
+            with running("manage.py", *command, ARBITER_LEASE_SECONDS="1") as worker:
+                wait_until(lambda: Attempt.objects.count() > before)  # noqa: B023
+                time.sleep(moments.uniform(0, 0.3))
+                assert worker.poll() is None  # or it was not killed at work
+                worker.send_signal(signal.SIGKILL)
+        assert 0 < Verdict.objects.filter(state="done").count() < 900
+        with running("manage.py", *command, ARBITER_LEASE_SECONDS="1") as worker:
+            assert worker.wait(60) == 0
+        kinds = simulator.stats()["kinds"]
+    assert_whole(study)
+    answered = Attempt.objects.filter(outcome="answer").count()
+    assert answered >= 900
+    # At most the calls in flight when it was killed are repeated: eight, and as many that had just landed.
+    assert answered <= kinds["ok"] <= 900 + KILLS * 16
+
+
+def test_a_worker_told_to_stop_finishes_what_is_in_flight_and_holds_nothing(db):
+    study = builders.study(tasks=10, epochs=6)
+    with running_simulator(latency=0.3) as simulator:
+        panel(study, endpoint(simulator.base_url, concurrency=8))
+        want_verdicts(study)
+        with running("manage.py", "runworker") as worker:
+            wait_until(lambda: simulator.stats()["requests"] > 8)
+            worker.send_signal(signal.SIGTERM)
+            assert worker.wait(20) == 0
+        kinds = simulator.stats()["kinds"]
+        assert set(kinds) == {"ok"}  # none was abandoned
+        assert states(study) == {"done": kinds["ok"], "todo": 180 - kinds["ok"]}
+        assert not Verdict.objects.exclude(lease="").exists()
+
+
+def test_a_worker_finds_by_itself_what_is_wanted_later(db):
+    study = builders.study()
+    with running_simulator() as simulator:
+        judge(study, endpoint(simulator.base_url))
+        with running("manage.py", "runworker"):
+            want_verdicts(study, limit=2)
+            wait_until(lambda: states(study) == {"done": 2})
+            want_verdicts(study)
+            wait_until(lambda: states(study) == {"done": 6})
+
+
+def test_a_command_waits_for_what_another_worker_holds(db):
+    study = builders.study()
+    with running_simulator() as simulator:
+        judge(study, endpoint(simulator.base_url))
+        want_verdicts(study)
+        # Held by a worker that has just died.
+        Verdict.objects.update(
+            state="leased", lease="gone", leased_until=timezone.now() + timedelta(seconds=1)
+        )
+        assert judge_study(study)["parsed"] == 6
