@@ -24,9 +24,8 @@ READERS = {Role.OWNER, Role.ADJUDICATOR, Role.VIEWER}
 
 
 def role_in(study: Study, user: User | AnonymousUser) -> str | None:
-    if getattr(user, "is_superuser", False):
-        return Role.OWNER
-    return Membership.objects.filter(study=study, user=user.pk).values_list("role", flat=True).first()
+    found = Membership.objects.filter(study=study, user=user.pk).values_list("role", flat=True).first()
+    return found or (Role.OWNER if getattr(user, "is_superuser", False) else None)
 
 
 def study_for(request: HttpRequest, slug: str, *roles: str) -> Study:
@@ -51,8 +50,8 @@ def owned(request: HttpRequest, slug: str) -> Study:
 
 
 def labelled(request: HttpRequest, slug: str) -> Study:
-    """The study's workspace."""
-    return study_for(request, slug, Role.RATER, Role.OWNER, Role.ADJUDICATOR)
+    """The study's workspace: for raters alone, since everybody else can see other labels."""
+    return study_for(request, slug, Role.RATER)
 
 
 def adjudicated(request: HttpRequest, slug: str) -> Study:
@@ -91,6 +90,19 @@ def usable_link(token: str) -> AccessLink:
     if link is None or link.used_at or link.expires_at < timezone.now():
         raise UserError("This link has been used or has expired. Ask whoever sent it for a new one.")
     return link
+
+
+def change_role(study: Study, username: str, role: str) -> None:
+    """Give a member another role, or take them out with an empty one. What they labelled stays."""
+    member = Membership.objects.filter(study=study, user__username=username)
+    if role and role not in Role.values:
+        raise UserError(f"{role!r} is no role; there are {', '.join(Role.values)}.")
+    others = Membership.objects.filter(study=study, role=Role.OWNER).exclude(user__username=username)
+    if role != Role.OWNER and member.filter(role=Role.OWNER).exists() and not others.exists():
+        raise UserError("A study needs an owner: make somebody else one first.")
+    changed = member.update(role=role) if role else member.delete()[0]
+    if not changed:
+        raise UserError(f"{username!r} is not in this study.")
 
 
 def use_link(link: AccessLink) -> None:

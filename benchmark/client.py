@@ -12,6 +12,7 @@ from datetime import datetime
 from time import monotonic
 from typing import Any
 
+import httpx2
 import openai
 from django.utils import timezone
 
@@ -36,6 +37,7 @@ class Call:
     status: int | None = None
     error: str = ""
     retry_after: float | None = None  # seconds
+    unreached: bool = False  # no server was there to take it
     cached: bool = False
 
     @property
@@ -88,7 +90,7 @@ def _text(value: Any) -> str:
 
 def request_hash(endpoint: Endpoint, request: Mapping[str, Any]) -> str:
     """Equal questions to one endpoint share it."""
-    return digest(endpoint.name, json.dumps(request, sort_keys=True, ensure_ascii=False))
+    return digest(endpoint.name, endpoint.base_url, json.dumps(request, sort_keys=True, ensure_ascii=False))
 
 
 def key_of(endpoint: Endpoint) -> str:
@@ -136,12 +138,17 @@ class Client:
                     **asked, extra_body=request
                 )
             raw, status = response.text, response.status_code
-        except (TimeoutError, openai.APITimeoutError):
-            return "timeout", {"error": f"no answer within {self.endpoint.timeout:g} s"}
+        except (TimeoutError, openai.APITimeoutError) as error:
+            unreached = isinstance(error.__cause__, httpx2.ConnectTimeout)
+            return "timeout", {
+                "error": f"no answer within {self.endpoint.timeout:g} s",
+                "unreached": unreached,
+            }
         except openai.APIStatusError as error:
             return _status_outcome(error)
         except openai.APIConnectionError as error:
-            return "connection", {"error": f"{error} {error.__cause__ or ''}".strip()}
+            unreached = isinstance(error.__cause__, httpx2.ConnectError)
+            return "connection", {"error": f"{error} {error.__cause__ or ''}".strip(), "unreached": unreached}
         except openai.OpenAIError as error:
             return "rejected", {"error": str(error)}
         if read_answer(raw) is None:

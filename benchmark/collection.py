@@ -8,6 +8,7 @@ from time import monotonic
 from typing import Any
 
 from django.conf import settings
+from django.db import transaction
 from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
@@ -52,7 +53,7 @@ def collect(
         run.responses.filter(state=State.FAILED).update(state=State.TODO, error="", attempts=0)
     before = _count(run, epochs)
     _want(run, epochs)
-    Engine(CollectWork(run), stopping=stopping, on_progress=on_progress, wait_for_others=True).run()
+    Engine(CollectWork(run, epochs), stopping=stopping, on_progress=on_progress, wait_for_others=True).run()
     after = _count(run, epochs)
     return {
         "responses": after[State.DONE] - before[State.DONE],
@@ -80,20 +81,22 @@ def _want(run: Run, epochs: int) -> None:
 
 @dataclass
 class CollectWork:
-    """The engine's work: the open responses of one run."""
+    """The engine's work: the open responses of one run, of its first so many epochs."""
 
     run: Run
+    epochs: int
 
     def open(self) -> QuerySet[Response]:
         free = Q(state=State.TODO) | Q(state=State.LEASED, leased_until__lt=timezone.now())
-        return self.run.responses.filter(free)
+        return self.run.responses.filter(free, epoch__lte=self.epochs)
 
     def endpoints(self) -> Sequence[Endpoint]:
         endpoint = self.run.subject.endpoint
         return [endpoint] if endpoint and self.open().exists() else []
 
     def claim(self, endpoint: Endpoint, lease: str, room: int) -> Sequence[Job]:
-        ids = list(self.open().order_by("pk").values_list("pk", flat=True)[:room])
+        # Not those whose lease we let run out: their calls are still in flight.
+        ids = list(self.open().exclude(lease=lease).order_by("pk").values_list("pk", flat=True)[:room])
         until = timezone.now() + timedelta(seconds=settings.LEASE_SECONDS)
         # Another collect may have taken some since we looked: only rows that are still open become ours.
         self.open().filter(pk__in=ids).update(state=State.LEASED, lease=lease, leased_until=until)
@@ -116,19 +119,22 @@ class CollectWork:
         until = timezone.now() + timedelta(seconds=settings.LEASE_SECONDS)
         self.run.responses.filter(lease=lease, state=State.LEASED).update(leased_until=until)
 
-    def release(self, lease: str) -> None:
+    def release(self, lease: str, _endpoint: Endpoint | None = None) -> None:
         self.run.responses.filter(lease=lease, state=State.LEASED).update(
             state=State.TODO, lease="", leased_until=None
         )
 
     def waiting(self) -> bool:
-        return self.run.responses.filter(state__in=[State.TODO, State.LEASED]).exists()
+        return self.run.responses.filter(
+            state__in=[State.TODO, State.LEASED], epoch__lte=self.epochs
+        ).exists()
 
     def store(self, made: Sequence[Made]) -> None:
         """Calls are counted on their row; the last one's outcome is written by `conclude`."""
         for one in made:
-            Response.objects.filter(pk=one.job.pk).update(attempts=F("attempts") + 1, error=one.call.error)
+            self.run.responses.filter(pk=one.job.pk).update(attempts=F("attempts") + 1)
 
+    @transaction.atomic
     def conclude(self, lease: str, made: Sequence[Made]) -> None:
         for one in made:
             held = self.run.responses.filter(pk=one.job.pk, lease=lease, state=State.LEASED)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
-from django.db import OperationalError, ProgrammingError
+from django.db import DatabaseError
 from rich.console import Console
 from rich.table import Table
 
@@ -36,7 +36,7 @@ class ArbiterCommand(BaseCommand):
             self._print(result, options["json"])
         except (UserError, FormatError) as error:
             raise CommandError(" ".join(str(error).split())) from error
-        except (OperationalError, ProgrammingError) as error:
+        except DatabaseError as error:
             raise CommandError(f"The database can't be used: {_first_line(error)}") from error
         except BrokenPipeError:  # the reader of our output has seen enough, as `head` does
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -14,12 +14,12 @@ import asyncio
 import logging
 import random
 import uuid
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
+from time import monotonic
 from typing import Any, Protocol, TypeVar
 
 from django.conf import settings
@@ -35,7 +35,10 @@ BACKOFF_SECONDS = 0.5
 LONGEST_WAIT = 60.0
 FLUSH_SECONDS = 0.2
 GRACE_SECONDS = 5.0
-DOWN_AFTER = 6  # calls in a row that reach no server, before the endpoint is taken to be down
+# An endpoint is taken to be down after so many calls in a row that reached no server, over at least so many seconds:
+# less than a job's own retries last, so that an outage fails nothing, and more than a server's restart.
+DOWN_AFTER, DOWN_OVER_SECONDS = 6, 3.0
+DOWN_FOR_SECONDS = 20.0  # until it is tried again, while other endpoints have work
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
@@ -82,11 +85,34 @@ class Work(Protocol):
     def conclude(self, lease: str, made: Sequence[Made]) -> None:
         """Give the rows of final calls their outcome, where they are still held under the lease."""
 
-    def release(self, lease: str) -> None:
-        """Give back what is still held under the lease."""
+    def release(self, lease: str, endpoint: Endpoint | None = None) -> None:
+        """Give back what is still held under the lease, at one endpoint or at all."""
 
     def waiting(self) -> bool:
         """Whether rows are open or held by another worker."""
+
+
+@dataclass
+class Silence:
+    """Calls in a row that found no server."""
+
+    since: float
+    calls: int = 0
+    error: EndpointDown | None = None  # once it is taken to be down
+    until: float = 0.0
+
+    def noticed(self, endpoint: Endpoint, call: Call) -> bool:
+        """Count the call; true when it is the one that shows the endpoint to be down."""
+        self.calls += 1
+        enough = self.calls >= max(DOWN_AFTER, 2 * endpoint.concurrency)
+        if self.error or not enough or monotonic() - self.since < DOWN_OVER_SECONDS:
+            return False
+        self.until = monotonic() + DOWN_FOR_SECONDS
+        self.error = EndpointDown(
+            f"Endpoint {endpoint.name!r} can't be reached at {endpoint.base_url} ({call.error}); "
+            "what it was to answer is still wanted: start it or mend its base_url, then run this again."
+        )
+        return True
 
 
 @dataclass
@@ -99,17 +125,16 @@ class Engine:
     flying: dict[asyncio.Task[None], int] = field(default_factory=dict)  # task to endpoint
     results: list[Made] = field(default_factory=list)
     clients: dict[int, Client] = field(default_factory=dict)
-    unreached: Counter[int] = field(
-        default_factory=Counter
-    )  # endpoint to calls in a row that reached no server
-    down: dict[int, EndpointDown] = field(default_factory=dict)
+    silent: dict[int, Silence] = field(default_factory=dict)  # by endpoint
+    given_up: list[Endpoint] = field(default_factory=list)  # whose rows are to be given back
     broken: Exception | None = None
 
     def run(self) -> None:
         """Work until nothing is left. Raises EndpointDown, at the end, where an endpoint could not be reached."""
         asyncio.run(self._run())
-        for error in self.down.values():
-            raise error
+        for silence in self.silent.values():
+            if silence.error:
+                raise silence.error
 
     async def _run(self) -> None:
         # One thread, so one connection, and claims and writes never race each other.
@@ -118,12 +143,8 @@ class Engine:
         try:
             while not self.stopping():
                 claimed = await self._fill()
-                if (
-                    not claimed
-                    and not self.flying
-                    and not self.results
-                    and not await self._others_hold_rows()
-                ):
+                idle = not (claimed or self.flying or self.results)
+                if idle and not await self._more_to_come():
                     break
                 await self._pause()
                 await self._flush()
@@ -131,18 +152,20 @@ class Engine:
             beat.cancel()
             await self._wind_up()
 
-    async def _others_hold_rows(self) -> bool:
-        return self.wait_for_others and not self.down and await self._database(self.work.waiting)
+    async def _more_to_come(self) -> bool:
+        """Rows that another worker was quicker to claim may have left more; rows it holds may come back."""
+        if any(self._usable(endpoint) for endpoint in await self._database(self.work.endpoints)):
+            return True
+        down = any(silence.error for silence in self.silent.values())
+        return self.wait_for_others and not down and await self._database(self.work.waiting)
 
     async def _fill(self) -> int:
         """Claim as many rows as there is room for at each endpoint, and start their calls."""
         claimed = 0
         for endpoint in await self._database(self.work.endpoints):
-            if endpoint.pk in self.down:
-                continue
             busy = sum(pk == endpoint.pk for pk in self.flying.values())
             room = endpoint.concurrency - busy
-            if room <= 0 or not self._has_key(endpoint):
+            if room <= 0 or not self._usable(endpoint):
                 continue
             jobs = await self._database(self.work.claim, endpoint, self.lease, room)
             for job in jobs:
@@ -152,8 +175,13 @@ class Engine:
             claimed += len(jobs)
         return claimed
 
-    def _has_key(self, endpoint: Endpoint) -> bool:
-        """A worker that lacks an endpoint's key leaves its rows to others and does the rest."""
+    def _usable(self, endpoint: Endpoint) -> bool:
+        """A worker that lacks an endpoint's key leaves its rows to others; one that is down is left alone for a while."""
+        silence = self.silent.get(endpoint.pk)
+        if silence and silence.error:
+            if monotonic() < silence.until:
+                return False
+            del self.silent[endpoint.pk]
         try:
             self._client(endpoint)
         except UserError as error:
@@ -175,32 +203,25 @@ class Engine:
         client = self._client(job.endpoint)
         for attempt in range(1, ATTEMPTS + 1):
             call = await client.ask(job.request)
-            self._notice(job.endpoint, call)
+            dropped = self._notice(job.endpoint, call)
             final = attempt == ATTEMPTS or not call.worth_retrying
-            dropped = job.endpoint.pk in self.down
             self.results.append(Made(job, call, final and not dropped))
             if final or dropped:
                 return
             await asyncio.sleep(wait_before(attempt, call.retry_after))
 
-    def _notice(self, endpoint: Endpoint, call: Call) -> None:
-        """An endpoint nobody answers at is left alone; its other calls are dropped and their rows given back."""
-        if call.outcome != "connection":
-            self.unreached[endpoint.pk] = 0
-            return
-        self.unreached[endpoint.pk] += 1
-        if (
-            self.unreached[endpoint.pk] < max(DOWN_AFTER, 2 * endpoint.concurrency)
-            or endpoint.pk in self.down
-        ):
-            return
-        self.down[endpoint.pk] = EndpointDown(
-            f"Endpoint {endpoint.name!r} can't be reached at {endpoint.base_url} ({call.error}); "
-            "what it was to answer is still wanted: start it or mend its base_url, then run this again."
-        )
-        for task, of in self.flying.items():
-            if of == endpoint.pk and task is not asyncio.current_task():
-                task.cancel()
+    def _notice(self, endpoint: Endpoint, call: Call) -> bool:
+        """Whether the endpoint is down; the call that shows it drops the endpoint's others, and their rows go back."""
+        if not call.unreached:
+            self.silent.pop(endpoint.pk, None)
+            return False
+        silence = self.silent.setdefault(endpoint.pk, Silence(since=monotonic()))
+        if silence.noticed(endpoint, call):
+            self.given_up.append(endpoint)
+            for task, of in self.flying.items():
+                if of == endpoint.pk and task is not asyncio.current_task():
+                    task.cancel()
+        return silence.error is not None
 
     def _client(self, endpoint: Endpoint) -> Client:
         if endpoint.pk not in self.clients:
@@ -221,13 +242,14 @@ class Engine:
             try:
                 await self._database(self.work.store, [made for made in batch if not made.call.cached])
             except DatabaseError:
-                self.results = (
-                    batch + self.results
-                )  # for the last flush, else these calls were made for nothing
+                self.results = batch + self.results  # the last flush tries again
                 raise
             final = [made for made in batch if made.final]
             await self._database(self.work.conclude, self.lease, final)
             self.on_progress(len(final))
+        for endpoint in [one for one in self.given_up if one.pk not in self.flying.values()]:
+            self.given_up.remove(endpoint)
+            await self._database(self.work.release, self.lease, endpoint)
         if self.broken:
             raise self.broken
 
@@ -244,7 +266,7 @@ class Engine:
         for task in list(self.flying):
             task.cancel()
         await asyncio.gather(*self.flying, return_exceptions=True)
-        broken, self.broken = self.broken, None
+        self.broken = None  # it is on its way up already
         try:
             await self._flush()
             await self._database(self.work.release, self.lease)
@@ -253,7 +275,6 @@ class Engine:
                 await client.close()
             await self._database(connections.close_all)
             self.thread.shutdown()
-            self.broken = broken
 
     async def _database(self, function: Callable[..., T], *args: Any) -> T:
         return await asyncio.get_running_loop().run_in_executor(self.thread, lambda: function(*args))

@@ -10,15 +10,17 @@ from django.db import transaction
 from django.db.models import Exists, Max, OuterRef, QuerySet
 
 from annotation.models import Adjudication, Gold, Item, LabelScheme, Rater, Rating, Study
+from annotation.raters import LIKE_A_VERSION
 from annotation.routing import extend_draws, plan_draw
 from annotation.schemes import builtin_scheme, save_scheme, scheme_from_file
 from benchmark.commandline import UserError
+from benchmark.endpoints import save_endpoint
 from benchmark.models import Endpoint, Response
 from benchmark.suites import get_suite
 from benchmark.text import digest
 from judging.models import Judge, StudyJudge
 from judging.prompts import template_text
-from judging.studyfile import EndpointSpec, JudgeSpec, StudySpec, read_study_file
+from judging.studyfile import JudgeSpec, StudySpec, read_study_file
 
 
 @dataclass(frozen=True)
@@ -54,12 +56,12 @@ def apply(spec: StudySpec, beside: Path | None = None) -> Applied:
     )
     _keep_scheme(study, scheme)
     study.title, study.description = spec.title or spec.study, spec.description
-    _refuse_unknown_voters(spec)
     study.voters, study.gold_decides = spec.settlement.voters, spec.settlement.gold_decides
     study.config = spec.model_dump(mode="json")
     study.save()
     added = _add_items(study, spec)
     _apply_judges(study, spec, beside)
+    _refuse_unknown_voters(spec)
     if spec.humans:
         plan_draw(study, share=spec.humans.share, raters_per_item=spec.humans.per_item, seed=spec.humans.seed)
     else:
@@ -91,9 +93,11 @@ def _refuse_unknown_voters(spec: StudySpec) -> None:
     """A voter is a judge of the file, `humans`, or somebody known: a misspelt one would silently not vote."""
     judges = {judge.name for judge in spec.judges}
     for name in spec.settlement.voters:
-        base, _, version = name.partition("@")
-        known = Rater.objects.filter(name=base, **({"version": version} if version.isdigit() else {}))
-        if base not in judges and name != "humans" and not known.exists():
+        version = LIKE_A_VERSION.search(name)
+        known = Rater.objects.filter(name=LIKE_A_VERSION.sub("", name))
+        if version:
+            known = known.filter(version=int(version[0][1:]))
+        if name != "humans" and not known.exists():
             raise UserError(
                 f"settlement.voters: nobody is called {name!r}; name judges of this file ({', '.join(sorted(judges)) or 'none'}), "
                 "raters there are already, or humans for every person."
@@ -146,12 +150,6 @@ def _apply_judges(study: Study, spec: StudySpec, beside: Path | None) -> None:
         StudyJudge.objects.update_or_create(
             study=study, judge=judge, defaults={"repeats": repeats, "active": True}
         )
-
-
-def save_endpoint(spec: EndpointSpec) -> Endpoint:
-    """An endpoint is known by its name; where it lives and how fast it may be asked can change."""
-    fields = spec.model_dump(mode="json", exclude={"name"})
-    return Endpoint.objects.update_or_create(name=spec.name, defaults=fields)[0]
 
 
 def save_judge(spec: JudgeSpec, endpoint: Endpoint, beside: Path | None) -> Judge:

@@ -10,12 +10,13 @@ from annotation.access import make_link
 from annotation.importing import import_responses
 from annotation.models import Membership, Study
 from annotation.raters import rater_of
+from benchmark.endpoints import EndpointSpec
 from benchmark.formats import read_suite
 from benchmark.formats.records import ParsedCondition, ParsedResponse, ParsedRun, ParsedSubject
 from benchmark.models import Endpoint, Suite
 from benchmark.suites import BUILTIN, load_suite
 from judging.applying import apply
-from judging.studyfile import EndpointSpec, read_study_file
+from judging.studyfile import read_study_file
 
 FILE = Path(__file__).with_name("demo-study.yaml")
 PEOPLE = {"owner": "owner", "adjudicator": "adjudicator", "rater-one": "rater", "rater-two": "rater"}

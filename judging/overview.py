@@ -5,7 +5,7 @@ from typing import Any
 
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 
-from annotation.models import Adjudication, Gold, Item, Rater, Rating, Study, newest
+from annotation.models import Adjudication, Gold, Item, Rater, Rating, Skip, Study, newest
 from annotation.raters import raters_of
 from annotation.routing import slot_counts
 from judging.models import Settlement, StudyJudge
@@ -80,6 +80,8 @@ def overview(study: Study) -> dict[str, Any]:
             str(rater) for rater in raters_of(study).filter(definition="").exclude(kind=Rater.Kind.HUMAN)
         ],
         "judging": any(judge.open for judge in judges),
+        "working": any(judge.states.get("leased") for judge in judges),
+        "skips": Skip.objects.filter(item__study=study).count(),
         "judge_missing": sum(judge.missing for judge in judges),
         "failed": sum(judge.states.get("failed", 0) for judge in judges),
         "humans": slot_counts(study),

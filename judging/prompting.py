@@ -16,10 +16,13 @@ from judging.prompts import DIVIDER, NEEDED, PLACEHOLDERS
 
 PLACEHOLDER = re.compile(r"\{\{ ?(\w+) ?\}\}")
 # All of the line is taken for the label: "convergence or not" is none, rather than its first word.
-LABEL_LINE = re.compile(
-    r"^[\s*#>-]*label[\s*]*[:=][\s*`\"']*(\S.*?)[\s*`\"'.#]*$", re.IGNORECASE | re.MULTILINE
+# Each within one line and without a choice of where to stop, so that a looping answer of a megabyte costs no more
+# than its length.
+LABEL_LINE = re.compile(r"^[ \t*#>-]*label[ \t*]*[:=][ \t]*(?:\r?\n)?(.+)$", re.IGNORECASE | re.MULTILINE)
+REASON_LINE = re.compile(
+    r"^[ \t*#>-]*(?:reason|rationale)[ \t*]*[:=][ \t]*(?:\r?\n)?(.+)$", re.IGNORECASE | re.MULTILINE
 )
-REASON_LINE = re.compile(r"^[\s*#>-]*(?:reason|rationale)[\s*]*[:=]\s*(.+)", re.IGNORECASE | re.MULTILINE)
+AROUND_LABELS = " \t\r*`\"'.#"
 FENCED = re.compile(r"```(?:json)?\s*(\{.*\})\s*```", re.DOTALL)
 
 
@@ -122,7 +125,7 @@ def parse(text: str, keys: Sequence[str]) -> Parsed | str:
     found = _json_object(text)
     if found is not None:
         return _from_object(found, keys)
-    labels = {match.lower() for match in LABEL_LINE.findall(text)}
+    labels = {rest.strip(AROUND_LABELS).lower() for rest in LABEL_LINE.findall(text)} - {""}
     if len(labels) != 1:
         return (
             "there is no label in the answer"

@@ -94,7 +94,7 @@ def _settle_batch(
     study: Study, voters: Sequence[Rater], keys: dict[int, str], item_ids: list[int]
 ) -> tuple[list[str], int]:
     # Locked, so that of two settlings at once the second sees what the first wrote.
-    list(Item.objects.select_for_update().filter(pk__in=item_ids).values_list("pk"))
+    list(Item.objects.select_for_update(no_key=True).filter(pk__in=item_ids).values_list("pk"))
     inputs = gather(study, voters, keys, item_ids)
     before = {
         settlement.item_id: settlement for settlement in newest(Settlement.objects.filter(item__in=item_ids))

@@ -7,9 +7,6 @@ from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import (
-    AnyHttpUrl,
-    BaseModel,
-    ConfigDict,
     Discriminator,
     Field,
     JsonValue,
@@ -24,23 +21,19 @@ from pydantic import (
 from annotation.raters import RESERVED
 from annotation.schemes import SchemeSpec
 from benchmark.commandline import UserError
+from benchmark.endpoints import EndpointSpec, Slug, Strict
+from benchmark.text import storable_json
 from benchmark.yamlfile import read_yaml
 from judging.prompting import check_template
 from judging.prompts import template_text
 
-Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,79}$")]
 RaterName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,119}$")]
-VariableName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 # Told apart by their type, so that a mistake in a scheme written out isn't answered with "should be a string".
 SchemeChoice = Annotated[
     Annotated[str, Tag("(name)")] | Annotated[SchemeSpec, Tag("(written out)")],
     Discriminator(lambda value: "(written out)" if isinstance(value, dict | SchemeSpec) else "(name)"),
 ]
 NOT_KEYS = {"(name)", "(written out)", "constrained-str"}  # of a union the branch is in an error's location
-
-
-class Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class ResponsesSpec(Strict):
@@ -53,28 +46,12 @@ class ResponsesSpec(Strict):
     controls: bool = True
 
 
-class EndpointSpec(Strict):
-    name: Slug
-    base_url: AnyHttpUrl
-    key_variable: VariableName | Literal[""] = ""
-    json_schema: bool = True
-    concurrency: int = Field(8, ge=1, le=1000)
-    timeout: float = Field(120, gt=0, le=3600)
-
-    @field_validator("base_url")
-    @classmethod
-    def without_secrets(cls, url: AnyHttpUrl) -> AnyHttpUrl:
-        if url.username or url.password:
-            raise ValueError("a URL with a password in it would be stored; put the key in a variable")
-        return url
-
-
 class JudgeSpec(Strict):
     name: RaterName
     endpoint: Slug
-    model: str = Field(min_length=1)
-    family: str = ""
-    template: str = "scheme-json"
+    model: str = Field(min_length=1, max_length=200)
+    family: str = Field("", max_length=100)
+    template: str = Field("scheme-json", max_length=80)
     parameters: dict[str, JsonValue] = {}
     repeats: int = Field(1, ge=1, le=100)
     show_condition: bool = False
@@ -92,7 +69,7 @@ class JudgeSpec(Strict):
 class HumansSpec(Strict):
     per_item: int = Field(2, ge=1, le=100)
     share: float = Field(1.0, gt=0, le=1)
-    seed: int = 0
+    seed: int = Field(0, ge=-(2**63), lt=2**63)
 
 
 class SettlementSpec(Strict):
@@ -103,7 +80,7 @@ class SettlementSpec(Strict):
 
 class StudySpec(Strict):
     study: Slug
-    title: str = ""
+    title: str = Field("", max_length=200)
     description: str = ""
     suite: str = Field(min_length=1)
     responses: ResponsesSpec = ResponsesSpec()
@@ -144,6 +121,8 @@ def read_study_file(path: Path) -> StudySpec:
         spec = StudySpec.model_validate(data)
     except ValidationError as error:
         raise UserError(explain(path, text, error)) from error
+    if not storable_json(spec.model_dump(mode="json")):
+        raise UserError(f"{path}: holds a NUL or a lone surrogate, which no database keeps; take it out.")
     for index, judge in enumerate(spec.judges):
         try:
             check_template(template_text(judge.template, path.parent))

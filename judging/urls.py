@@ -12,6 +12,7 @@ urlpatterns = [
     path("studies/<slug:slug>/rates", study.rates_page, name="study-rates"),
     path("studies/<slug:slug>/rates/rates.svg", study.rates_chart, name="rates-chart"),
     path("studies/<slug:slug>/people", study.people, name="study-people"),
+    path("studies/<slug:slug>/member", study.member, name="study-member"),
     path("studies/<slug:slug>/invite", study.invite, name="study-invite"),
     path("studies/<slug:slug>/items/", items.browse, name="study-items"),
     path("studies/<slug:slug>/items/<slug:key>", items.show, name="study-item"),

@@ -112,6 +112,9 @@ class JudgeWork:
         return self._scope(Verdict.objects.filter(_free()))
 
     def _scope(self, verdicts: QuerySet[Verdict]) -> QuerySet[Verdict]:
+        """What its study still asks for: the verdicts of a judge that was replaced stay as they are."""
+        asked = StudyJudge.objects.filter(study=OuterRef("item__study"), judge=OuterRef("judge"), active=True)
+        verdicts = verdicts.filter(Exists(asked.filter(repeats__gt=OuterRef("repeat"))))
         if self.study:
             verdicts = verdicts.filter(item__study=self.study)
         return verdicts if self.judge_ids is None else verdicts.filter(judge__in=self.judge_ids)
@@ -165,10 +168,10 @@ class JudgeWork:
         until = timezone.now() + timedelta(seconds=settings.LEASE_SECONDS)
         Verdict.objects.filter(lease=lease, state=State.LEASED).update(leased_until=until)
 
-    def release(self, lease: str) -> None:
-        Verdict.objects.filter(lease=lease, state=State.LEASED).update(
-            state=State.TODO, lease="", leased_until=None
-        )
+    def release(self, lease: str, endpoint: Endpoint | None = None) -> None:
+        held = Verdict.objects.filter(lease=lease, state=State.LEASED)
+        held = held.filter(judge__endpoint=endpoint) if endpoint else held
+        held.update(state=State.TODO, lease="", leased_until=None)
 
     def waiting(self) -> bool:
         return (

@@ -8,7 +8,7 @@ from tests import builders
 
 pytestmark = pytest.mark.django_db
 READERS = {"owner", "adjudicator", "viewer"}
-LABELLERS = {"owner", "adjudicator", "ann"}
+LABELLERS = {"ann"}  # everybody else can see other labels
 PEOPLE = ["owner", "adjudicator", "viewer", "ann", "stranger", None]
 # Page: who may, and the method. {key} is an item's.
 PAGES = {
@@ -24,6 +24,7 @@ PAGES = {
     "adjudicate": ("/studies/tiny/adjudicate/", {"owner", "adjudicator"}, "get"),
     "adjudicate-item": ("/studies/tiny/adjudicate/{key}", {"owner", "adjudicator"}, "get"),
     "study-people": ("/studies/tiny/people", {"owner"}, "get"),
+    "study-member": ("/studies/tiny/member", {"owner"}, "post"),
     "study-invite": ("/studies/tiny/invite", {"owner"}, "post"),
     "study-judge": ("/studies/tiny/judge", {"owner"}, "post"),
     "study-settle": ("/studies/tiny/settle", {"owner"}, "post"),
@@ -94,3 +95,35 @@ def test_answers_carry_a_strict_content_policy(client, rated):
     client.force_login(rated["owner"])
     policy = client.get("/studies/tiny/").headers["Content-Security-Policy"]
     assert "default-src 'none'" in policy and "unsafe" not in policy and "http" not in policy
+
+
+def roles(study):
+    return dict(study.memberships.values_list("user__username", "role"))
+
+
+def test_an_owner_changes_roles_and_takes_people_out(client, rated, study):
+    client.force_login(rated["owner"])
+    client.post("/studies/tiny/member", {"username": "ann", "role": "adjudicator"})
+    client.post("/studies/tiny/member", {"username": "ben", "role": ""})
+    assert roles(study)["ann"] == "adjudicator" and "ben" not in roles(study)
+
+
+def test_a_study_keeps_an_owner(client, rated, study):
+    client.force_login(rated["owner"])
+    for role in ("", "rater"):
+        answer = client.post("/studies/tiny/member", {"username": "owner", "role": role}, follow=True)
+        assert "needs an owner" in answer.content.decode()
+    assert roles(study)["owner"] == "owner"
+
+
+@pytest.mark.parametrize(
+    "query", ["rates?by=subject,subject", "rates?by=x", "rates?source=nobody", "agreement?first=nobody"]
+)
+def test_an_odd_question_is_not_found(client, rated, query):
+    client.force_login(rated["owner"])
+    assert client.get(f"/studies/tiny/{query}").status_code == 404
+
+
+def test_an_odd_page_key_shows_the_first_page(client, rated):
+    client.force_login(rated["owner"])
+    assert client.get("/studies/tiny/items/?after=\u00b2").status_code == 200

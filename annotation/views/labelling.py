@@ -6,12 +6,13 @@ from typing import Any
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.crypto import constant_time_compare, salted_hmac
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
 from annotation import routing
 from annotation.access import item_in, labelled
-from annotation.models import Assignment, Item, Membership, Rater, Rating, Study
+from annotation.models import Assignment, Item, Rater, Rating, Study
 from annotation.raters import rater_of
 from annotation.schemes import QUESTION
 from annotation.views.signing import signed_in
@@ -37,8 +38,7 @@ def submit(request: HttpRequest, slug: str, key: str) -> HttpResponse:
     rater = rater_of(signed_in(request))
     item = item_in(study, key)
     try:
-        _may_rate(item, rater)
-        rating = routing.submit(item, rater, _submission(request), _shown(study))
+        rating = routing.submit(item, rater, _submission(request, item, rater), _shown(study))
     except UserError as error:
         return HttpResponse(str(error), status=422, content_type="text/plain; charset=utf-8")
     return _next(request, study, rater, saved=rating)
@@ -51,7 +51,7 @@ def skip(request: HttpRequest, slug: str, key: str) -> HttpResponse:
     rater = rater_of(signed_in(request))
     item = item_in(study, key)
     try:
-        _may_rate(item, rater)
+        _require_served(request, item, rater)
         routing.skip(item, rater, request.POST.get("reason", ""))
     except UserError as error:
         return HttpResponse(str(error), status=422, content_type="text/plain; charset=utf-8")
@@ -68,23 +68,30 @@ def keep(request: HttpRequest, slug: str, key: str) -> HttpResponse:
     return HttpResponse(status=204 if own and routing.renew(own, rater) else 409)
 
 
-def _may_rate(item: Item, rater: Rater) -> None:
-    """Only an item the rater was given: one has a place on it, had one, or has rated it. Keys can't be tried out."""
-    given = (
-        Assignment.objects.filter(item=item, rater=rater).exists()
-        or Rating.objects.filter(item=item, rater=rater).exists()
-    )
-    if not given and not Assignment.objects.filter(item=item).exists():
-        raise UserError("This response is not among those to be labelled.")
+def serving_key(item: Item, rater: Rater) -> str:
+    """A submission's idempotency key, which also proves that this item was served to this rater."""
+    nonce = secrets.token_urlsafe(12)
+    return f"{nonce}.{_seal(nonce, item, rater)}"
 
 
-def _submission(request: HttpRequest) -> routing.Submission:
+def _seal(nonce: str, item: Item, rater: Rater) -> str:
+    return salted_hmac("arbiter.serving", f"{nonce}:{item.key}:{rater.pk}").hexdigest()[:32]
+
+
+def _require_served(request: HttpRequest, item: Item, rater: Rater) -> str:
+    """The key the page was served with. Without one, raters could label whatever item's key they have come to see."""
+    key = request.POST.get("submission", "")
+    nonce, _, seal = key.partition(".")
+    if not constant_time_compare(seal, _seal(nonce, item, rater)):
+        raise UserError("The page is out of date, and nothing was saved: reload it.")
+    return key
+
+
+def _submission(request: HttpRequest, item: Item, rater: Rater) -> routing.Submission:
     label = request.POST.get("label", "")
     if not label:
         raise UserError("Choose a label first.")
-    key = request.POST.get("submission", "")
-    if not 16 <= len(key) <= 64:
-        raise UserError("The page is out of date: reload it; your label has not been saved.")
+    key = _require_served(request, item, rater)
     return routing.Submission(
         key=key,
         label=label,
@@ -103,10 +110,8 @@ def _seconds(text: str) -> float | None:
 
 
 def _shown(study: Study) -> dict[str, Any]:
-    """An owner or an adjudicator who labels is not blind: the study's results are open to them."""
-    blind = study.role == Membership.Role.RATER  # type: ignore[attr-defined]
     return {
-        "blind": blind,
+        "blind": True,
         "fields": ["category", "category question", "task", "response"],
         "scheme": str(study.scheme),
     }
@@ -119,12 +124,12 @@ def _next(request: HttpRequest, study: Study, rater: Rater, saved: Rating | None
     assignment = routing.next_assignment(study, rater)
     context: dict[str, Any] = {"study": study, "progress": routing.progress(study, rater), "saved": saved}
     if assignment:
-        context |= _item_context(item_in(study, assignment.item.key))
+        context |= _item_context(item_in(study, assignment.item.key), rater)
     template = "label/_item.html" if request.htmx else "label/page.html"  # type: ignore[attr-defined]
     return render(request, template, context)
 
 
-def _item_context(item: Item) -> dict[str, Any]:
+def _item_context(item: Item, rater: Rater) -> dict[str, Any]:
     task, response = item.response.task, item.response
     return {
         "key": item.key,
@@ -133,5 +138,5 @@ def _item_context(item: Item) -> dict[str, Any]:
         "task_text": task.text,
         "response_text": response.text,
         "labels": list(item.study.scheme.labels.all()),
-        "submission": secrets.token_urlsafe(24),
+        "submission": serving_key(item, rater),
     }

@@ -38,9 +38,13 @@ def browse(request: HttpRequest, slug: str) -> HttpResponse:
     after = request.GET.get("after", "0")
     final = newest(Settlement.objects.filter(item=OuterRef("pk")))
     found = (
-        study.items.filter(pk__gt=int(after) if after.isdigit() else 0)
+        study.items.filter(pk__gt=int(after) if after.isdecimal() else 0)
         .select_related("response__task__category", "response__run__subject", "response__run__condition")
-        .annotate(settled=Subquery(final.values("label__title")[:1]), rule=Subquery(final.values("rule")[:1]))
+        .annotate(
+            settled=Subquery(final.values("label__title")[:1]),
+            rule=Subquery(final.values("rule")[:1]),
+            by_simulation=Subquery(final.values("simulated")[:1]),
+        )
         .defer("response__text", "response__reasoning", "response__task__text")
         .order_by("pk")[: PAGE + 1]
     )

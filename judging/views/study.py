@@ -10,13 +10,13 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
-from annotation.access import make_link, owned, readable
+from annotation.access import Role, change_role, make_link, owned, readable, role_in
 from annotation.models import Gold, Membership, Rating, Study, newest
 from annotation.raters import find_raters, latest_raters, raters_of
 from benchmark.commandline import UserError
 from judging.charts import THEMES, confusion_svg, rates_svg
 from judging.overview import overview, rater_is_simulated
-from judging.rates import PATHS, rates
+from judging.rates import rates
 from judging.settling import settle
 from judging.waking import wake_workers
 from judging.work import retry_failed, want_verdicts
@@ -164,7 +164,7 @@ def _sources(study: Study) -> list[str]:
 def _choice(request: HttpRequest, sources: list[str]) -> tuple[str, str]:
     source = request.GET.get("source") or (sources[0] if sources else "")
     by = request.GET.get("by") or BY[0]
-    if (sources and source not in sources) or not set(by.split(",")) <= set(PATHS):
+    if (sources and source not in sources) or by not in BY:
         raise Http404("There is no such source or grouping.")
     return source, by
 
@@ -206,6 +206,25 @@ def _rating_counts(study: Study) -> dict[int, int]:
     return dict(
         Rating.objects.votes().filter(item__study=study).order_by().values_list("rater").annotate(Count("pk"))
     )
+
+
+@login_required
+@require_POST
+def member(request: HttpRequest, slug: str) -> HttpResponse:
+    """Give somebody another role, or take them out."""
+    study = owned(request, slug)
+    name, role = request.POST.get("username", ""), request.POST.get("role", "")
+    try:
+        change_role(study, name, role)
+        messages.success(
+            request,
+            f"{name} is {role} now." if role else f"{name} is out of the study; what they labelled stays.",
+        )
+    except UserError as error:
+        messages.error(request, str(error))
+    if role_in(study, request.user) != Role.OWNER:  # they changed their own
+        return redirect("home")
+    return redirect("study-people", slug)
 
 
 @login_required

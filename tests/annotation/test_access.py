@@ -13,7 +13,7 @@ pytestmark = pytest.mark.django_db
 MATRIX = {
     access.readable: {"owner", "adjudicator", "viewer"},
     access.owned: {"owner"},
-    access.labelled: {"owner", "adjudicator", "ann"},
+    access.labelled: {"ann"},
     access.adjudicated: {"owner", "adjudicator"},
 }
 EVERYBODY = ["owner", "adjudicator", "ann", "viewer", "stranger", "nobody", "superuser"]

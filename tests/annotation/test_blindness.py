@@ -42,22 +42,29 @@ def secretive(db):
     return study
 
 
+HTMX = {"HX-Request": "true"}
+
+
 def reachable(client, study) -> list[str]:
     """Every answer of every address a rater has, headers and all."""
-    answers = [client.get("/"), client.get(f"/studies/{study.slug}/label/")]
+    label = f"/studies/{study.slug}/label/"
+    answers = [client.get("/")]
     for item in study.items.all():
-        base = f"/studies/{study.slug}/label/{item.key}"
-        answers.append(client.post(f"{base}/keep"))
-        answers.append(client.post(f"{base}/skip", {"reason": ""}, headers={"HX-Request": "true"}))
-        sent = {"label": "convergence", "submission": f"submission-{item.key}"}
-        answers.append(client.post(f"{base}/submit", sent, headers={"HX-Request": "true"}))
-        answers.append(
-            client.post(f"{base}/submit", {**sent, "label": "nonsense"}, headers={"HX-Request": "true"})
-        )
+        answers.append(client.post(f"{label}{item.key}/keep"))
+        sent = {"label": "convergence", "submission": "made.up"}
+        answers += [client.post(f"{label}{item.key}/{act}", sent, headers=HTMX) for act in ("submit", "skip")]
         answers += [
             client.get(f"/studies/{study.slug}/{page}")
             for page in ("", "items/", f"items/{item.key}", "rates", "export.csv")
         ]
+    for chosen in ("nonsense", "convergence", "convergence"):
+        page = client.get(label)
+        served = {"label": chosen, "submission": page.context["submission"]}
+        answers += [page, client.post(f"{label}{page.context['key']}/submit", served, headers=HTMX)]
+    skipped = client.get(label).context
+    sent = {"reason": "", "submission": skipped["submission"]}
+    answers.append(client.post(f"{label}{skipped['key']}/skip", sent, headers=HTMX))
+    answers.append(client.post(f"{label}{skipped['key']}/skip", {**sent, "reason": "why"}, headers=HTMX))
     return [f"{answer.headers} {answer.content.decode()}" for answer in answers]
 
 
@@ -73,21 +80,26 @@ def test_no_answer_tells_what_a_rater_must_not_know(client, secretive):
 def test_what_the_rater_was_shown_is_stored(client, secretive):
     cast = builders.cast(secretive)
     client.force_login(cast["ann"])
-    key = client.get("/studies/tiny/label/").context["key"]
-    client.post(f"/studies/tiny/label/{key}/submit", {"label": "convergence", "submission": "x" * 20})
+    served = client.get("/studies/tiny/label/").context
+    key = served["key"]
+    sent = {"label": "convergence", "submission": served["submission"]}
+    client.post(f"/studies/tiny/label/{key}/submit", sent)
     rating = Rating.objects.get(rater__kind="human")
     assert rating.shown["blind"] is True and rating.shown["scheme"] == "four-class@1"
     assert rating.shown["fields"] == ["category", "category question", "task", "response"]
     assert Assignment.objects.get(item__key=key, rater=rating.rater).state == "done"
 
 
-def test_an_item_that_was_not_drawn_cannot_be_rated(client, secretive):
+def test_only_what_was_served_can_be_rated_or_skipped(client, secretive):
     cast = builders.cast(secretive)
-    item = secretive.items.first()
-    item.assignments.all().delete()
     client.force_login(cast["ann"])
-    answer = client.post(
-        f"/studies/tiny/label/{item.key}/submit", {"label": "convergence", "submission": "x" * 20}
-    )
-    assert answer.status_code == 422
+    served = client.get("/studies/tiny/label/").context
+    others = secretive.items.exclude(key=served["key"])
+    for item in others:
+        sent = {"label": "convergence", "reason": "why", "submission": served["submission"]}
+        for act in ("submit", "skip"):
+            assert client.post(f"/studies/tiny/label/{item.key}/{act}", sent).status_code == 422
+    client.force_login(cast["ben"])  # nor can a page that was served to somebody else be used
+    sent = {"label": "convergence", "submission": served["submission"]}
+    assert client.post(f"/studies/tiny/label/{served['key']}/submit", sent).status_code == 422
     assert not Rating.objects.filter(rater__kind="human").exists()

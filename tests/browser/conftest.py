@@ -28,7 +28,8 @@ def chromium() -> str | None:
     )
 
 
-@pytest.fixture(scope="session")
+# Not for the session: while Playwright runs, its event loop does too, and no engine could run one in other tests.
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     path = chromium()
     assert path, "no Chromium found: set ARBITER_CHROMIUM, or run `make test`, which installs it"

@@ -9,6 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from benchmark.collection import collect, subject_named
 from benchmark.commandline import ArbiterCommand, UserError, positive, seconds
 from benchmark.conditions import BUILTIN, condition_named
+from benchmark.endpoints import update_endpoint
 from benchmark.models import Endpoint
 from benchmark.stopping import StopSignal
 from benchmark.suites import get_suite
@@ -35,7 +36,7 @@ class Command(ArbiterCommand):
         )
         parser.add_argument("--concurrency", type=positive, help="calls in flight, with --base-url (8)")
         parser.add_argument(
-            "--timeout", type=seconds, metavar="SECONDS", help="for one call, with --base-url (300)"
+            "--timeout", type=seconds, metavar="SECONDS", help="for one call, with --base-url (120)"
         )
         parser.add_argument("--retry-failed", action="store_true", help="ask again where the calls failed")
 
@@ -69,11 +70,7 @@ def _endpoint(subject: str, options: dict[str, Any]) -> Endpoint | None:
         key: options[key] for key in ("key_variable", "concurrency", "timeout") if options[key] is not None
     }
     if base_url:
-        defaults = {"concurrency": 8, "timeout": 300, "base_url": base_url, **given}
-        update = {"base_url": base_url, **given}
-        return Endpoint.objects.update_or_create(
-            name=name or f"for-{_slug(subject)}", defaults=update, create_defaults=defaults
-        )[0]
+        return update_endpoint(name or f"for-{_slug(subject)}", {"base_url": base_url, **given})
     if given:
         raise UserError(
             f"--{next(iter(given)).replace('_', '-')} describes an endpoint, so it needs --base-url too."

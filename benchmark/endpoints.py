@@ -1,0 +1,60 @@
+"""Describing an endpoint, in a study file or by the options of `collect`: the same rules for both."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AnyHttpUrl,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    field_validator,
+)
+
+from benchmark.commandline import UserError
+from benchmark.models import Endpoint
+
+Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,79}$")]
+VariableName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=120)]
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class EndpointSpec(Strict):
+    name: Slug
+    base_url: AnyHttpUrl
+    key_variable: VariableName | Literal[""] = ""
+    json_schema: bool = True
+    concurrency: int = Field(8, ge=1, le=1000)
+    timeout: float = Field(120, gt=0, le=3600)
+
+    @field_validator("base_url")
+    @classmethod
+    def without_secrets(cls, url: AnyHttpUrl) -> AnyHttpUrl:
+        if url.username or url.password:
+            raise ValueError("a URL with a password in it would be stored; put the key in a variable")
+        if len(str(url)) > 500:
+            raise ValueError("a URL may have 500 characters")
+        return url
+
+
+def save_endpoint(spec: EndpointSpec) -> Endpoint:
+    """An endpoint is known by its name; where it lives and how fast it may be asked can change."""
+    fields = spec.model_dump(mode="json", exclude={"name"})
+    return Endpoint.objects.update_or_create(name=spec.name, defaults=fields)[0]
+
+
+def update_endpoint(name: str, changes: Mapping[str, Any]) -> Endpoint:
+    """The endpoint with these changes; what they leave out stays as it was. A bad value is never repeated: it may be a key."""
+    found = Endpoint.objects.filter(name=name).first()
+    kept = {field: getattr(found, field) for field in EndpointSpec.model_fields} if found else {"name": name}
+    try:
+        return save_endpoint(EndpointSpec.model_validate({**kept, **changes}))
+    except ValidationError as error:
+        first = error.errors()[0]
+        option = str(first["loc"][0]).replace("_", "-")
+        raise UserError(f"--{option}: {first['msg'].removeprefix('Value error, ')}.") from None
