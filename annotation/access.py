@@ -15,7 +15,7 @@ from django.shortcuts import get_object_or_404
 from django.utils import timezone
 
 from annotation.models import AccessLink, Item, Membership, Study
-from benchmark.commandline import UserError
+from benchmark.errors import UserError
 from benchmark.text import digest
 
 Role = Membership.Role

@@ -4,7 +4,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Max
 
 from annotation.models import Adjudication, Item, Rater
-from benchmark.commandline import UserError
+from benchmark.errors import UserError
 from benchmark.text import storable
 
 

@@ -8,7 +8,7 @@ from django.db.models import Exists, OuterRef, QuerySet
 from django.utils.crypto import salted_hmac
 
 from annotation.models import Rater, Rating, Study
-from benchmark.commandline import UserError
+from benchmark.errors import UserError
 
 RESERVED = {"majority", "settled", "gold", "humans"}
 LONGEST_USERNAME = 110  # leaves room for a number in a rater's name

@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from annotation.ledger import Entry, record
 from annotation.models import Assignment, Draw, DrawnItem, Item, Purpose, Rater, Rating, Skip, Study
-from benchmark.commandline import UserError
+from benchmark.errors import UserError
 from benchmark.text import digest, storable
 
 State = Assignment.State

@@ -9,7 +9,7 @@ from django.db import transaction
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from annotation.models import Label, LabelScheme
-from benchmark.commandline import UserError
+from benchmark.errors import UserError
 from benchmark.text import digest
 from benchmark.yamlfile import read_yaml
 

@@ -1,7 +1,7 @@
 """Finding a study by name."""
 
 from annotation.models import Study
-from benchmark.commandline import UserError
+from benchmark.errors import UserError
 
 
 def get_study(slug: str) -> Study:

@@ -16,7 +16,7 @@ import httpx2
 import openai
 from django.utils import timezone
 
-from benchmark.commandline import UserError
+from benchmark.errors import UserError
 from benchmark.models import Endpoint
 from benchmark.text import digest, storable
 

@@ -13,8 +13,8 @@ from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
 from benchmark.client import key_of, read_answer, request_hash
-from benchmark.commandline import UserError
 from benchmark.engine import Engine, Job, Made
+from benchmark.errors import UserError
 from benchmark.models import Condition, Endpoint, Response, Run, SubjectModel, Suite
 from benchmark.text import storable, storable_json, storable_together
 

@@ -4,19 +4,18 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from benchmark.errors import UserError
 from benchmark.formats.records import FormatError
-
-
-class UserError(Exception):
-    """Something a user can mend: what is wrong, where, and how to fix it, in one sentence."""
 
 
 class ArbiterCommand(BaseCommand):
@@ -66,6 +65,15 @@ class ArbiterCommand(BaseCommand):
         for row in rows:
             table.add_row(*(plain(value) for value in row.values()))
         Console(file=sys.stdout, width=None if sys.stdout.isatty() else 160).print(table)
+
+
+@contextmanager
+def progress_bar(what: str, total: int) -> Iterator[Callable[[int], None]]:
+    """On a terminal, a bar on stderr; yields what advances it."""
+    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty()) as bar:
+        task = bar.add_task(what, total=total)
+        yield lambda done: bar.advance(task, done)
 
 
 def _first_line(error: Exception) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from benchmark.commandline import UserError
+from benchmark.errors import UserError
 from benchmark.models import Condition
 from benchmark.text import storable_json
 from benchmark.yamlfile import read_yaml
@@ -75,5 +75,6 @@ def condition_named(name: str, path: Path = BUILTIN) -> Condition:
         "sampling": spec.sampling, "factors": spec.factors,
     }  # fmt: skip
     return Condition.objects.get_or_create(
-        content_hash=Condition.hash_of(**fields), defaults={"name": spec.name, **fields}
+        content_hash=Condition.hash_of(**fields),
+        defaults={"name": spec.name, "version": spec.version, "description": spec.description, **fields},
     )[0]

@@ -13,7 +13,7 @@ from pydantic import (
     field_validator,
 )
 
-from benchmark.commandline import UserError
+from benchmark.errors import UserError
 from benchmark.models import Endpoint
 
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,79}$")]

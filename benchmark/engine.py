@@ -27,7 +27,7 @@ from django.db import DatabaseError, connections
 from django.utils import timezone
 
 from benchmark.client import ANSWER, Call, Client
-from benchmark.commandline import UserError
+from benchmark.errors import UserError
 from benchmark.models import Endpoint
 
 ATTEMPTS = 5

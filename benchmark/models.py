@@ -104,6 +104,10 @@ class Condition(models.Model):
     """How a task is put to a model. The hash of its content is what it is; its name is only a name."""
 
     name = models.CharField(max_length=120)
+    version = models.PositiveIntegerField(
+        default=1, help_text="Its author's count; the hash says what it is."
+    )
+    description = models.TextField(blank=True)
     content_hash = models.CharField(max_length=64, unique=True)
     system_prompt = models.TextField(
         blank=True, help_text="{category_context} stands for the task's category's context."

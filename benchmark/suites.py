@@ -7,7 +7,7 @@ from pathlib import Path
 
 from django.db import IntegrityError, transaction
 
-from benchmark.commandline import UserError
+from benchmark.errors import UserError
 from benchmark.fitting import require_fit
 from benchmark.formats.join import task_text_key
 from benchmark.formats.names import SLUG, slug, task_key
@@ -59,6 +59,8 @@ def _load(slug: str, parsed: ParsedSuite) -> LoadedSuite:
     new = {task.key: _content(task, categories[task.category]) for task in parsed.tasks}
     same = sum(old.get(key) == content for key, content in new.items())
     if before and old == new:
+        # What a suite is called can be mended without a new version.
+        Suite.objects.filter(pk=before.pk).update(title=parsed.title or slug, description=parsed.description)
         return LoadedSuite(before, created=0, unchanged=same)
     suite = Suite.objects.create(
         slug=slug,

@@ -5,7 +5,7 @@ from typing import Any
 
 import yaml
 
-from benchmark.commandline import UserError
+from benchmark.errors import UserError
 
 
 class _Loader(yaml.SafeLoader):

@@ -13,8 +13,8 @@ from annotation.models import Adjudication, Gold, Item, LabelScheme, Rater, Rati
 from annotation.raters import LIKE_A_VERSION
 from annotation.routing import extend_draws, plan_draw
 from annotation.schemes import builtin_scheme, save_scheme, scheme_from_file
-from benchmark.commandline import UserError
 from benchmark.endpoints import save_endpoint
+from benchmark.errors import UserError
 from benchmark.models import Endpoint, Response
 from benchmark.suites import get_suite
 from benchmark.text import digest
@@ -169,6 +169,7 @@ def save_judge(spec: JudgeSpec, endpoint: Endpoint, beside: Path | None) -> Judg
     return found or Judge.objects.create(
         rater=_new_version(spec, content), endpoint=endpoint, model=spec.model, template_name=spec.template, template_text=template,
         parameters=spec.parameters, show_condition=spec.show_condition,
+        json_schema=endpoint.json_schema,
     )  # fmt: skip
 
 

@@ -12,6 +12,7 @@ THEMES = {
         "accent": "#2456a6",
         "low": "#f3f6fa",
         "high": "#2456a6",
+        "on_high": "#ffffff",
     },
     "dark": {
         "ink": "#e6e9ec",
@@ -20,13 +21,15 @@ THEMES = {
         "accent": "#8ab4ff",
         "low": "#1d242c",
         "high": "#8ab4ff",
+        "on_high": "#10151a",
     },
 }
+WIDTH, CELL = 680, 112
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 
 
 def rates_svg(
-    rows: Sequence[dict[str, Any]], by: Sequence[str], theme: str = "light", width: int = 680
+    rows: Sequence[dict[str, Any]], by: Sequence[str], theme: str = "light", *, simulated: bool = False
 ) -> str:
     """A dot for each rate (valid responses only) on its interval, in the table's order."""
     import altair as alt
@@ -47,7 +50,8 @@ def rates_svg(
             ),
         )
     )
-    axis = alt.Axis(format=".0%", tickCount=5, title="convergence rate, valid responses")
+    title = "convergence rate, valid responses" + (" (simulated labels)" if simulated else "")
+    axis = alt.Axis(format=".0%", tickCount=5, title=title)
     scale = alt.Scale(domain=[0, 1])
     bars = base.mark_rule(strokeWidth=2, color=colours["accent"], opacity=0.55).encode(
         x=alt.X("low_valid:Q", scale=scale, axis=axis), x2="high_valid:Q"
@@ -55,7 +59,7 @@ def rates_svg(
     dots = base.mark_circle(size=90, color=colours["accent"], opacity=1).encode(
         x=alt.X("rate_valid:Q", scale=scale)
     )
-    return _svg(_styled((bars + dots).properties(width=width, height=alt.Step(26)), colours))
+    return _svg(_styled((bars + dots).properties(width=WIDTH, height=alt.Step(26)), colours))
 
 
 def confusion_svg(
@@ -65,16 +69,7 @@ def confusion_svg(
     import altair as alt
 
     colours = THEMES[theme]
-    data = [
-        {
-            "row": titles[i],
-            "column": titles[j],
-            "count": int(count),
-            "share": float(count) / max(1, sum(line)),
-        }
-        for i, line in enumerate(table)
-        for j, count in enumerate(line)
-    ]
+    data = _cells(titles, table)
     base = alt.Chart({"values": data}).encode(
         x=alt.X(
             "column:N",
@@ -97,18 +92,24 @@ def confusion_svg(
     cells = base.mark_rect(cornerRadius=3, stroke=colours["rule"]).encode(
         color=alt.Color("share:Q", scale=shade, legend=None)
     )
-    dark_text = colours["ink"] if theme == "light" else "#10151a"
-    light_text = "#ffffff" if theme == "light" else colours["ink"]
-    on_shade = alt.condition(
-        alt.datum.share > 0.5,
-        alt.value(light_text if theme == "light" else dark_text),
-        alt.value(colours["ink"]),
-    )
+    on_shade = alt.condition(alt.datum.share > 0.5, alt.value(colours["on_high"]), alt.value(colours["ink"]))
     numbers = base.mark_text(fontSize=13).encode(text="count:Q", color=on_shade)
-    side = 112
     return _svg(
-        _styled((cells + numbers).properties(width=side * len(titles), height=44 * len(titles)), colours)
+        _styled((cells + numbers).properties(width=CELL * len(titles), height=44 * len(titles)), colours)
     )
+
+
+def _cells(titles: Sequence[str], table: Sequence[Sequence[int]]) -> list[dict[str, Any]]:
+    return [
+        {
+            "row": titles[i],
+            "column": titles[j],
+            "count": int(count),
+            "share": float(count) / max(1, sum(line)),
+        }
+        for i, line in enumerate(table)
+        for j, count in enumerate(line)
+    ]
 
 
 def _extent(data: Sequence[dict[str, Any]], field: str) -> float:

@@ -3,7 +3,6 @@
 A file appears whole or not at all: it is written beside its place under another name and moved there at the end.
 """
 
-import csv
 import json
 import os
 from collections import defaultdict
@@ -18,8 +17,8 @@ from django.db.models import QuerySet
 
 from annotation.models import Adjudication, Gold, Label, Rater, Rating, Study, newest
 from annotation.raters import pseudonym
-from benchmark.commandline import UserError
-from judging.models import Settlement
+from benchmark.errors import UserError
+from judging.models import Judge, Settlement, Verdict
 
 BATCH = 1000
 ITEM_FIELDS = {
@@ -38,6 +37,7 @@ ITEM_FIELDS = {
     "subject_training": "response__run__subject__training",
     "subject_size": "response__run__subject__size",
     "condition": "response__run__condition__name",
+    "condition_version": "response__run__condition__version",
     "condition_hash": "response__run__condition__content_hash",
     "system_prompt": "response__run__condition__system_prompt",
     "prompt_suffix": "response__run__condition__prompt_suffix",
@@ -55,7 +55,7 @@ ITEM_FIELDS = {
 }
 NOT_IN_LONG = {"prompt", "response", "reasoning", "system_prompt", "prompt_suffix", "sampling", "factors"}
 RATING_FIELDS = [
-    "rater", "kind", "family", "label", "role", "current", "revision", "question", "purpose", "repeat", "surplus", "confidence",
+    "rater", "kind", "family", "judge", "label", "role", "current", "revision", "question", "purpose", "repeat", "surplus", "confidence",
     "confidence_scale", "rationale", "evidence", "active_seconds", "shown", "simulated", "rated_at",
 ]  # fmt: skip
 RATING_VALUES = [
@@ -71,10 +71,14 @@ SETTLED_FIELDS = [
     "posterior",
     "gold",
     "gold_origin",
+    "gold_rationale",
+    "adjudicator",
     "adjudication_reason",
+    "no_verdict",
 ]
+WITHOUT_LABEL = [Verdict.State.UNPARSED, Verdict.State.REFUSED, Verdict.State.FAILED]
 Row = dict[str, Any]
-About = Callable[[int], tuple[str, ...]]
+About = Callable[[int], tuple[Any, ...]]
 
 
 def columns(long: bool) -> list[str]:
@@ -92,7 +96,7 @@ def rows(study: Study, *, long: bool = False, names: bool = False) -> Iterator[R
     for batch in _batches(study, long):
         ids = [item["pk"] for item in batch]
         ratings = _ratings(study, ids, rater_of, label_of)
-        settled = {} if long else _settled(study, ids)
+        settled = {} if long else _settled(study, ids, rater_of)
         for item in batch:
             pk = item.pop("pk")
             if long:
@@ -112,17 +116,26 @@ def _batches(study: Study, long: bool) -> Iterator[list[Row]]:
         yield [dict(zip(("pk", *wanted), values, strict=True)) for values in page]
 
 
-def _about_rater(study: Study, names: bool) -> Callable[[int], tuple[str, str, str]]:
-    """What a row says of a rater: name, kind and family."""
+def _about_rater(study: Study, names: bool) -> About:
+    """What a row says of a rater: name, kind, family and, of a judge run here, what it is exactly."""
 
     @cache
-    def about(pk: int) -> tuple[str, str, str]:
+    def about(pk: int) -> tuple[Any, ...]:
         rater = Rater.objects.get(pk=pk)
+        judge = Judge.objects.filter(rater=pk).select_related("endpoint").first()
         program = rater.kind != Rater.Kind.HUMAN
         person = rater.name if names else pseudonym(study, rater)
-        return f"{rater.name}@{rater.version}" if program else person, rater.kind, rater.family
+        name = f"{rater.name}@{rater.version}" if program else person
+        return name, rater.kind, rater.family, judge and _exactly(judge, rater)
 
     return about
+
+
+def _exactly(judge: Judge, rater: Rater) -> Row:
+    return {
+        "model": judge.model, "endpoint": judge.endpoint.name, "template": judge.template_name, "parameters": judge.parameters,
+        "json_schema": judge.json_schema, "show_condition": judge.show_condition, "definition": rater.definition,
+    }  # fmt: skip
 
 
 def _about_label() -> Callable[[int], tuple[str, str]]:
@@ -151,7 +164,8 @@ def _ratings(study: Study, ids: list[int], rater_of: About, label_of: About) -> 
     return found
 
 
-def _settled(study: Study, ids: list[int]) -> dict[int, Row]:
+def _settled(study: Study, ids: list[int], rater_of: About) -> dict[int, Row]:
+    """An item's final label and what it came from; and the verdicts that gave no label, which are outcomes too."""
     blank = dict.fromkeys(SETTLED_FIELDS)
     found: dict[int, Row] = defaultdict(lambda: dict(blank))
     for s in newest(_span(Settlement.objects.select_related("label"), study, ids)):
@@ -160,9 +174,22 @@ def _settled(study: Study, ids: list[int]) -> dict[int, Row]:
             "settled_version": s.revision, "settled_simulated": s.simulated, "posterior": s.posterior,
         }  # fmt: skip
     for gold in newest(_span(Gold.objects.select_related("label"), study, ids)):
-        found[gold.item_id] |= {"gold": gold.label.key, "gold_origin": gold.origin}
+        found[gold.item_id] |= {
+            "gold": gold.label.key,
+            "gold_origin": gold.origin,
+            "gold_rationale": gold.rationale,
+        }
     for decision in newest(_span(Adjudication.objects.all(), study, ids)):
-        found[decision.item_id]["adjudication_reason"] = decision.reason
+        found[decision.item_id] |= {
+            "adjudicator": rater_of(decision.adjudicator_id)[0],
+            "adjudication_reason": decision.reason,
+        }
+    without = _span(Verdict.objects.filter(state__in=WITHOUT_LABEL), study, ids).order_by("pk")
+    for item, rater, repeat, state, reason in without.values_list(
+        "item", "judge__rater", "repeat", "state", "reason"
+    ):
+        row = {"rater": rater_of(rater)[0], "repeat": repeat, "state": state, "reason": reason}
+        found[item]["no_verdict"] = [*(found[item]["no_verdict"] or []), row]
     return found
 
 
@@ -181,23 +208,23 @@ def json_lines(rows: Iterable[Row]) -> Iterator[str]:
 
 
 def write_csv(out: IO[bytes], rows: Iterable[Row], columns: list[str]) -> int:
-    """Quotes whatever holds a quote, a comma or any line break, so that a lone carriage return survives."""
     count = 0
     for count, line in enumerate(csv_lines(rows, columns)):  # noqa: B007 - the header is line 0
         out.write(line.encode())
     return count
 
 
-class _Echo:
-    def write(self, line: str) -> str:
-        return line
-
-
 def csv_lines(rows: Iterable[Row], columns: list[str]) -> Iterator[str]:
-    writer = csv.writer(_Echo())
-    yield writer.writerow(columns)
+    """Texts are always quoted: a lone carriage return survives, and an empty text ("") is told apart from none."""
+    yield ",".join(columns) + "\r\n"
     for row in rows:
-        yield writer.writerow([_cell(row[name]) for name in columns])
+        yield ",".join([_csv_cell(_cell(row[name])) for name in columns]) + "\r\n"
+
+
+def _csv_cell(value: Any) -> str:
+    if isinstance(value, str):
+        return '"' + value.replace('"', '""') + '"'
+    return "" if value is None else str(value)
 
 
 def _cell(value: Any) -> Any:
@@ -232,7 +259,15 @@ def _arrow_type(name: str) -> Any:
         "surplus",
     ):
         return pa.bool_()
-    if name in ("suite_version", "scheme_version", "epoch", "settled_version", "revision", "repeat"):
+    if name in (
+        "suite_version",
+        "scheme_version",
+        "condition_version",
+        "epoch",
+        "settled_version",
+        "revision",
+        "repeat",
+    ):
         return pa.int64()
     return pa.float64() if name in ("confidence", "active_seconds") else pa.string()
 

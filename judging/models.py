@@ -16,6 +16,7 @@ class Judge(models.Model):
     template_name = models.CharField(max_length=80)
     template_text = models.TextField()
     parameters = models.JSONField(default=dict, blank=True)
+    json_schema = models.BooleanField(default=True, help_text="Asked for JSON; else for lines of text.")
     show_condition = models.BooleanField(
         default=False, help_text="The judge sees the prompt as the subject model did."
     )

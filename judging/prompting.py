@@ -73,7 +73,7 @@ def _definition(label: Label) -> str:
 
 def _answer_format(judge: Judge, labels: Sequence[Label]) -> str:
     keys = " | ".join(label.key for label in labels)
-    if judge.endpoint.json_schema:
+    if judge.json_schema:
         return (
             f"Answer with one JSON object: label (one of {keys}), confidence (your probability, from 0 to 1, that the label is right), "
             "rationale (one or two sentences), evidence (a list of short quotes, word for word from the response)."
@@ -105,7 +105,7 @@ def request(judge: Judge, item: Item, labels: Sequence[Label], repeat: int) -> d
         "seed": repeat,
     }
     body |= judge.parameters
-    if judge.endpoint.json_schema:
+    if judge.json_schema:
         body["response_format"] = answer_schema(labels)
     return body
 

@@ -11,7 +11,7 @@ from typing import Any
 from django.db.models import Count
 
 from annotation.models import Label, Study
-from benchmark.commandline import UserError
+from benchmark.errors import UserError
 from judging.sources import is_simulated, labels, majorities
 from judging.statistics import Rate, clustered_rate
 

@@ -74,6 +74,7 @@ def settle(study: Study) -> dict[str, Any]:
         "open": still_open,
         "by_rule": dict(sorted(by_rule.items())),
         "changed": changed,
+        "simulated": newest(Settlement.objects.filter(item__study=study)).filter(simulated=True).exists(),
     }
 
 

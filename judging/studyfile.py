@@ -20,8 +20,8 @@ from pydantic import (
 
 from annotation.raters import RESERVED
 from annotation.schemes import SchemeSpec
-from benchmark.commandline import UserError
 from benchmark.endpoints import EndpointSpec, Slug, Strict
+from benchmark.errors import UserError
 from benchmark.text import storable_json
 from benchmark.yamlfile import read_yaml
 from judging.prompting import check_template

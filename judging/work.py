@@ -15,8 +15,8 @@ from django.utils import timezone
 from annotation import ledger
 from annotation.models import Label, Study
 from benchmark.client import read_answer, request_hash
-from benchmark.commandline import UserError
 from benchmark.engine import Job, Made
+from benchmark.errors import UserError
 from benchmark.models import Endpoint
 from benchmark.text import storable
 from judging.models import Attempt, Judge, StudyJudge, Verdict

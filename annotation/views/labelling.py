@@ -16,7 +16,7 @@ from annotation.models import Assignment, Item, Rater, Rating, Study
 from annotation.raters import rater_of
 from annotation.schemes import QUESTION
 from annotation.views.signing import signed_in
-from benchmark.commandline import UserError
+from benchmark.errors import UserError
 
 CONFIDENCE = {"1": 1.0, "2": 2.0, "3": 3.0}
 LONGEST_ACTIVE = 24 * 3600.0

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_GET, require_http_methods
 
 from annotation.access import accept_invitation, from_this_machine, spend_link, usable_link, use_link
 from annotation.models import Membership, Study
-from benchmark.commandline import UserError
+from benchmark.errors import UserError
 
 BACKEND = "django.contrib.auth.backends.ModelBackend"
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from benchmark.commandline import UserError
+from benchmark.errors import UserError
 
 FOLDER = Path(__file__).parent
 PLACEHOLDERS = {

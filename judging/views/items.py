@@ -21,7 +21,7 @@ from annotation.adjudicating import adjudicate
 from annotation.models import Item, Rater, Study, newest
 from annotation.raters import rater_of
 from annotation.views.signing import signed_in
-from benchmark.commandline import UserError
+from benchmark.errors import UserError
 from judging.exporting import columns, csv_lines, json_lines, rows, write_parquet
 from judging.models import Settlement
 from judging.overview import disputes

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_GET, require_POST
 from annotation.access import Role, change_role, make_link, owned, readable, role_in
 from annotation.models import Gold, Membership, Rating, Study, newest
 from annotation.raters import find_raters, latest_raters, raters_of
-from benchmark.commandline import UserError
+from benchmark.errors import UserError
 from judging.charts import THEMES, confusion_svg, rates_svg
 from judging.overview import overview, rater_is_simulated
 from judging.rates import rates
@@ -113,7 +113,11 @@ def confusion_chart(request: HttpRequest, slug: str) -> HttpResponse:
         raise Http404
     first, second = _pair(request, study)
     titles, table = confusion(study, first, second)
-    return svg(confusion_svg(titles, table.tolist(), str(first), str(second), _theme(request)))
+    names = [
+        f"{rater} (simulated)" if rater_is_simulated(study, rater) else str(rater)
+        for rater in (first, second)
+    ]
+    return svg(confusion_svg(titles, table.tolist(), names[0], names[1], _theme(request)))
 
 
 @login_required
@@ -144,7 +148,8 @@ def rates_chart(request: HttpRequest, slug: str) -> HttpResponse:
     if not source:
         raise Http404
     words = by.split(",")
-    return svg(rates_svg(rates(study, source, words)["rows"], words, _theme(request)))
+    found = rates(study, source, words)
+    return svg(rates_svg(found["rows"], words, _theme(request), simulated=found["simulated"]))
 
 
 def _sources(study: Study) -> list[str]:

@@ -5,7 +5,7 @@ from django.db import IntegrityError, transaction
 
 from annotation.models import Assignment, Draw, DrawnItem, Item
 from annotation.routing import extend_draws, permanent_number, plan_draw, slot_counts
-from benchmark.commandline import UserError
+from benchmark.errors import UserError
 from tests import builders
 
 pytestmark = pytest.mark.django_db

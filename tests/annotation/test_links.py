@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from annotation.access import make_link, usable_link
 from annotation.models import AccessLink
-from benchmark.commandline import UserError
+from benchmark.errors import UserError
 from tests import builders
 from tests.together import expect_no_errors, together
 

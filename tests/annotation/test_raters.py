@@ -12,7 +12,7 @@ from annotation.raters import (
     refuse_reserved,
     voters_of,
 )
-from benchmark.commandline import UserError
+from benchmark.errors import UserError
 from tests import builders
 from tests.together import expect_no_errors, together
 

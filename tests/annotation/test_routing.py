@@ -22,7 +22,7 @@ from annotation.routing import (
     slot_counts,
     submit,
 )
-from benchmark.commandline import UserError
+from benchmark.errors import UserError
 from tests import builders
 from tests.together import expect_no_errors, together
 

@@ -6,7 +6,7 @@ from pydantic import ValidationError
 
 from annotation.models import Label, LabelScheme, Membership, Study
 from annotation.schemes import BUILTIN, LabelSpec, SchemeSpec, builtin_scheme, save_scheme
-from benchmark.commandline import UserError
+from benchmark.errors import UserError
 from tests import builders
 
 pytestmark = pytest.mark.django_db

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from benchmark.client import Call, Client, key_of, read_answer, request_hash
-from benchmark.commandline import UserError
+from benchmark.errors import UserError
 from benchmark.models import Endpoint
 from benchmark.simulator.running import running_simulator
 from tests.benchmark.services import completion, service

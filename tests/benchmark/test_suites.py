@@ -6,7 +6,7 @@ import pytest
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 
-from benchmark.commandline import UserError
+from benchmark.errors import UserError
 from benchmark.formats.records import ParsedCategory, ParsedSuite, ParsedTask
 from benchmark.models import Category, Condition, Response, Run, Suite, Task
 from benchmark.suites import get_suite, load_suite

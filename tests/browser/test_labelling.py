@@ -42,7 +42,9 @@ def test_the_mouse_works_too_and_a_note_and_confidence_are_kept(visit, labelling
     page.goto(URL)
     page.locator(".option", has_text="Safety refusal").first.click(position={"x": 120, "y": 12})
     page.get_by_text("Fairly sure").click()
-    page.get_by_role("textbox", name="Note").fill("says no, 1 and 2")  # digits typed in a field choose nothing
+    page.get_by_role("textbox", name="Note").fill(
+        "says no, 1 and 2"
+    )  # digits typed in a field choose nothing
     page.get_by_role("button", name="Submit").click()
     expect(page.locator("#save-state")).to_have_text("Saved.")
     rating = Rating.objects.get()

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from annotation.models import Purpose, Rater, Study
-from benchmark.commandline import UserError
+from benchmark.errors import UserError
 from judging.agreement import agreement, confusion, label_matrix
 from tests import builders
 

@@ -5,7 +5,7 @@ from django.core import serializers
 from django.db.models import Model
 
 from annotation.models import Assignment, Draw, DrawnItem, Item, Label, LabelScheme, Rater, Rating, Study
-from benchmark.commandline import UserError
+from benchmark.errors import UserError
 from benchmark.models import Endpoint, Task
 from judging.applying import apply, apply_file, studies
 from judging.models import Judge, StudyJudge

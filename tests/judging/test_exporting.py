@@ -12,12 +12,13 @@ import pytest
 from annotation.adjudicating import adjudicate
 from annotation.models import Gold, Item, Study
 from annotation.raters import pseudonym
-from benchmark.commandline import UserError
+from benchmark.errors import UserError
 from benchmark.models import Response
 from judging import exporting
 from judging.exporting import RATING_FIELDS, columns, export_study, rows
 from judging.settling import settle
 from tests import builders
+from tests.judging import helpers
 from tests.judging.helpers import item_of
 
 pytestmark = [pytest.mark.engine, pytest.mark.django_db]
@@ -126,6 +127,22 @@ def test_csv_comes_back_equal(study, tmp_path, long):
     assert pyarrow.csv.read_csv(out, parse_options=parse, convert_options=convert).to_pylist() == wanted
 
 
+def test_an_empty_text_in_csv_is_told_apart_from_none(study, tmp_path):
+    out, _ = exported(study, tmp_path, "csv")
+    parse = pyarrow.csv.ParseOptions(newlines_in_values=True)
+    types = {"response": "string", "gold": "string"}
+    convert = pyarrow.csv.ConvertOptions(
+        column_types=types,
+        include_columns=[*types],
+        null_values=[""],
+        strings_can_be_null=True,
+        quoted_strings_can_be_null=False,
+    )
+    wanted = [{name: row[name] for name in types} for row in expected(study)]
+    assert {"response": "", "gold": None} in wanted
+    assert pyarrow.csv.read_csv(out, parse_options=parse, convert_options=convert).to_pylist() == wanted
+
+
 def test_an_empty_response_is_not_null(study, tmp_path):
     empty = study.items.get(response__text="").key
     for extension, read in [
@@ -159,7 +176,8 @@ def test_a_row_an_item_holds_what_it_is_its_label_and_every_rating(study):
     settled = {name: first[name] for name in exporting.SETTLED_FIELDS}
     assert settled == {
         "settled": "convergence", "settled_role": "target", "settled_rule": "majority", "settled_version": 1, "settled_simulated": True,
-        "posterior": {"convergence": 1.0}, "gold": "safety_refusal", "gold_origin": "imported", "adjudication_reason": None,
+        "posterior": {"convergence": 1.0}, "gold": "safety_refusal", "gold_origin": "imported", "gold_rationale": "",
+        "adjudicator": None, "adjudication_reason": None, "no_verdict": None,
     }  # fmt: skip
     assert (second["settled"], second["settled_rule"], second["adjudication_reason"]) == (
         "nonsensical",
@@ -264,3 +282,18 @@ def test_the_pages_are_of_equal_size_and_none_is_lost_between_them(study, monkey
         study.items.order_by("id").values_list("key", flat=True)
     )
     assert Response.objects.count() == len(HARD_TEXTS) + 6
+
+
+def test_a_judge_run_here_is_described_exactly_and_a_verdict_without_a_label_is_there(study):
+    sj = helpers.judge(study, helpers.endpoint(), "careful", parameters={"temperature": 0})
+    item = study.items.first()
+    builders.rate(item, sj.judge.rater)
+    item.verdicts.create(judge=sj.judge, repeat=1, state="refused", reason="It would not say.")
+    row = next(rows(study))
+    (rating,) = row["ratings"]
+    assert rating["judge"]["model"] == "sim-judge-careful" and rating["judge"]["parameters"] == {
+        "temperature": 0
+    }
+    assert row["no_verdict"] == [
+        {"rater": "careful@1", "repeat": 1, "state": "refused", "reason": "It would not say."}
+    ]

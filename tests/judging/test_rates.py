@@ -5,7 +5,7 @@ import pytest
 from annotation.adjudicating import adjudicate
 from annotation.models import Gold, Item, Purpose, Rater, Rating, Study
 from annotation.schemes import builtin_scheme
-from benchmark.commandline import UserError
+from benchmark.errors import UserError
 from benchmark.models import Condition, Task
 from judging.rates import rates
 from judging.settling import settle

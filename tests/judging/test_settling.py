@@ -54,6 +54,7 @@ def test_most_votes_decide_and_a_tie_or_no_vote_stays_open(study, items):
         "open": 3,
         "by_rule": {"majority": 3, "tie": 2, "unlabelled": 1},
         "changed": 6,
+        "simulated": False,
     }
     assert [settled(item) for item in items] == [
         (C, "majority"), (None, "tie"), (None, "tie"), (X, "majority"), (X, "majority"), (None, "unlabelled"),

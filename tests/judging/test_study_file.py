@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from benchmark.commandline import UserError
+from benchmark.errors import UserError
 from judging.studyfile import read_study_file
 
 SOUND = """\

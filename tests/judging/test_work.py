@@ -9,8 +9,8 @@ from django.utils import timezone
 from annotation.models import Rating
 from benchmark import engine
 from benchmark.client import read_answer
-from benchmark.commandline import UserError
 from benchmark.engine import Engine
+from benchmark.errors import UserError
 from benchmark.simulator.running import running_simulator
 from judging.models import Attempt, Verdict
 from judging.panel import judge_study

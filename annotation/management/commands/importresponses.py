@@ -5,7 +5,8 @@ from typing import Any
 from django.db import transaction
 
 from annotation.importing import import_responses
-from benchmark.commandline import ArbiterCommand, UserError
+from benchmark.commandline import ArbiterCommand
+from benchmark.errors import UserError
 from benchmark.formats import RESPONSE_FORMATS, read_responses
 from benchmark.models import Suite
 from benchmark.suites import get_suite, newest_suite, refuse_bad_slug

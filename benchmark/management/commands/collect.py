@@ -1,15 +1,12 @@
-import sys
 from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
 from benchmark.collection import collect, subject_named
-from benchmark.commandline import ArbiterCommand, UserError, positive, seconds
+from benchmark.commandline import ArbiterCommand, positive, progress_bar, seconds
 from benchmark.conditions import BUILTIN, condition_named
 from benchmark.endpoints import update_endpoint
+from benchmark.errors import UserError
 from benchmark.models import Endpoint
 from benchmark.stopping import StopSignal
 from benchmark.suites import get_suite
@@ -46,12 +43,7 @@ class Command(ArbiterCommand):
         found = get_suite(suite)
         under = condition_named(condition, options["conditions"])
         model = subject_named(subject, _endpoint(subject, options))
-        bar = Progress(
-            TextColumn("collecting"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
-            console=Console(stderr=True), disable=not sys.stderr.isatty(),
-        )  # fmt: skip
-        with bar:
-            task = bar.add_task("collecting", total=found.tasks.filter(training=False).count() * epochs)
+        with progress_bar("collecting", found.tasks.filter(training=False).count() * epochs) as advance:
             return collect(
                 found,
                 model,
@@ -59,7 +51,7 @@ class Command(ArbiterCommand):
                 epochs,
                 retry_failed=retry_failed,
                 stopping=StopSignal(),
-                on_progress=lambda n: bar.advance(task, n),
+                on_progress=advance,
             )
 
 

@@ -1,12 +1,8 @@
-import sys
 from argparse import ArgumentParser
 from typing import Any
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
 from annotation.studies import get_study
-from benchmark.commandline import ArbiterCommand, positive
+from benchmark.commandline import ArbiterCommand, positive, progress_bar
 from benchmark.stopping import StopSignal
 from judging.panel import judge_study, wanted
 
@@ -24,17 +20,12 @@ class Command(ArbiterCommand):
         self, *, study: str, judge: str, limit: int | None, retry_failed: bool, **_: Any
     ) -> dict[str, Any]:
         found = get_study(study)
-        bar = Progress(
-            TextColumn("judging"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
-            console=Console(stderr=True), disable=not sys.stderr.isatty(),
-        )  # fmt: skip
-        with bar:
-            task = bar.add_task("judging", total=limit or wanted(found, judge))
+        with progress_bar("judging", limit or wanted(found, judge)) as advance:
             return judge_study(
                 found,
                 judge,
                 limit,
                 retry=retry_failed,
                 stopping=StopSignal(),
-                on_progress=lambda n: bar.advance(task, n),
+                on_progress=advance,
             )
