@@ -1,6 +1,7 @@
 """The main job from file to dataset, in a browser, on both databases."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -93,6 +94,9 @@ def test_from_a_file_of_responses_to_an_exported_dataset(tmp_path, visit, simula
     adjudicator = visit(cast["ada"])
     adjudicator.goto("/studies/path/adjudicate/")
     adjudicator.get_by_role("link", name="Start with the first").click()
+    adjudicator.wait_for_url(
+        re.compile(r"/adjudicate/\w+$"), wait_until="load"
+    )  # keys work once the page's modules have run
     ratings = adjudicator.locator(".ratings li")
     expect(ratings).to_have_count(5)
     expect(ratings.filter(has_text="Rater A")).to_contain_text("Convergence")
