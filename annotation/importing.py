@@ -15,7 +15,8 @@ from annotation.models import Gold, Item, Rater, Study, newest
 from annotation.raters import rater_named
 from annotation.routing import extend_draws
 from annotation.schemes import builtin_scheme
-from benchmark.commandline import UserError
+from benchmark.bulk import insert
+from benchmark.errors import UserError
 from benchmark.fitting import require_fit
 from benchmark.formats.reading import excerpt
 from benchmark.formats.records import FormatError, ParsedCondition, ParsedLabel, ParsedResponse
@@ -102,7 +103,7 @@ class Importer:
     def take(self, rows: list[ParsedResponse]) -> None:
         placed = [self.place(row) for row in rows]
         new = self.tell_apart(placed)
-        Response.objects.bulk_create([p.response for p in new])
+        insert([p.response for p in new])
         self.count.responses += len(new)
         self.count.unchanged += len(placed) - len(new)
         items = self.items(placed, new)
@@ -190,8 +191,9 @@ class Importer:
             if old
             else {}
         )
-        missing = [p.response for p in placed if p.response.pk not in items]
-        made = Item.objects.bulk_create([Item(study=self.study, response=response) for response in missing])
+        missing = [p.response.pk for p in placed if p.response.pk not in items]
+        made = [Item(study_id=self.study.pk, response_id=response) for response in missing]
+        insert(made)
         return items | {item.response_id: item.pk for item in made}
 
     def rate(self, placed: list[Placed], items: dict[int, int]) -> None:
@@ -268,6 +270,6 @@ def _content(response: Response) -> tuple[str, bool]:
 def _response(row: ParsedResponse, run: Run, task: Task) -> Response:
     (text, reasoning), escaped = storable_together([row.text, row.reasoning])
     return Response(
-        run=run, task=task, epoch=row.epoch, text=text, reasoning=reasoning, escaped=escaped,
+        run_id=run.pk, task_id=task.pk, epoch=row.epoch, text=text, reasoning=reasoning, escaped=escaped,
         finish_reason=row.finish_reason, content_hash=Response.hash_of(text, reasoning, row.finish_reason),
     )  # fmt: skip

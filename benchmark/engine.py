@@ -146,8 +146,11 @@ class Engine:
                 idle = not (claimed or self.flying or self.results)
                 if idle and not await self._more_to_come():
                     break
-                await self._pause()
+                # Written after the calls that take their place are on their way.
+                landed = bool(self.results)
                 await self._flush()
+                if not landed:
+                    await self._pause()
         finally:
             beat.cancel()
             await self._wind_up()

@@ -6,7 +6,6 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 # A backslash that already stands before what looks like one of our escapes is escaped itself,
 # else unescaping would turn a response's own "\u0000" into a NUL.
 _NEEDS_ESCAPE = re.compile("[\x00\ud800-\udfff]|\\\\(?=u(?:0000|005c|d[89a-f][0-9a-f]{2}))")
@@ -22,9 +21,19 @@ def storable(text: str) -> tuple[str, bool]:
 
 def storable_together(texts: Sequence[str]) -> tuple[list[str], bool]:
     """Texts that share one flag: where one has to be escaped all are, else `original` would unescape what never was."""
-    if not any(_UNSTORABLE.search(text) for text in texts):
+    if not any(_unstorable(text) for text in texts):
         return list(texts), False
     return [_NEEDS_ESCAPE.sub(lambda m: f"\\u{ord(m[0]):04x}", text) for text in texts], True
+
+
+def _unstorable(text: str) -> bool:
+    if "\x00" in text:
+        return True
+    try:
+        text.encode()  # ten times faster than to look for surrogates with a regular expression
+    except UnicodeEncodeError:
+        return True
+    return False
 
 
 def storable_json(value: Any) -> bool:

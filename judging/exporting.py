@@ -18,6 +18,7 @@ from django.db.models import QuerySet
 from annotation.models import Adjudication, Gold, Label, Rater, Rating, Study, newest
 from annotation.raters import pseudonym
 from benchmark.errors import UserError
+from benchmark.models import Run
 from judging.models import Judge, Settlement, Verdict
 
 BATCH = 1000
@@ -53,6 +54,7 @@ ITEM_FIELDS = {
     "response_hash": "response__content_hash",
     "response_simulated": "response__simulated",
 }
+RUN = "response__run__"
 NOT_IN_LONG = {"prompt", "response", "reasoning", "system_prompt", "prompt_suffix", "sampling", "factors"}
 RATING_FIELDS = [
     "rater", "kind", "family", "judge", "label", "role", "current", "revision", "question", "purpose", "repeat", "surplus", "confidence",
@@ -108,12 +110,25 @@ def rows(study: Study, *, long: bool = False, names: bool = False) -> Iterator[R
 def _batches(study: Study, long: bool) -> Iterator[list[Row]]:
     """Pages by key: each costs the same, and rows added meanwhile don't shift them."""
     wanted = {name: path for name, path in ITEM_FIELDS.items() if name in columns(long)}
+    own = {name: path for name, path in wanted.items() if not path.startswith(RUN)}
+    run_of = _about_run({name: path.removeprefix(RUN) for name, path in wanted.items() if name not in own})
     items, last = study.items.order_by("pk"), 0
     # Where a page ends is asked first: a planner without statistics would sort all that is left, texts included.
     while ids := list(items.filter(pk__gt=last).values_list("pk", flat=True)[:BATCH]):
-        page = items.filter(pk__gt=last, pk__lte=ids[-1]).values_list("pk", *wanted.values())
+        page = items.filter(pk__gt=last, pk__lte=ids[-1]).values_list("response__run", "pk", *own.values())
         last = ids[-1]
-        yield [dict(zip(("pk", *wanted), values, strict=True)) for values in page]
+        found = [run_of(run) | dict(zip(("pk", *own), values, strict=True)) for run, *values in page]
+        yield [{name: row[name] for name in ("pk", *wanted)} for row in found]
+
+
+def _about_run(fields: dict[str, str]) -> Callable[[int], Row]:
+    """What a row says of its response's run; looked up once a run, as thousands of responses share one."""
+
+    @cache
+    def about(pk: int) -> Row:
+        return dict(zip(fields, Run.objects.values_list(*fields.values()).get(pk=pk), strict=True))
+
+    return about
 
 
 def _about_rater(study: Study, names: bool) -> About:

@@ -290,7 +290,7 @@ def test_a_judge_run_here_is_described_exactly_and_a_verdict_without_a_label_is_
     builders.rate(item, sj.judge.rater)
     item.verdicts.create(judge=sj.judge, repeat=1, state="refused", reason="It would not say.")
     row = next(rows(study))
-    (rating,) = row["ratings"]
+    *_, rating = row["ratings"]
     assert rating["judge"]["model"] == "sim-judge-careful" and rating["judge"]["parameters"] == {
         "temperature": 0
     }

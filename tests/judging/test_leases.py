@@ -23,7 +23,8 @@ def made_of(job, label):
     return Made(job, Call(outcome="answer", started_at=timezone.now(), latency=0.1, raw=raw), final=True)
 
 
-def test_a_result_that_comes_after_another_worker_concluded_changes_nothing(study):
+@pytest.mark.parametrize("late_comes", ["first", "last"])
+def test_a_result_that_comes_when_its_lease_is_lost_changes_nothing_and_its_call_is_kept(study, late_comes):
     judge(study, endpoint())
     want_verdicts(study, limit=1)
     slow, fast = JudgeWork(study), JudgeWork(study)
@@ -31,10 +32,8 @@ def test_a_result_that_comes_after_another_worker_concluded_changes_nothing(stud
     Verdict.objects.update(leased_until=timezone.now() - timedelta(seconds=1))  # it was gone for too long
     [taken] = fast.claim(fast.endpoints()[0], "fast", 8)
     assert late.pk == taken.pk
-    for work, lease, job, label in [
-        (fast, "fast", taken, "convergence"),
-        (slow, "slow", late, "no_convergence"),
-    ]:
+    results = [(fast, "fast", taken, "convergence"), (slow, "slow", late, "no_convergence")]
+    for work, lease, job, label in results if late_comes == "last" else results[::-1]:
         made = [made_of(job, label)]
         work.store(made)
         work.conclude(lease, made)
