@@ -141,7 +141,8 @@ class AccessLink(models.Model):
 class Item(models.Model):
     """One response in a study, under an opaque key."""
 
-    study = models.ForeignKey(Study, models.CASCADE, related_name="items")
+    # The constraint's index begins with it; so it does for a rating's item and a response's run.
+    study = models.ForeignKey(Study, models.CASCADE, related_name="items", db_index=False)
     response = models.ForeignKey(Response, models.PROTECT, related_name="items")
     key = models.CharField(max_length=12, unique=True, default=opaque_key)
 
@@ -314,7 +315,7 @@ class RatingQuerySet(models.QuerySet["Rating"]):
 class Rating(models.Model):
     """One rater's label for one item. Append-only: a change is a new revision, written by `ledger.record`."""
 
-    item = models.ForeignKey(Item, models.PROTECT, related_name="ratings")
+    item = models.ForeignKey(Item, models.PROTECT, related_name="ratings", db_index=False)
     rater = models.ForeignKey(Rater, models.PROTECT, related_name="ratings")
     label = models.ForeignKey(Label, models.PROTECT, related_name="ratings")
     question = models.CharField(max_length=80, blank=True, help_text="Empty: the study's primary scheme.")

@@ -193,7 +193,7 @@ class Response(models.Model):
         DONE = "done"
         FAILED = "failed"
 
-    run = models.ForeignKey(Run, models.CASCADE, related_name="responses")
+    run = models.ForeignKey(Run, models.CASCADE, related_name="responses", db_index=False)
     task = models.ForeignKey(Task, models.PROTECT, related_name="responses")
     epoch = models.PositiveIntegerField(default=1)
     state = models.CharField(max_length=10, choices=State.choices, default=State.DONE)
