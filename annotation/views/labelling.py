@@ -1,6 +1,7 @@
 """The raters' page. What it sends holds the task's own text and the response, under an opaque key, and nothing else of them."""
 
 import secrets
+from collections.abc import Callable
 from typing import Any
 
 from django.contrib.auth.decorators import login_required
@@ -34,28 +35,35 @@ def workspace(request: HttpRequest, slug: str) -> HttpResponse:
 @require_POST
 def submit(request: HttpRequest, slug: str, key: str) -> HttpResponse:
     """Write the label, then send the next item in the same answer."""
-    study = labelled(request, slug)
-    rater = rater_of(signed_in(request))
-    item = item_in(study, key)
-    try:
-        rating = routing.submit(item, rater, _submission(request, item, rater), _shown(study))
-    except UserError as error:
-        return HttpResponse(str(error), status=422, content_type="text/plain; charset=utf-8")
-    return _next(request, study, rater, saved=rating)
+
+    def write(item: Item, rater: Rater) -> Rating:
+        return routing.submit(item, rater, _submission(request, item, rater), _shown(item.study))
+
+    return _act(request, slug, key, write)
 
 
 @login_required
 @require_POST
 def skip(request: HttpRequest, slug: str, key: str) -> HttpResponse:
-    study = labelled(request, slug)
-    rater = rater_of(signed_in(request))
-    item = item_in(study, key)
-    try:
+    """Give the item back with a reason, then send the next one."""
+
+    def give_back(item: Item, rater: Rater) -> None:
         _require_served(request, item, rater)
         routing.skip(item, rater, request.POST.get("reason", ""))
+
+    return _act(request, slug, key, give_back)
+
+
+def _act(
+    request: HttpRequest, slug: str, key: str, act: Callable[[Item, Rater], Rating | None]
+) -> HttpResponse:
+    study = labelled(request, slug)
+    rater = rater_of(signed_in(request))
+    try:
+        saved = act(item_in(study, key), rater)
     except UserError as error:
         return HttpResponse(str(error), status=422, content_type="text/plain; charset=utf-8")
-    return _next(request, study, rater)
+    return _next(request, study, rater, saved)
 
 
 @login_required
