@@ -4,9 +4,8 @@ One call is one transaction: a bad line leaves nothing behind. Within it rows ar
 flat, and what is there already is recognised by its content hash, so that a repeated import changes nothing.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
-from itertools import islice
 
 from django.db import IntegrityError, transaction
 
@@ -15,6 +14,7 @@ from annotation.models import Gold, Item, Rater, Study, newest
 from annotation.raters import rater_named
 from annotation.routing import extend_draws
 from annotation.schemes import builtin_scheme
+from benchmark.batching import batches
 from benchmark.bulk import insert
 from benchmark.errors import UserError
 from benchmark.fitting import require_fit
@@ -47,7 +47,7 @@ def import_responses(
             # Imports into one suite take turns: two that meet the same models in different orders would deadlock.
             Suite.objects.select_for_update(no_key=True).get(pk=suite.pk)
             importer = Importer(suite, study_named(study_slug), TaskFinder(suite, create_tasks))
-            for batch in chunks(rows):
+            for batch in batches(rows, BATCH):
                 importer.take(batch)
             extend_draws(importer.study)
             return asdict(importer.count)
@@ -63,12 +63,6 @@ def study_named(slug: str) -> Study:
         refuse_bad_slug(slug, "study")
         found = Study.objects.create(slug=slug, title=slug, scheme=builtin_scheme("four-class"))
     return found
-
-
-def chunks(rows: Iterable[ParsedResponse]) -> Iterator[list[ParsedResponse]]:
-    iterator = iter(rows)
-    while batch := list(islice(iterator, BATCH)):
-        yield batch
 
 
 @dataclass(slots=True)

@@ -8,7 +8,6 @@ when the lease runs out.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import islice
 from typing import Any
 
 from django.conf import settings
@@ -92,7 +91,7 @@ def extend_draws(study: Study) -> None:
         rows = undrawn.select_related(
             "response__run__suite", "response__run__subject", "response__run__condition", "response__task"
         )
-        for batch in _batches(rows.defer("response__text", "response__reasoning", "response__task__text")):
+        for batch in _pages(rows.defer("response__text", "response__reasoning", "response__task__text")):
             numbered = [(item, permanent_number(draw.seed, item)) for item in batch]
             DrawnItem.objects.bulk_create(
                 DrawnItem(draw=draw, item=item, number=number, probability=draw.share)
@@ -105,16 +104,16 @@ def extend_draws(study: Study) -> None:
 def _add_slots(draw: Draw) -> None:
     for slot in range(1, draw.raters_per_item + 1):
         lacking = draw.drawn.filter(~Exists(Assignment.objects.filter(item=OuterRef("item"), slot=slot)))
-        for batch in _batches(lacking.order_by("id")):
+        for batch in _pages(lacking.order_by("id")):
             Assignment.objects.bulk_create(
                 Assignment(item_id=drawn.item_id, slot=slot, number=drawn.number) for drawn in batch
             )
 
 
-def _batches(queryset: QuerySet[Any], size: int = 1000) -> Iterator[list[Any]]:
+def _pages(queryset: QuerySet[Any], size: int = 1000) -> Iterator[list[Any]]:
     """By key, so that rows written meanwhile don't shift the pages."""
     last = 0
-    while batch := list(islice(queryset.filter(pk__gt=last).order_by("pk"), size)):
+    while batch := list(queryset.filter(pk__gt=last).order_by("pk")[:size]):
         yield batch
         last = batch[-1].pk
 

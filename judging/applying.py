@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from annotation.models import Adjudication, Gold, Item, LabelScheme, Rater, Rati
 from annotation.raters import LIKE_A_VERSION
 from annotation.routing import extend_draws, plan_draw
 from annotation.schemes import builtin_scheme, save_scheme, scheme_from_file
+from benchmark.batching import batches
 from benchmark.endpoints import save_endpoint
 from benchmark.errors import UserError
 from benchmark.models import Endpoint, Response
@@ -114,7 +114,7 @@ def _add_items(study: Study, spec: StudySpec) -> int:
         .iterator(chunk_size=2000)
     )
     added = 0
-    while batch := list(islice(missing, 1000)):
+    for batch in batches(missing, 1000):
         Item.objects.bulk_create(Item(study=study, response_id=pk) for pk in batch)
         added += len(batch)
     return added

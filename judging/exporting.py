@@ -8,7 +8,6 @@ import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
-from itertools import islice
 from pathlib import Path
 from time import monotonic
 from typing import IO, Any
@@ -17,6 +16,7 @@ from django.db.models import QuerySet
 
 from annotation.models import Adjudication, Gold, Label, Rater, Rating, Study, newest
 from annotation.raters import pseudonym
+from benchmark.batching import batches
 from benchmark.errors import UserError
 from benchmark.models import Run
 from judging.models import Judge, Settlement, Verdict
@@ -252,9 +252,8 @@ def write_parquet(out: IO[bytes], rows: Iterable[Row], columns: list[str]) -> in
 
     schema = pa.schema([(name, _arrow_type(name)) for name in columns])
     count = 0
-    iterator = iter(rows)
     with pq.ParquetWriter(out, schema, compression="zstd") as writer:
-        while batch := list(islice(iterator, 2 * BATCH)):
+        for batch in batches(rows, 2 * BATCH):
             data = {name: [_cell(row[name]) for row in batch] for name in columns}
             writer.write_table(pa.table(data, schema=schema))
             count += len(batch)

@@ -5,15 +5,15 @@ In order: the newest adjudication; gold, where the study says gold decides; the 
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import Any
 
 from django.db import transaction
 
 from annotation.models import Adjudication, Gold, Item, Label, Rater, Study, newest
 from annotation.raters import voters_of
+from benchmark.batching import batches
 from benchmark.text import digest
 from judging.models import Settlement
 from judging.sources import majority_label, votes
@@ -63,7 +63,8 @@ def settle(study: Study) -> dict[str, Any]:
     keys = dict(Label.objects.filter(scheme=study.scheme_id).values_list("pk", "key"))
     by_rule: Counter[str] = Counter()
     changed = 0
-    for item_ids in _batches(study):
+    ids = study.items.order_by("pk").values_list("pk", flat=True).iterator(chunk_size=BATCH)
+    for item_ids in batches(ids, BATCH):
         with transaction.atomic():
             rules, new = _settle_batch(study, voters, keys, item_ids)
         by_rule.update(rules)
@@ -83,12 +84,6 @@ def settle_items(study: Study, item_ids: list[int]) -> None:
     keys = dict(Label.objects.filter(scheme=study.scheme_id).values_list("pk", "key"))
     with transaction.atomic():
         _settle_batch(study, voters_of(study), keys, item_ids)
-
-
-def _batches(study: Study) -> Iterator[list[int]]:
-    ids = study.items.order_by("pk").values_list("pk", flat=True).iterator(chunk_size=BATCH)
-    while batch := list(islice(ids, BATCH)):
-        yield batch
 
 
 def _settle_batch(

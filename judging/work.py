@@ -1,10 +1,9 @@
 """Verdicts as the engine's work: claimed, asked, stored, concluded."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from itertools import islice
 from typing import Any
 
 from django.conf import settings
@@ -14,6 +13,7 @@ from django.utils import timezone
 
 from annotation import ledger
 from annotation.models import Label, Study
+from benchmark.batching import batches
 from benchmark.client import read_answer, request_hash
 from benchmark.engine import Job, Made
 from benchmark.errors import UserError
@@ -41,17 +41,12 @@ def _want(study_judge: StudyJudge, repeat: int, limit: int | None) -> int:
     missing = study_judge.study.items.filter(~Exists(asked)).order_by("pk").values_list("pk", flat=True)
     ids = missing[:limit] if limit is not None else missing
     made = 0
-    for batch in _batches(ids.iterator(chunk_size=2000)):
+    for batch in batches(ids.iterator(chunk_size=2000), 1000):
         # Somebody else may be asking for the same: whoever comes second makes nothing.
         rows = [Verdict(item_id=pk, judge_id=study_judge.judge_id, repeat=repeat) for pk in batch]
         Verdict.objects.bulk_create(rows, ignore_conflicts=True)
         made += len(rows)
     return made
-
-
-def _batches(ids: Iterator[int], size: int = 1000) -> Iterator[list[int]]:
-    while batch := list(islice(ids, size)):
-        yield batch
 
 
 def active_judges(study: Study, name: str = "") -> list[StudyJudge]:
