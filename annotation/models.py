@@ -24,6 +24,7 @@ class LabelScheme(models.Model):
     version = models.PositiveIntegerField(default=1)
     title = models.CharField(max_length=200)
     question = models.TextField(blank=True)
+    ordinal = models.BooleanField(default=False, help_text="The labels are grades, in the order they stand.")
     content_hash = models.CharField(max_length=64)
 
     class Meta:
@@ -87,6 +88,25 @@ class Study(models.Model):
 
     def __str__(self) -> str:
         return self.title
+
+    def scheme_of(self, question: str = "") -> LabelScheme:
+        """The scheme of a named question; of the primary one, without a name."""
+        return self.questions.get(name=question).scheme if question else self.scheme
+
+
+class Question(models.Model):
+    """A question asked beside a study's primary one, under a scheme of its own. Its ratings are kept apart."""
+
+    study = models.ForeignKey(Study, models.CASCADE, related_name="questions")
+    name = models.SlugField(max_length=80)
+    scheme = models.ForeignKey(LabelScheme, models.PROTECT, related_name="questions")
+
+    class Meta:
+        ordering = ["study", "id"]
+        constraints = [models.UniqueConstraint(fields=["study", "name"], name="question_once")]
+
+    def __str__(self) -> str:
+        return f"{self.name} of {self.study.slug}"
 
 
 class Membership(models.Model):

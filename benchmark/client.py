@@ -7,42 +7,26 @@ import asyncio
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from time import monotonic
 from typing import Any
+from uuid import UUID, uuid4
 
 import httpx2
 import openai
 from django.utils import timezone
 
+from benchmark.dialects import pause_asked
 from benchmark.errors import UserError
 from benchmark.models import Endpoint
 from benchmark.text import digest, storable
 
-ANSWER = "answer"
+ANSWERED = {"answer", "refusal", "length"}  # a chat completion came, whatever it says
 RETRYABLE = {"rate_limited", "server_error", "connection", "timeout", "not_json"}
+OVERLOADED = {429, 503, 529}
+SPENT = {"insufficient_quota", "billing_hard_limit_reached"}  # 429s that no waiting mends
 SIMULATED = "arbiter-simulated"
-CONNECT_SECONDS = 10.0
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One call made: what came of it, and the body as it came."""
-
-    outcome: str
-    started_at: datetime
-    latency: float  # seconds
-    raw: str = ""
-    status: int | None = None
-    error: str = ""
-    retry_after: float | None = None  # seconds
-    unreached: bool = False  # no server was there to take it
-    cached: bool = False
-
-    @property
-    def worth_retrying(self) -> bool:
-        return self.outcome in RETRYABLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +44,43 @@ class Answer:
     def refused(self) -> bool:
         return bool(self.refusal) or self.finish_reason == "content_filter"
 
+    def reasoning_tokens(self) -> int | None:
+        details = (self.usage or {}).get("completion_tokens_details")
+        count = details.get("reasoning_tokens") if isinstance(details, dict) else None
+        return count if type(count) is int and 0 <= count < 2**31 else None
+
     def tokens(self, kind: str) -> int | None:
         count = (self.usage or {}).get(f"{kind}_tokens")
         return count if type(count) is int and 0 <= count < 2**31 else None
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call made: what came of it, and the body as it came."""
+
+    outcome: str
+    started_at: datetime
+    latency: float  # seconds
+    raw: str = ""
+    answer: Answer | None = None
+    status: int | None = None
+    error: str = ""
+    pause: float | None = None  # seconds that the service asks to be left alone
+    unreached: bool = False  # no server was there to take it
+    cached: bool = False
+    uid: UUID = field(default_factory=uuid4)
+
+    @property
+    def answered(self) -> bool:
+        return self.outcome in ANSWERED
+
+    @property
+    def worth_retrying(self) -> bool:
+        return self.outcome in RETRYABLE
+
+    @property
+    def overloaded(self) -> bool:
+        return self.outcome in RETRYABLE and self.status in OVERLOADED
 
 
 def read_answer(raw: str) -> Answer | None:
@@ -88,9 +106,16 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else ""
 
 
-def request_hash(endpoint: Endpoint, request: Mapping[str, Any]) -> str:
-    """Equal questions to one endpoint share it."""
-    return digest(endpoint.name, endpoint.base_url, json.dumps(request, sort_keys=True, ensure_ascii=False))
+def kind_of(answer: Answer) -> str:
+    """Which of the answered outcomes it is."""
+    if answer.refused:
+        return "refusal"
+    return "length" if answer.finish_reason == "length" else "answer"
+
+
+def body_hash(request: Mapping[str, Any]) -> str:
+    """Of a request's body, to tell whether one that was put together again is the one that was sent."""
+    return digest(json.dumps(request, sort_keys=True, ensure_ascii=False))
 
 
 def key_of(endpoint: Endpoint) -> str:
@@ -113,7 +138,12 @@ class Client:
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
         self.key = key_of(endpoint)
-        timeout = openai.Timeout(endpoint.timeout, connect=min(CONNECT_SECONDS, endpoint.timeout))
+        total = endpoint.timeout
+        timeout = openai.Timeout(
+            total,
+            connect=min(endpoint.connect_timeout, total),
+            read=min(endpoint.read_timeout or total, total),
+        )
         self.openai = openai.AsyncOpenAI(
             base_url=endpoint.base_url, api_key=self.key, max_retries=0, timeout=timeout
         )
@@ -123,27 +153,25 @@ class Client:
 
     async def ask(self, request: Mapping[str, Any]) -> Call:
         started_at, clock = timezone.now(), monotonic()
-        outcome, details = await self._ask(dict(request))
+        outcome, details = await self._ask(request)
         for part in ("raw", "error"):
-            details[part] = storable(self._without_key(details.get(part, "")))[0]
+            if part in details:
+                details[part] = storable(self._without_key(details[part]))[0]
         return Call(outcome=outcome, started_at=started_at, latency=monotonic() - clock, **details)
 
-    async def _ask(self, request: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-        asked = {name: request.pop(name) for name in ("model", "messages")}
+    async def _ask(self, request: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
         try:
             # The read timeout starts anew with every byte, so a service that trickles needs a limit on the whole.
             async with asyncio.timeout(self.endpoint.timeout):
-                # As extra_body, so that parameters which only some services know go through.
-                response = await self.openai.chat.completions.with_raw_response.create(
-                    **asked, extra_body=request
+                # Not `chat.completions.create`: it takes no parameters that only some services know, and reads
+                # the answer into objects that nobody needs before its text is stored.
+                response = await self.openai.post(
+                    "/chat/completions", cast_to=httpx2.Response, body=dict(request)
                 )
-            raw, status = response.text, response.status_code
         except (TimeoutError, openai.APITimeoutError) as error:
             unreached = isinstance(error.__cause__, httpx2.ConnectTimeout)
-            return "timeout", {
-                "error": f"no answer within {self.endpoint.timeout:g} s",
-                "unreached": unreached,
-            }
+            said = "no connection" if unreached else "no answer"
+            return "timeout", {"error": f"{said} within {self._waited(unreached):g} s", "unreached": unreached}
         except openai.APIStatusError as error:
             return _status_outcome(error)
         except openai.APIConnectionError as error:
@@ -151,9 +179,18 @@ class Client:
             return "connection", {"error": f"{error} {error.__cause__ or ''}".strip(), "unreached": unreached}
         except openai.OpenAIError as error:
             return "rejected", {"error": str(error)}
-        if read_answer(raw) is None:
-            return "not_json", {"raw": raw, "status": status, "error": "the body is not a chat completion"}
-        return ANSWER, {"raw": raw, "status": status}
+        return self._read(response)
+
+    def _read(self, response: httpx2.Response) -> tuple[str, dict[str, Any]]:
+        raw, status = self._without_key(response.text), response.status_code
+        came = {"raw": raw, "status": status, "pause": pause_asked(response.headers, status, timezone.now())}
+        answer = read_answer(raw)
+        if answer is None:
+            return "not_json", {**came, "error": "the body is not a chat completion"}
+        return kind_of(answer), {**came, "answer": answer}
+
+    def _waited(self, connecting: bool) -> float:
+        return min(self.endpoint.connect_timeout, self.endpoint.timeout) if connecting else self.endpoint.timeout
 
     def _without_key(self, text: str) -> str:
         return text.replace(self.key, "[key]") if len(self.key) > 6 else text
@@ -161,16 +198,11 @@ class Client:
 
 def _status_outcome(error: openai.APIStatusError) -> tuple[str, dict[str, Any]]:
     status = error.status_code
-    outcome = (
-        "rate_limited"
-        if status == 429
-        else "server_error"
-        if status >= 500 or status in (408, 409)
-        else "rejected"
-    )
-    details = {"status": status, "raw": error.response.text, "error": error.message}
-    try:
-        details["retry_after"] = max(0.0, float(error.response.headers.get("retry-after", "")))
-    except ValueError:
-        details["retry_after"] = None
-    return outcome, details
+    if status == 429 and error.code not in SPENT:
+        outcome = "rate_limited"
+    elif status >= 500 or status in (408, 409):
+        outcome = "server_error"
+    else:
+        outcome = "rejected"
+    pause = pause_asked(error.response.headers, status, timezone.now())
+    return outcome, {"status": status, "raw": error.response.text, "error": error.message, "pause": pause}

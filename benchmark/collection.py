@@ -1,7 +1,7 @@
 """Collecting responses from a subject model. A response's row is the job; a call that fails for good is an outcome."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from time import monotonic
@@ -12,9 +12,10 @@ from django.db import transaction
 from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
-from benchmark.client import key_of, read_answer, request_hash
-from benchmark.engine import Engine, Job, Made
+from benchmark.client import Call, key_of
+from benchmark.engine import Engine, Made
 from benchmark.errors import UserError
+from benchmark.lanes import Job
 from benchmark.models import Condition, Endpoint, Response, Run, SubjectModel, Suite
 from benchmark.text import storable, storable_json, storable_together
 
@@ -113,23 +114,32 @@ class CollectWork:
             "seed": response.epoch,
             **condition.sampling,
         }
-        return Job(response.pk, endpoint, request, request_hash(endpoint, request))
+        return Job(response.pk, endpoint, request)
 
     def renew(self, lease: str) -> None:
         until = timezone.now() + timedelta(seconds=settings.LEASE_SECONDS)
         self.run.responses.filter(lease=lease, state=State.LEASED).update(leased_until=until)
 
-    def release(self, lease: str, _endpoint: Endpoint | None = None) -> None:
-        self.run.responses.filter(lease=lease, state=State.LEASED).update(
-            state=State.TODO, lease="", leased_until=None
-        )
+    def release(self, lease: str, *, only: Collection[int] | None = None, keep: Collection[int] = ()) -> None:
+        held = self.run.responses.filter(lease=lease, state=State.LEASED).exclude(pk__in=keep)
+        held = held if only is None else held.filter(pk__in=only)
+        held.update(state=State.TODO, lease="", leased_until=None)
+
+    def permit(self, lease: str, jobs: Sequence[Job]) -> tuple[Sequence[Job], set[int]]:
+        return jobs, set()
+
+    def withdrawn(self, lease: str) -> set[int]:
+        return set()
+
+    def again(self, job: Job, call: Call) -> Job | None:
+        return None
 
     def waiting(self) -> bool:
         return self.run.responses.filter(
             state__in=[State.TODO, State.LEASED], epoch__lte=self.epochs
         ).exists()
 
-    def store(self, made: Sequence[Made]) -> None:
+    def store(self, lease: str, made: Sequence[Made]) -> None:
         """Calls are counted on their row; the last one's outcome is written by `conclude`."""
         for one in made:
             self.run.responses.filter(pk=one.job.pk).update(attempts=F("attempts") + 1)
@@ -143,7 +153,7 @@ class CollectWork:
 
 def _outcome(made: Made) -> dict[str, Any]:
     """An empty or refused answer is a response like any other; only the absence of an answer is a failure."""
-    answer = read_answer(made.call.raw) if made.call.outcome == "answer" else None
+    answer = made.call.answer
     if answer is None:
         return {"state": State.FAILED, "error": made.call.error or made.call.outcome, "raw": made.call.raw}
     (text, reasoning), escaped = storable_together([answer.text or answer.refusal, answer.reasoning])

@@ -11,8 +11,10 @@ from pydantic import (
     StringConstraints,
     ValidationError,
     field_validator,
+    model_validator,
 )
 
+from benchmark.dialects import dialect
 from benchmark.errors import UserError
 from benchmark.models import Endpoint
 
@@ -28,9 +30,14 @@ class EndpointSpec(Strict):
     name: Slug
     base_url: AnyHttpUrl
     key_variable: VariableName | Literal[""] = ""
-    json_schema: bool = True
+    dialect: Literal["openai", "vllm", "ollama", "anthropic", "gemini"] = "openai"
+    json_schema: bool | None = None  # as the dialect has it
     concurrency: int = Field(8, ge=1, le=1000)
+    concurrency_start: int | None = Field(None, ge=1, le=1000)
+    concurrency_floor: int = Field(1, ge=1, le=1000)
     timeout: float = Field(120, gt=0, le=3600)
+    connect_timeout: float = Field(10, gt=0, le=3600)
+    read_timeout: float | None = Field(None, gt=0, le=3600)
 
     @field_validator("base_url")
     @classmethod
@@ -41,10 +48,19 @@ class EndpointSpec(Strict):
             raise ValueError("a URL may have 500 characters")
         return url
 
+    @model_validator(mode="after")
+    def within_the_ceiling(self) -> "EndpointSpec":
+        for name in ("concurrency_start", "concurrency_floor"):
+            if (getattr(self, name) or 1) > self.concurrency:
+                raise ValueError(f"{name} is {getattr(self, name)}, above concurrency, which is {self.concurrency}")
+        return self
+
 
 def save_endpoint(spec: EndpointSpec) -> Endpoint:
     """An endpoint is known by its name; where it lives and how fast it may be asked can change."""
     fields = spec.model_dump(mode="json", exclude={"name"})
+    if spec.json_schema is None:
+        fields["json_schema"] = dialect(spec.dialect).structured
     return Endpoint.objects.update_or_create(name=spec.name, defaults=fields)[0]
 
 

@@ -8,54 +8,43 @@ batches by one database thread:
 3. store: each call is written as it came, in a transaction of its own. Killed here: the next claim finds the stored
    answer and makes no call.
 4. conclude: the row gets its outcome, if it is still ours. Killed here: all or nothing of the batch.
+
+A call that lands starts the next one at once; rows are claimed a little ahead, so that no call waits for the database.
 """
 
 import asyncio
 import logging
 import random
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
-from time import monotonic
+from time import monotonic, sleep
 from typing import Any, Protocol, TypeVar
 
 from django.conf import settings
-from django.db import DatabaseError, connections
+from django.db import DatabaseError, InterfaceError, OperationalError, connections
 from django.utils import timezone
 
-from benchmark.client import ANSWER, Call, Client
+from benchmark.client import Call, Client, kind_of, read_answer
 from benchmark.errors import UserError
+from benchmark.lanes import LONGEST_WAIT, EndpointDown, Job, Lane
 from benchmark.models import Endpoint
 
-ATTEMPTS = 5
+ATTEMPTS = 5  # calls for a row in a row, and those on top that the service answered with 429
+COMPLAINTS = 10
 BACKOFF_SECONDS = 0.5
-LONGEST_WAIT = 60.0
 FLUSH_SECONDS = 0.2
+IDLE_SECONDS = 0.5
+BATCH_SECONDS = 0.02  # that calls landing together are waited for
 GRACE_SECONDS = 5.0
-# An endpoint is taken to be down after so many calls in a row that reached no server, over at least so many seconds:
-# less than a job's own retries last, so that an outage fails nothing, and more than a server's restart.
-DOWN_AFTER, DOWN_OVER_SECONDS = 6, 3.0
-DOWN_FOR_SECONDS = 20.0  # until it is tried again, while other endpoints have work
+DATABASE_PATIENCE = 60.0  # seconds that a database may be away
+GIVEN_UP = "given up before the answer came: the worker was stopped, or nobody answers there"
+CHECK_SECONDS = 1.0  # between two looks at whether what we hold is still wanted
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
-
-
-class EndpointDown(UserError):
-    """An endpoint can't be reached. Its rows were given back: nothing has failed, and nothing is lost."""
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """A claimed row and the call it wants. `cached` is the raw answer to an equal question asked before."""
-
-    pk: int
-    endpoint: Endpoint
-    request: Mapping[str, Any]
-    request_hash: str
-    cached: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +57,8 @@ class Made:
 
 
 class Work(Protocol):
-    """Rows of one kind. Everything here runs in the database thread, each step in a transaction of its own."""
+    """Rows of one kind. Everything here runs in the database thread, each step in a transaction of its own, and may be
+    run again where it is not known whether the first time counted."""
 
     def endpoints(self) -> Sequence[Endpoint]:
         """Those with open rows."""
@@ -76,43 +66,29 @@ class Work(Protocol):
     def claim(self, endpoint: Endpoint, lease: str, room: int) -> Sequence[Job]:
         """Take up to `room` open rows of the endpoint."""
 
+    def permit(self, lease: str, jobs: Sequence[Job]) -> tuple[Sequence[Job], set[int]]:
+        """The metered jobs whose next call may be made, paid for in advance; and the rows for which none will be."""
+
     def renew(self, lease: str) -> None:
         """Prolong the lease of the rows held under it."""
 
-    def store(self, made: Sequence[Made]) -> None:
+    def withdrawn(self, lease: str) -> set[int]:
+        """Rows held under the lease that are not to be asked any more."""
+
+    def again(self, job: Job, call: Call) -> Job | None:
+        """Another call worth making after one that was answered."""
+
+    def store(self, lease: str, made: Sequence[Made]) -> None:
         """Write the calls, as they came."""
 
     def conclude(self, lease: str, made: Sequence[Made]) -> None:
         """Give the rows of final calls their outcome, where they are still held under the lease."""
 
-    def release(self, lease: str, endpoint: Endpoint | None = None) -> None:
-        """Give back what is still held under the lease, at one endpoint or at all."""
+    def release(self, lease: str, *, only: Collection[int] | None = None, keep: Collection[int] = ()) -> None:
+        """Give back what is still held under the lease: all, or those rows, or all but those."""
 
     def waiting(self) -> bool:
         """Whether rows are open or held by another worker."""
-
-
-@dataclass
-class Silence:
-    """Calls in a row that found no server."""
-
-    since: float
-    calls: int = 0
-    error: EndpointDown | None = None  # once it is taken to be down
-    until: float = 0.0
-
-    def noticed(self, endpoint: Endpoint, call: Call) -> bool:
-        """Count the call; true when it is the one that shows the endpoint to be down."""
-        self.calls += 1
-        enough = self.calls >= max(DOWN_AFTER, 2 * endpoint.concurrency)
-        if self.error or not enough or monotonic() - self.since < DOWN_OVER_SECONDS:
-            return False
-        self.until = monotonic() + DOWN_FOR_SECONDS
-        self.error = EndpointDown(
-            f"Endpoint {endpoint.name!r} can't be reached at {endpoint.base_url} ({call.error}); "
-            "what it was to answer is still wanted: start it or mend its base_url, then run this again."
-        )
-        return True
 
 
 @dataclass
@@ -121,175 +97,285 @@ class Engine:
     stopping: Callable[[], bool] = lambda: False
     on_progress: Callable[[int], None] = lambda concluded: None
     wait_for_others: bool = False  # stay until rows held by other workers are concluded or given back
+    stay: bool = False  # until told to stop: more rows may come
     lease: str = field(default_factory=lambda: uuid.uuid4().hex)
-    flying: dict[asyncio.Task[None], int] = field(default_factory=dict)  # task to endpoint
+    lanes: dict[int, Lane] = field(default_factory=dict)  # by endpoint
+    clients: list[Client] = field(default_factory=list)
     results: list[Made] = field(default_factory=list)
-    clients: dict[int, Client] = field(default_factory=dict)
-    silent: dict[int, Silence] = field(default_factory=dict)  # by endpoint
-    given_up: list[Endpoint] = field(default_factory=list)  # whose rows are to be given back
     broken: Exception | None = None
+    unsure: bool = False  # whether the last claim counted
 
     def run(self) -> None:
-        """Work until nothing is left. Raises EndpointDown, at the end, where an endpoint could not be reached."""
+        """Work until nothing is left, or until told to stop. Raises EndpointDown where what is left is left because an
+        endpoint can't be reached."""
         asyncio.run(self._run())
-        for silence in self.silent.values():
-            if silence.error:
-                raise silence.error
+        for lane in self.lanes.values():
+            if lane.silence and lane.silence.error and not self.stopping():
+                raise lane.silence.error
 
     async def _run(self) -> None:
         # One thread, so one connection, and claims and writes never race each other.
         self.thread = ThreadPoolExecutor(1, thread_name_prefix="arbiter-database")
-        beat = asyncio.create_task(self._heartbeat())
+        self.news = asyncio.Event()
+        beats = [asyncio.create_task(self._renew()), asyncio.create_task(self._check())]
         try:
             while not self.stopping():
-                claimed = await self._fill()
-                idle = not (claimed or self.flying or self.results)
-                if idle and not await self._more_to_come():
+                await self._write()
+                await self._take()
+                if not self._busy() and not await self._more_to_come():
                     break
-                # Written after the calls that take their place are on their way.
-                landed = bool(self.results)
-                await self._flush()
-                if not landed:
-                    await self._pause()
+                await self._wait()
         finally:
-            beat.cancel()
+            for beat in beats:
+                beat.cancel()
             await self._wind_up()
 
+    def _busy(self) -> bool:
+        return bool(self.results) or any(lane.busy for lane in self.lanes.values())
+
     async def _more_to_come(self) -> bool:
-        """Rows that another worker was quicker to claim may have left more; rows it holds may come back."""
-        if any(self._usable(endpoint) for endpoint in await self._database(self.work.endpoints)):
+        """Rows that another worker was quicker to claim may have left more; rows it holds may come back; an endpoint
+        that answered before may answer again."""
+        if self.stay:
+            await asyncio.sleep(IDLE_SECONDS)
             return True
-        down = any(silence.error for silence in self.silent.values())
-        return self.wait_for_others and not down and await self._database(self.work.waiting)
+        lanes = [self._lane(endpoint) for endpoint in await self._database(self.work.endpoints)]
+        patient = self.wait_for_others
+        if any(not lane.down() or (patient and lane.reached) for lane in lanes if lane):
+            return True
+        down = any(lane.down() for lane in self.lanes.values())
+        return patient and not down and await self._database(self.work.waiting)
 
-    async def _fill(self) -> int:
-        """Claim as many rows as there is room for at each endpoint, and start their calls."""
-        claimed = 0
+    async def _take(self) -> None:
+        """Claim as many rows as there is room for at each endpoint, have them permitted, and start their calls."""
         for endpoint in await self._database(self.work.endpoints):
-            busy = sum(pk == endpoint.pk for pk in self.flying.values())
-            room = endpoint.concurrency - busy
-            if room <= 0 or not self._usable(endpoint):
-                continue
-            jobs = await self._database(self.work.claim, endpoint, self.lease, room)
-            for job in jobs:
-                task = asyncio.create_task(self._do(job))
-                self.flying[task] = endpoint.pk
-                task.add_done_callback(self._landed)
-            claimed += len(jobs)
-        return claimed
+            lane = self._lane(endpoint)
+            if lane and not lane.down() and (room := lane.room()) > 0:
+                lane.landed = 0
+                held = {job.pk for one in self.lanes.values() for job in one.jobs()}
+                held |= {made.job.pk for made in self.results}
+                for job in await self._database(self._claim, lane.endpoint, room, held):
+                    self._take_up(lane, job)
+        for lane in self.lanes.values():
+            lane.take_due()
+            await self._ask_permission(lane)
+            self._launch(lane)
 
-    def _usable(self, endpoint: Endpoint) -> bool:
-        """A worker that lacks an endpoint's key leaves its rows to others; one that is down is left alone for a while."""
-        silence = self.silent.get(endpoint.pk)
-        if silence and silence.error:
-            if monotonic() < silence.until:
-                return False
-            del self.silent[endpoint.pk]
-        try:
-            self._client(endpoint)
-        except UserError as error:
-            _tell(str(error))
-            return False
-        return True
+    def _claim(self, endpoint: Endpoint, room: int, held: set[int]) -> Sequence[Job]:
+        """Where a claim was cut off it is not known whether it counted: what we may hold and don't know of goes back."""
+        if self.unsure:
+            self.work.release(self.lease, keep=held)
+        self.unsure = True
+        jobs = self.work.claim(endpoint, self.lease, room)
+        self.unsure = False
+        return jobs
 
-    def _landed(self, task: asyncio.Task[None]) -> None:
-        self.flying.pop(task, None)
+    def _take_up(self, lane: Lane, job: Job) -> None:
+        if job.cached is None:
+            lane.add(job)
+            return
+        answer = read_answer(job.cached)
+        kind = kind_of(answer) if answer else "not_json"
+        call = Call(kind, timezone.now(), 0.0, raw=job.cached, answer=answer, cached=True)
+        if following := self.work.again(job, call):  # the call that came after it was cut off with its worker
+            lane.add(following)
+        else:
+            self.results.append(Made(job, call, final=True))
+
+    async def _ask_permission(self, lane: Lane) -> None:
+        """As many as may set out at once: what is reserved for a call on its way is lost if this process dies."""
+        unwritten = {made.job.pk for made in self.results}  # their last call has to be paid for first
+        batch = [job for job in lane.asking if job.pk not in unwritten][: max(0, lane.free() - len(lane.ready))]
+        if not batch or lane.quiet():
+            return
+        permitted, over = await self._database(self.work.permit, self.lease, batch)
+        done = {job.pk for job in permitted}
+        lane.asking = type(lane.asking)(job for job in lane.asking if job.pk not in done)
+        lane.ready.extend(permitted)
+        if over:
+            held = lane.drop(over)
+            await self._database(lambda: self.work.release(self.lease, only=held))
+
+    def _launch(self, lane: Lane) -> None:
+        if self.stopping() or self.broken or lane.quiet() or lane.down():
+            return
+        while lane.ready and lane.free() > 0:
+            job = lane.ready.popleft()
+            task = asyncio.create_task(self._do(lane, job))
+            lane.flying[task] = job
+            task.add_done_callback(lambda done, lane=lane: self._landed(lane, done))  # type: ignore[misc]
+
+    def _landed(self, lane: Lane, task: asyncio.Task[None]) -> None:
+        lane.flying.pop(task, None)
         if not task.cancelled() and task.exception():
             self.broken = self.broken or task.exception()  # type: ignore[assignment]
+        self._launch(lane)
+        self.news.set()
 
-    async def _do(self, job: Job) -> None:
-        """Make the job's call, again where a retry can succeed; each one is a result of its own."""
-        if job.cached is not None:
-            call = Call(outcome=ANSWER, started_at=timezone.now(), latency=0.0, raw=job.cached, cached=True)
-            self.results.append(Made(job, call, final=True))
+    async def _do(self, lane: Lane, job: Job) -> None:
+        """Make the job's call. Another, where one can succeed, is put off; each is a result of its own."""
+        set_out, started_at = monotonic(), timezone.now()
+        lane.unwritten += 1
+        try:
+            call = await lane.client.ask(job.request)
+        except asyncio.CancelledError:  # it may have been sent, so it is told
+            down = lane.down()
+            given_up = Call("abandoned", started_at, monotonic() - set_out, error=GIVEN_UP, unreached=down)
+            self.results.append(Made(job, given_up, final=False))
+            raise
+        lane.heed(call, set_out)
+        lane.landed += 1
+        if lane.notice(call):
+            lane.fallen.add(job.pk)
+            self.results.append(Made(job, call, final=False))
             return
-        client = self._client(job.endpoint)
-        for attempt in range(1, ATTEMPTS + 1):
-            call = await client.ask(job.request)
-            dropped = self._notice(job.endpoint, call)
-            final = attempt == ATTEMPTS or not call.worth_retrying
-            self.results.append(Made(job, call, final and not dropped))
-            if final or dropped:
-                return
-            await asyncio.sleep(wait_before(attempt, call.retry_after))
+        following = self._following(job, call)
+        self.results.append(Made(job, call, final=following is None))
+        if following:
+            lane.put_off(following, 0.0 if call.answered else wait_before(following, call.pause))
 
-    def _notice(self, endpoint: Endpoint, call: Call) -> bool:
-        """Whether the endpoint is down; the call that shows it drops the endpoint's others, and their rows go back."""
-        if not call.unreached:
-            self.silent.pop(endpoint.pk, None)
-            return False
-        silence = self.silent.setdefault(endpoint.pk, Silence(since=monotonic()))
-        if silence.noticed(endpoint, call):
-            self.given_up.append(endpoint)
-            for task, of in self.flying.items():
-                if of == endpoint.pk and task is not asyncio.current_task():
-                    task.cancel()
-        return silence.error is not None
+    def _following(self, job: Job, call: Call) -> Job | None:
+        """The call to make after this one, if any."""
+        if call.answered:
+            return self.work.again(job, call)
+        job = replace(job, failures=job.failures + 1, complaints=job.complaints + (call.outcome == "rate_limited"))
+        tried_enough = job.failures - job.complaints >= ATTEMPTS or job.complaints >= COMPLAINTS
+        return None if tried_enough or not call.worth_retrying else job
 
-    def _client(self, endpoint: Endpoint) -> Client:
-        if endpoint.pk not in self.clients:
-            self.clients[endpoint.pk] = Client(endpoint)
-        return self.clients[endpoint.pk]
+    def _lane(self, endpoint: Endpoint) -> Lane | None:
+        """A worker that lacks an endpoint's key leaves its rows to others."""
+        lane = self.lanes.get(endpoint.pk)
+        if lane and lane.same_as(endpoint):
+            return lane
+        try:
+            client = Client(endpoint)
+        except UserError as error:
+            _tell_once(str(error))
+            return None
+        self.clients.append(client)
+        if lane:  # the study file was applied while we work: what sets out from now on goes by it
+            lane.move(endpoint, client)
+        else:
+            self.lanes[endpoint.pk] = Lane(endpoint, client)
+        return self.lanes[endpoint.pk]
 
-    async def _pause(self) -> None:
-        """Until a call lands, and long enough after it that others land in the same batch."""
-        if self.flying:
-            await asyncio.wait(self.flying, timeout=FLUSH_SECONDS, return_when=asyncio.FIRST_COMPLETED)
-            await asyncio.sleep(FLUSH_SECONDS / 20)
-        elif not self.results:
-            await asyncio.sleep(FLUSH_SECONDS)
+    async def _wait(self) -> None:
+        """Until a call lands, one is due or permission may come; and then for those that land together with it."""
+        dues = [due for lane in self.lanes.values() if (due := lane.next_due()) is not None]
+        with suppress(TimeoutError):
+            if not self.results:
+                await asyncio.wait_for(self.news.wait(), min([FLUSH_SECONDS, *dues]))
+        self.news.clear()
+        if any(lane.flying for lane in self.lanes.values()):
+            await asyncio.sleep(BATCH_SECONDS)
 
-    async def _flush(self) -> None:
+    async def _write(self) -> None:
         if self.results:
             batch, self.results = self.results, []
             try:
-                await self._database(self.work.store, [made for made in batch if not made.call.cached])
+                called = [made for made in batch if not made.call.cached]
+                await self._database(self.work.store, self.lease, called)
             except DatabaseError:
-                self.results = batch + self.results  # the last flush tries again
+                self.results = batch + self.results  # the last write tries again
                 raise
+            self._stored(batch)
             final = [made for made in batch if made.final]
-            await self._database(self.work.conclude, self.lease, final)
-            self.on_progress(len(final))
-        for endpoint in [one for one in self.given_up if one.pk not in self.flying.values()]:
-            self.given_up.remove(endpoint)
-            await self._database(self.work.release, self.lease, endpoint)
+            if final:
+                await self._database(self.work.conclude, self.lease, final)
+                self.on_progress(len(final))
+        await self._heed_the_fallen()
         if self.broken:
             raise self.broken
 
-    async def _heartbeat(self) -> None:
+    def _stored(self, batch: Sequence[Made]) -> None:
+        for made in batch:
+            if not made.call.cached:
+                self.lanes[made.job.endpoint.pk].unwritten -= 1
+        for lane in self.lanes.values():
+            self._launch(lane)
+
+    async def _heed_the_fallen(self) -> None:
+        """Say once that an endpoint is down, or up again; give back what it was to answer, once its calls are written."""
+        for lane in self.lanes.values():
+            error = lane.silence.error if lane.silence else None
+            if bool(error) != lane.told_down and (error or lane.reached):
+                lane.told_down = bool(error)
+                if lane.reached or self.stay or len(self.lanes) > 1:  # else this is how the run ends, and it is told then
+                    logger.warning("%s", error or f"Endpoint {lane.endpoint.name!r} answers again.")
+                await self._database(_note_down, lane.endpoint, str(error or ""))
+            if lane.fallen and not lane.flying and not lane.unwritten:
+                fallen, lane.fallen = lane.fallen, set()
+                await self._database(lambda: self.work.release(self.lease, only=fallen))  # noqa: B023
+
+    async def _renew(self) -> None:
         while True:
             await asyncio.sleep(settings.LEASE_SECONDS / 3)
             with suppress(DatabaseError):  # the next beat may reach it; if none does, the rows go to others
                 await self._database(self.work.renew, self.lease)
 
+    async def _check(self) -> None:
+        """What was paused or cancelled since it was claimed does not set out any more."""
+        while True:
+            await asyncio.sleep(CHECK_SECONDS)
+            with suppress(DatabaseError):
+                if gone := await self._database(self.work.withdrawn, self.lease):
+                    dropped = set().union(*(lane.drop(gone) for lane in self.lanes.values()))
+                    await self._database(lambda: self.work.release(self.lease, only=dropped))  # noqa: B023
+
     async def _wind_up(self) -> None:
         """Let calls in flight land for a moment, write them, give back the rest."""
-        if self.flying and self.broken is None:
-            await asyncio.wait(self.flying, timeout=GRACE_SECONDS)
-        for task in list(self.flying):
-            task.cancel()
-        await asyncio.gather(*self.flying, return_exceptions=True)
+        flying = [task for lane in self.lanes.values() for task in lane.flying]
+        if flying and self.broken is None:
+            await asyncio.wait(flying, timeout=GRACE_SECONDS)
+        for lane in self.lanes.values():
+            lane.clear()
+        await asyncio.gather(*flying, return_exceptions=True)
         self.broken = None  # it is on its way up already
         try:
-            await self._flush()
-            await self._database(self.work.release, self.lease)
+            await self._write()
+            await self._database(lambda: self.work.release(self.lease))
         finally:
-            for client in self.clients.values():
+            for client in self.clients:
                 await client.close()
             await self._database(connections.close_all)
             self.thread.shutdown()
 
     async def _database(self, function: Callable[..., T], *args: Any) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self.thread, lambda: function(*args))
+        return await asyncio.get_running_loop().run_in_executor(self.thread, self._patiently, function, args)
+
+    def _patiently(self, function: Callable[..., T], args: Sequence[Any]) -> T:
+        """Run a step in the database thread; again while the database is away. Whether a step that was cut off counted
+        is not known, so each may be run twice."""
+        began, wait = monotonic(), 0.1
+        while True:
+            try:
+                return function(*args)
+            except (OperationalError, InterfaceError) as error:
+                connections.close_all()
+                if self.stopping() or monotonic() - began > DATABASE_PATIENCE:
+                    raise
+                logger.warning("The database can't be used right now (%s); trying again.", str(error).strip())
+                sleep(wait)
+                wait = min(2 * wait, 5.0)
+
+
+def _note_down(endpoint: Endpoint, error: str) -> None:
+    """On its row, for the page to say."""
+    found = Endpoint.objects.filter(pk=endpoint.pk)
+    if error:
+        found.filter(down_since=None).update(down_since=timezone.now())
+        found.update(down_error=error)
+    else:
+        found.update(down_since=None, down_error="")
 
 
 @cache
-def _tell(problem: str) -> None:
+def _tell_once(problem: str) -> None:
     """Once a process: a worker looks for work every other second."""
     logger.error(problem)
 
 
-def wait_before(attempt: int, retry_after: float | None) -> float:
+def wait_before(job: Job, pause: float | None) -> float:
     """Seconds before the next try: what the service asked for, else doubling, spread so that callers part."""
-    wait = retry_after if retry_after is not None else BACKOFF_SECONDS * 2 ** (attempt - 1)
+    wait = pause if pause is not None else BACKOFF_SECONDS * 2 ** (job.failures - 1)
     return min(wait, LONGEST_WAIT) * random.uniform(1.0, 1.3)

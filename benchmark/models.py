@@ -153,9 +153,16 @@ class Endpoint(models.Model):
     name = models.SlugField(max_length=80, unique=True)
     base_url = models.URLField(max_length=500)
     key_variable = models.CharField(max_length=120, blank=True)
+    dialect = models.CharField(max_length=20, default="openai")
     json_schema = models.BooleanField(default=True, help_text="Takes response_format json_schema.")
-    concurrency = models.PositiveIntegerField(default=8)
-    timeout = models.FloatField(default=120, help_text="Seconds one call may take.")
+    concurrency = models.PositiveIntegerField(default=8, help_text="Calls in flight, at most.")
+    concurrency_start = models.PositiveIntegerField(null=True, blank=True, help_text="Empty: all of them.")
+    concurrency_floor = models.PositiveIntegerField(default=1, help_text="However often it says 429.")
+    timeout = models.FloatField(default=120, help_text="Seconds one call may take in all.")
+    connect_timeout = models.FloatField(default=10, help_text="Seconds to be connected.")
+    read_timeout = models.FloatField(null=True, blank=True, help_text="Seconds without a byte. Empty: all of them.")
+    down_since = models.DateTimeField(null=True, blank=True, help_text="Nobody answers there.")
+    down_error = models.TextField(blank=True)
 
     class Meta:
         ordering = ["name"]

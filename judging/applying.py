@@ -8,18 +8,22 @@ from typing import Any
 from django.db import transaction
 from django.db.models import Exists, Max, OuterRef, QuerySet
 
-from annotation.models import Adjudication, Gold, Item, LabelScheme, Rater, Rating, Study
+from annotation.models import Adjudication, Gold, Item, LabelScheme, Question, Rater, Rating, Study
 from annotation.raters import LIKE_A_VERSION
 from annotation.routing import extend_draws, plan_draw
-from annotation.schemes import builtin_scheme, save_scheme, scheme_from_file
+from annotation.schemes import SchemeSpec, builtin_scheme, save_scheme, scheme_from_file
 from benchmark.batching import batches
 from benchmark.endpoints import save_endpoint
 from benchmark.errors import UserError
 from benchmark.models import Endpoint, Response
 from benchmark.suites import get_suite
 from benchmark.text import digest
-from judging.models import Judge, StudyJudge
+from judging.metering import set_caps
+from judging.models import Attempt, Budget, Judge, StudyJudge
+from judging.money import PICO, Price, listed_price, per_token
+from judging.prompting import check_labels, token_limit
 from judging.prompts import template_text
+from judging.scoring import apply_scorers
 from judging.studyfile import JudgeSpec, StudySpec, read_study_file
 
 
@@ -50,7 +54,7 @@ def apply_file(path: Path) -> Applied:
 @transaction.atomic
 def apply(spec: StudySpec, beside: Path | None = None) -> Applied:
     """Make the study, or bring it to what the file says. Items and ratings only ever come to it."""
-    scheme = _scheme(spec, beside)
+    scheme = _scheme(spec.scheme, beside)
     study, created = Study.objects.get_or_create(
         slug=spec.study, defaults={"title": spec.title or spec.study, "scheme": scheme}
     )
@@ -59,8 +63,11 @@ def apply(spec: StudySpec, beside: Path | None = None) -> Applied:
     study.voters, study.gold_decides = spec.settlement.voters, spec.settlement.gold_decides
     study.config = spec.model_dump(mode="json")
     study.save()
+    _apply_questions(study, spec, beside)
     added = _add_items(study, spec)
     _apply_judges(study, spec, beside)
+    apply_scorers(study, spec.scorers)
+    _apply_caps(study, spec)
     _refuse_unknown_voters(spec)
     if spec.humans:
         plan_draw(study, share=spec.humans.share, raters_per_item=spec.humans.per_item, seed=spec.humans.seed)
@@ -69,19 +76,40 @@ def apply(spec: StudySpec, beside: Path | None = None) -> Applied:
     return Applied(study, created, added)
 
 
-def _scheme(spec: StudySpec, beside: Path | None) -> LabelScheme:
+def _scheme(chosen: str | SchemeSpec, beside: Path | None) -> LabelScheme:
     """Built in, written out in the study file, or in a file of its own beside it."""
-    if not isinstance(spec.scheme, str):
-        return save_scheme(spec.scheme)
-    if spec.scheme.endswith((".yaml", ".yml")):
-        return save_scheme(scheme_from_file((beside or Path()) / spec.scheme))
-    return builtin_scheme(spec.scheme)
+    if not isinstance(chosen, str):
+        return save_scheme(chosen)
+    if chosen.endswith((".yaml", ".yml")):
+        return save_scheme(scheme_from_file((beside or Path()) / chosen))
+    return builtin_scheme(chosen)
+
+
+def _apply_questions(study: Study, spec: StudySpec, beside: Path | None) -> None:
+    """A question that was asked stays, with its scheme: its ratings would mean nothing without."""
+    for wanted in spec.questions:
+        scheme = _scheme(wanted.scheme, beside)
+        found, _ = Question.objects.get_or_create(study=study, name=wanted.name, defaults={"scheme": scheme})
+        if found.scheme_id == scheme.pk:
+            continue
+        if Rating.objects.filter(item__study=study, question=wanted.name).exists() or _asked(study, wanted.name):
+            raise UserError(
+                f"questions: {wanted.name!r} was asked under scheme {found.scheme}; under {scheme} it would be another question, so give it another name."
+            )
+        found.scheme = scheme
+        found.save()
+
+
+def _asked(study: Study, question: str = "") -> bool:
+    """Whether calls were made for it: their prompts are put together again from the scheme."""
+    return Attempt.objects.filter(study_judge__study=study, study_judge__judge__question=question).exists()
 
 
 def _keep_scheme(study: Study, scheme: LabelScheme) -> None:
     if study.scheme_id == scheme.pk:
         return
-    if any(kind.objects.filter(item__study=study).exists() for kind in (Rating, Gold, Adjudication)):
+    labelled = any(kind.objects.filter(item__study=study).exists() for kind in (Rating, Gold, Adjudication))
+    if labelled or _asked(study):
         raise UserError(
             f"Study {study.slug!r} has labels under scheme {study.scheme}; labels of {scheme} could not be compared with them. "
             "Describe a new study for the new scheme."
@@ -144,12 +172,49 @@ def chosen(spec: StudySpec) -> QuerySet[Response]:
 
 def _apply_judges(study: Study, spec: StudySpec, beside: Path | None) -> None:
     endpoints = {endpoint.name: save_endpoint(endpoint) for endpoint in spec.endpoints}
-    judges = [(save_judge(judge, endpoints[judge.endpoint], beside), judge.repeats) for judge in spec.judges]
-    study.judges.exclude(judge__in=[judge for judge, _ in judges]).update(active=False)
-    for judge, repeats in judges:
+    judges = []
+    for wanted in spec.judges:
+        judge = save_judge(wanted, endpoints[wanted.endpoint], beside)
+        _check_labels(study, judge)
+        judges.append(judge)
+        price = _price(wanted, judge.endpoint)
+        prices = {"input_price": price.input, "output_price": price.output} if price else {}
         StudyJudge.objects.update_or_create(
-            study=study, judge=judge, defaults={"repeats": repeats, "active": True}
+            study=study, judge=judge, defaults={"active": True, "input_price": None, "output_price": None, **prices}
         )
+    study.judges.exclude(judge__in=judges).update(active=False)
+
+
+def _check_labels(study: Study, judge: Judge) -> None:
+    keys = [label.key for label in study.scheme_of(judge.question).labels.all()]
+    try:
+        check_labels(judge.template_text, judge.mapping, keys)
+    except ValueError as error:
+        raise UserError(f"judges: {judge.rater.name!r}, template {judge.template_name!r}: {str(error).rstrip('.')}.") from error
+
+
+def _price(wanted: JudgeSpec, endpoint: Endpoint) -> Price | None:
+    """What the file says, else the list price of a service that is known."""
+    if wanted.price:
+        return Price(per_token(wanted.price.input), per_token(wanted.price.output))
+    return listed_price(endpoint.base_url, wanted.model)
+
+
+def _apply_caps(study: Study, spec: StudySpec) -> None:
+    """A cap in dollars can hold only where the worst case of every call is known."""
+    calls, dollars = spec.caps.calls, spec.caps.dollars
+    for study_judge in study.judges.filter(active=True).select_related("judge__rater") if dollars is not None else []:
+        name = study_judge.judge.rater.name
+        if study_judge.output_price is None:
+            raise UserError(
+                f"caps.dollars: the price of judge {name!r} is not known; give it one (price: {{input: 0.4, output: 1.6}}, in dollars for a million tokens)."
+            )
+        if study_judge.output_price and token_limit(study_judge.judge) is None:
+            raise UserError(
+                f"caps.dollars: what a call of judge {name!r} may cost has no limit; set max_tokens (or max_completion_tokens) in its parameters."
+            )
+    if calls is not None or dollars is not None or Budget.objects.filter(study=study).exists():
+        set_caps(study, calls, None if dollars is None else round(dollars * PICO))
 
 
 def save_judge(spec: JudgeSpec, endpoint: Endpoint, beside: Path | None) -> Judge:
@@ -164,12 +229,18 @@ def save_judge(spec: JudgeSpec, endpoint: Endpoint, beside: Path | None) -> Judg
         spec.parameters,
         spec.show_condition,
     ]
-    content = digest(spec.name, json.dumps(parts, sort_keys=True))
+    # Only where they say something: a key that is new to study files must not make new versions of judges there are.
+    chosen = {
+        "dialect": endpoint.dialect, "question": spec.question, "mapping": spec.mapping, "label_order": spec.label_order,
+        "label_seed": spec.label_seed, "repeats": spec.repeats,
+    }  # fmt: skip
+    usual = {"dialect": "openai", "question": "", "mapping": {}, "label_order": "scheme", "label_seed": 0, "repeats": 1}
+    told = {key: value for key, value in chosen.items() if value != usual[key]}
+    content = digest(spec.name, json.dumps([*parts, told] if told else parts, sort_keys=True))
     found = Judge.objects.filter(rater__name=spec.name, rater__definition=content).first()
     return found or Judge.objects.create(
         rater=_new_version(spec, content), endpoint=endpoint, model=spec.model, template_name=spec.template, template_text=template,
-        parameters=spec.parameters, show_condition=spec.show_condition,
-        json_schema=endpoint.json_schema,
+        parameters=spec.parameters, show_condition=spec.show_condition, json_schema=endpoint.json_schema, **chosen,
     )  # fmt: skip
 
 

@@ -149,7 +149,9 @@ def _about_rater(study: Study, names: bool) -> About:
 def _exactly(judge: Judge, rater: Rater) -> Row:
     return {
         "model": judge.model, "endpoint": judge.endpoint.name, "template": judge.template_name, "parameters": judge.parameters,
-        "json_schema": judge.json_schema, "show_condition": judge.show_condition, "definition": rater.definition,
+        "json_schema": judge.json_schema, "show_condition": judge.show_condition, "repeats": judge.repeats,
+        "label_order": judge.label_order, "label_seed": judge.label_seed, "mapping": judge.mapping, "question": judge.question,
+        "dialect": judge.dialect, "definition": rater.definition,
     }  # fmt: skip
 
 
@@ -201,7 +203,7 @@ def _settled(study: Study, ids: list[int], rater_of: About) -> dict[int, Row]:
         }
     without = _span(Verdict.objects.filter(state__in=WITHOUT_LABEL), study, ids).order_by("pk")
     for item, rater, repeat, state, reason in without.values_list(
-        "item", "judge__rater", "repeat", "state", "reason"
+        "item", "study_judge__judge__rater", "repeat", "state", "reason"
     ):
         row = {"rater": rater_of(rater)[0], "repeat": repeat, "state": state, "reason": reason}
         found[item]["no_verdict"] = [*(found[item]["no_verdict"] or []), row]

@@ -10,13 +10,26 @@ from benchmark.models import Endpoint
 class Judge(models.Model):
     """An LLM rater's exact version: endpoint, model, prompt template, parameters. Changing any makes a new one."""
 
+    class LabelOrder(models.TextChoices):
+        SCHEME = "scheme", "as the scheme has them"
+        REVERSED = "reversed", "the scheme's, backwards"
+        PERMUTED = "permuted", "drawn for each item from the seed"
+
     rater = models.OneToOneField(Rater, models.PROTECT, related_name="judge")
     endpoint = models.ForeignKey(Endpoint, models.PROTECT, related_name="judges")
     model = models.CharField(max_length=200)
+    dialect = models.CharField(max_length=20, default="openai", help_text="The endpoint's, when it was made.")
+    json_schema = models.BooleanField(default=True, help_text="Sent with response_format json_schema.")
     template_name = models.CharField(max_length=80)
     template_text = models.TextField()
     parameters = models.JSONField(default=dict, blank=True)
-    json_schema = models.BooleanField(default=True, help_text="Asked for JSON; else for lines of text.")
+    mapping = models.JSONField(
+        default=dict, blank=True, help_text="The template's labels to the scheme's, where they differ."
+    )
+    question = models.CharField(max_length=80, blank=True, help_text="Empty: the study's primary scheme.")
+    label_order = models.CharField(max_length=10, choices=LabelOrder.choices, default=LabelOrder.SCHEME)
+    label_seed = models.BigIntegerField(default=0)
+    repeats = models.PositiveIntegerField(default=1)
     show_condition = models.BooleanField(
         default=False, help_text="The judge sees the prompt as the subject model did."
     )
@@ -30,19 +43,62 @@ class Judge(models.Model):
 
 
 class StudyJudge(models.Model):
-    """A judge in a study. A replaced version stays, inactive, with its ratings."""
+    """A judge in a study, with what it has cost there. A replaced version stays, inactive, with its ratings."""
+
+    class Status(models.TextChoices):
+        RUNNING = "running", "asked by whichever worker is free"
+        PAUSED = "paused", "what is wanted stays wanted, and is not asked"
+        CANCELLED = "cancelled", "what was still wanted is wanted no more"
 
     study = models.ForeignKey(Study, models.CASCADE, related_name="judges")
     judge = models.ForeignKey(Judge, models.CASCADE, related_name="studies")
-    repeats = models.PositiveIntegerField(default=1)
     active = models.BooleanField(default=True)
+    status = models.CharField(max_length=10, choices=Status.choices, default=Status.RUNNING)
+    input_price = models.BigIntegerField(
+        null=True, blank=True, help_text="Of a prompt token, in picodollars. Empty: not known."
+    )
+    output_price = models.BigIntegerField(null=True, blank=True, help_text="Of a completion token.")
+    calls = models.PositiveBigIntegerField(default=0, help_text="Attempts made.")
+    prompt_tokens = models.PositiveBigIntegerField(default=0)
+    completion_tokens = models.PositiveBigIntegerField(default=0)
+    cost = models.PositiveBigIntegerField(default=0, help_text="Picodollars.")
+    cost_at_most = models.PositiveBigIntegerField(
+        default=0, help_text="The part of the cost that is the worst case of calls whose answer never came."
+    )
 
     class Meta:
         ordering = ["study", "id"]
-        constraints = [models.UniqueConstraint(fields=["study", "judge"], name="study_judge_once")]
+        constraints = [
+            models.UniqueConstraint(fields=["study", "judge"], name="study_judge_once"),
+            models.CheckConstraint(
+                condition=Q(status__in=["running", "paused", "cancelled"]), name="study_judge_status_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(input_price__isnull=True, output_price__isnull=True)
+                | Q(input_price__gte=0, output_price__gte=0),
+                name="study_judge_price_whole",
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.judge} in {self.study.slug}"
+
+
+class Budget(models.Model):
+    """What a study's judges may spend in all. What is spent includes what is reserved for calls on their way."""
+
+    study = models.OneToOneField(Study, models.CASCADE, related_name="budget")
+    max_calls = models.PositiveBigIntegerField(null=True, blank=True)
+    max_cost = models.PositiveBigIntegerField(null=True, blank=True, help_text="Picodollars.")
+    calls = models.BigIntegerField(default=0, help_text="Made or reserved.")
+    cost = models.BigIntegerField(default=0, help_text="Spent or reserved, in picodollars.")
+    lost_calls = models.BigIntegerField(
+        default=0, help_text="Reserved by workers that died: they may have been made, so they count."
+    )
+    reached = models.BooleanField(default=False, help_text="No further call fits; nothing is on its way.")
+
+    def __str__(self) -> str:
+        return f"budget of {self.study.slug}"
 
 
 class Verdict(models.Model):
@@ -57,20 +113,27 @@ class Verdict(models.Model):
         FAILED = "failed"
 
     item = models.ForeignKey(Item, models.CASCADE, related_name="verdicts")
-    judge = models.ForeignKey(Judge, models.PROTECT, related_name="verdicts")
+    study_judge = models.ForeignKey(StudyJudge, models.PROTECT, related_name="verdicts", db_index=False)
     repeat = models.PositiveIntegerField(default=0)
     state = models.CharField(max_length=10, choices=State.choices, default=State.TODO)
     reason = models.TextField(blank=True, help_text="Why it is not done, in one sentence.")
     lease = models.CharField(max_length=32, blank=True)
     leased_until = models.DateTimeField(null=True, blank=True)
+    reserved = models.BigIntegerField(
+        null=True, blank=True, help_text="Picodollars set aside for a call on its way, under a cap."
+    )
     rating = models.OneToOneField(Rating, models.PROTECT, null=True, blank=True, related_name="verdict")
-    cached = models.BooleanField(default=False, help_text="Answered from an earlier identical call.")
+    answer = models.ForeignKey(
+        "Attempt", models.PROTECT, null=True, blank=True, related_name="+", db_index=False,
+        help_text="The attempt its outcome was read from; another verdict's, where it is cached.",
+    )  # fmt: skip
+    cached = models.BooleanField(default=False, help_text="Answered from an earlier equal call.")
     finished_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         ordering = ["id"]
         constraints = [
-            models.UniqueConstraint(fields=["item", "judge", "repeat"], name="verdict_once"),
+            models.UniqueConstraint(fields=["item", "study_judge", "repeat"], name="verdict_once"),
             models.CheckConstraint(
                 condition=Q(state__in=["todo", "leased", "done", "unparsed", "refused", "failed"]),
                 name="verdict_state_known",
@@ -81,13 +144,13 @@ class Verdict(models.Model):
             ),
         ]
         indexes = [
-            models.Index(fields=["judge", "state"], name="verdict_by_judge_state"),
-            models.Index(fields=["id"], condition=Q(state__in=["todo", "leased"]), name="verdict_open"),
+            models.Index(fields=["study_judge", "state", "id"], name="verdict_by_judge_state"),
             models.Index(fields=["lease"], condition=~Q(lease=""), name="verdict_lease"),
+            models.Index(fields=["study_judge"], condition=Q(reserved__isnull=False), name="verdict_reserved"),
         ]
 
     def __str__(self) -> str:
-        return f"{self.judge} on {self.item}: {self.state}"
+        return f"{self.study_judge.judge} on {self.item}: {self.state}"
 
 
 class Attempt(models.Model):
@@ -95,23 +158,39 @@ class Attempt(models.Model):
 
     class Outcome(models.TextChoices):
         ANSWER = "answer"
+        REFUSAL = "refusal"
+        LENGTH = "length", "cut off at the token limit"
         RATE_LIMITED = "rate_limited"
         SERVER_ERROR = "server_error"
         CONNECTION = "connection"
         TIMEOUT = "timeout"
         NOT_JSON = "not_json"
         REJECTED = "rejected"
+        ABANDONED = "abandoned", "given up: the worker was told to stop"
 
+    uid = models.UUIDField(unique=True, help_text="The call's own, so that it is stored once.")
     verdict = models.ForeignKey(Verdict, models.PROTECT, related_name="attempts")
+    study_judge = models.ForeignKey(StudyJudge, models.PROTECT, related_name="attempts", db_index=False)
     outcome = models.CharField(max_length=12, choices=Outcome.choices)
-    request_hash = models.CharField(
-        max_length=64, help_text="Endpoint and request: equal questions share it."
+    cache_key = models.CharField(
+        max_length=64, help_text="Of all that the answer depends on, but the fence; equal questions share it."
     )
+    request_hash = models.CharField(max_length=64, help_text="Of the body as it was sent.")
+    marker = models.CharField(max_length=40, help_text="Of the fence around the response.")
+    max_tokens = models.PositiveIntegerField(null=True, blank=True, help_text="The larger budget of a retry.")
     raw = models.TextField(blank=True, help_text="The body as it came.")
     error = models.TextField(blank=True)
     status = models.PositiveIntegerField(null=True, blank=True)
+    finish_reason = models.CharField(max_length=40, blank=True)
     prompt_tokens = models.PositiveIntegerField(null=True, blank=True)
     completion_tokens = models.PositiveIntegerField(null=True, blank=True)
+    reasoning_tokens = models.PositiveIntegerField(null=True, blank=True)
+    cost = models.PositiveBigIntegerField(
+        null=True, blank=True, help_text="Picodollars; empty where the price is not known."
+    )
+    cost_at_most = models.BooleanField(
+        default=False, help_text="The answer never came, so the cost is the worst case."
+    )
     started_at = models.DateTimeField()
     latency = models.FloatField(help_text="Seconds.")
     simulated = models.BooleanField(default=False)
@@ -119,11 +198,53 @@ class Attempt(models.Model):
     class Meta:
         ordering = ["id"]
         indexes = [
-            models.Index(fields=["request_hash"], condition=Q(outcome="answer"), name="attempt_answers")
+            models.Index(fields=["study_judge", "id"], name="attempt_by_judge"),
+            models.Index(
+                fields=["study_judge", "id"],
+                condition=~Q(outcome__in=["answer", "refusal", "length"]),
+                name="attempt_errors",
+            ),
+            models.Index(
+                fields=["cache_key"],
+                condition=Q(outcome__in=["answer", "refusal", "length"]),
+                name="attempt_answers",
+            ),
         ]
 
     def __str__(self) -> str:
         return f"{self.outcome} for {self.verdict_id}"
+
+
+class Scorer(models.Model):
+    """A program that labels: a rater's exact version, by its entry point and its code."""
+
+    rater = models.OneToOneField(Rater, models.PROTECT, related_name="scorer")
+    entry_point = models.CharField(max_length=200, help_text="module:function, or the name of an entry point.")
+    question = models.CharField(max_length=80, blank=True, help_text="Empty: the study's primary scheme.")
+    studies = models.ManyToManyField(Study, related_name="scorers", blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["rater__name", "rater__version"]
+
+    def __str__(self) -> str:
+        return str(self.rater)
+
+
+class ScorerFailure(models.Model):
+    """That a scorer gave no label for an item, and why: an outcome, like a verdict that is not done."""
+
+    item = models.ForeignKey(Item, models.CASCADE, related_name="scorer_failures")
+    scorer = models.ForeignKey(Scorer, models.PROTECT, related_name="failures")
+    reason = models.TextField()
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [models.UniqueConstraint(fields=["item", "scorer"], name="scorer_failure_once")]
+
+    def __str__(self) -> str:
+        return f"{self.scorer} on {self.item}: {self.reason}"
 
 
 class Settlement(models.Model):

@@ -9,7 +9,7 @@ from annotation.models import Adjudication, Gold, Item, Rater, Rating, Skip, Stu
 from annotation.raters import raters_of
 from annotation.routing import slot_counts
 from judging.models import Settlement, StudyJudge
-from judging.work import tally
+from judging.asking import tally
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ def judges_progress(study: Study) -> list[JudgeProgress]:
     judges = study.judges.filter(active=True).select_related("judge__rater", "judge__endpoint")
     return [
         JudgeProgress(
-            sj, items * sj.repeats, states.get(sj.judge_id, {}), rater_is_simulated(study, sj.judge.rater)
+            sj, items * sj.judge.repeats, states.get(sj.pk, {}), rater_is_simulated(study, sj.judge.rater)
         )
         for sj in judges
     ]

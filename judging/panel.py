@@ -1,15 +1,18 @@
-"""Asking a study's judges, from a command, a worker or a page; and what became of it."""
+"""Asking a study's judges, from a command; and what became of it."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import Any
 
 from annotation.models import Study
 from benchmark.client import key_of
 from benchmark.engine import Engine
-from judging.models import StudyJudge, Verdict
-from judging.work import FINAL, JudgeWork, State, active_judges, retry_failed, tally, want_verdicts
+from benchmark.errors import UserError
+from judging.asking import FINAL, State, Status, active_judges, resume, retry_failed, tally, want_verdicts
+from judging.models import Budget, StudyJudge, Verdict
+from judging.money import as_dollars, dollars
+from judging.work import JudgeWork
 
 
 def judge_study(
@@ -24,32 +27,48 @@ def judge_study(
     """Bring the study's verdicts (or `limit` of them) to their outcome and count them.
 
     The counts are of all final verdicts there are after the call, for the judges chosen; `cached` says how many of them
-    took no call now: final before, or answered by an equal call made earlier.
+    took no call now: final before, or answered by an equal call made earlier. `stopped` says why some are still open.
     """
     clock = monotonic()
-    judges = active_judges(study, judge_name)
-    for judge in judges:
-        key_of(judge.judge.endpoint)  # refuse before a row is made
+    judges = _ready(study, judge_name)
     if retry:
-        retry_failed(study, judge_name)
+        retry_failed(judges)
     before = sum(_states(study, judges)[state] for state in FINAL)
-    cached_before = _cached(study, judges)
-    want_verdicts(study, judge_name, _missing_within(study, judges, limit))
-    work = JudgeWork(study, [sj.judge_id for sj in judges], limit)
+    cached_before, spent_before = _cached(judges), _spent(judges)
+    for judge in judges:
+        want_verdicts(study, str(judge.judge), _missing_within(study, judges, limit))
+    work = JudgeWork(study, [sj.pk for sj in judges], limit=limit)
     Engine(work, stopping=stopping, on_progress=on_progress, wait_for_others=True).run()
-    states = _states(study, judges)
+    states, spent = _states(study, judges), _spent(judges)
     return {
         "verdicts": sum(states[state] for state in FINAL),
         "parsed": states[State.DONE],
         "unparsed": states[State.UNPARSED],
         "refused": states[State.REFUSED],
         "failed": states[State.FAILED],
-        "cached": before + _cached(study, judges) - cached_before,
+        "cached": before + _cached(judges) - cached_before,
+        "open": states[State.TODO] + states[State.LEASED],
+        "calls": spent["calls"] - spent_before["calls"],
+        "dollars": as_dollars(spent["cost"] - spent_before["cost"]) if _priced(judges) else None,
+        "stopped": _stopped(study, judges),
         "seconds": round(monotonic() - clock, 3),
     }
 
 
-def _missing_within(study: Study, judges: list[StudyJudge], limit: int | None) -> int | None:
+def _ready(study: Study, judge_name: str) -> list[StudyJudge]:
+    """The judges to ask, refused before a row is made where one can't be. What was cancelled is wanted again."""
+    chosen = active_judges(study, judge_name)
+    judges = [sj for sj in chosen if sj.status != Status.PAUSED]
+    if not judges:
+        names = ", ".join(str(sj.judge) for sj in chosen)
+        raise UserError(f"Paused: {names}. To go on: manage.py judge {study.slug} --resume.")
+    for judge in judges:
+        key_of(judge.judge.endpoint)
+    resume([sj for sj in judges if sj.status == Status.CANCELLED])
+    return judges
+
+
+def _missing_within(study: Study, judges: Sequence[StudyJudge], limit: int | None) -> int | None:
     """With a limit no more rows are made than it allows, else a running worker would go past it."""
     if limit is None:
         return None
@@ -59,18 +78,46 @@ def _missing_within(study: Study, judges: list[StudyJudge], limit: int | None) -
 
 def wanted(study: Study, judge_name: str = "") -> int:
     """How many verdicts the study's judges owe in all, for a progress bar."""
-    return study.items.count() * sum(sj.repeats for sj in active_judges(study, judge_name))
+    return study.items.count() * sum(sj.judge.repeats for sj in active_judges(study, judge_name))
 
 
-def _states(study: Study, judges: list[StudyJudge]) -> Counter[str]:
+def _stopped(study: Study, judges: Sequence[StudyJudge]) -> str:
+    budget = Budget.objects.filter(study=study, reached=True).first()
+    if budget:
+        return reached(budget)
+    halted = StudyJudge.objects.filter(pk__in=[sj.pk for sj in judges]).exclude(status=Status.RUNNING)
+    return ", ".join(f"{sj.judge} is {sj.status}" for sj in halted.select_related("judge__rater"))
+
+
+def reached(budget: Budget) -> str:
+    """That a cap was reached, and what was spent under it, in one sentence."""
+    caps = []
+    if budget.max_calls is not None:
+        caps.append(f"{budget.calls:,} of {budget.max_calls:,} calls")
+    if budget.max_cost is not None:
+        caps.append(f"{dollars(max(0, budget.cost))} of {dollars(budget.max_cost)}")
+    lost = f" ({budget.lost_calls:,} of the calls were reserved by workers that died)" if budget.lost_calls else ""
+    return f"the study's cap is reached: {' and '.join(caps)} are spent, and the next call might go past it{lost}"
+
+
+def _states(study: Study, judges: Sequence[StudyJudge]) -> Counter[str]:
     counts = tally(study)
     total: Counter[str] = Counter()
     for study_judge in judges:
-        total.update(counts.get(study_judge.judge_id, {}))
+        total.update(counts.get(study_judge.pk, {}))
     return total
 
 
-def _cached(study: Study, judges: list[StudyJudge]) -> int:
-    return Verdict.objects.filter(
-        item__study=study, judge__in=[sj.judge_id for sj in judges], cached=True
-    ).count()
+def _cached(judges: Sequence[StudyJudge]) -> int:
+    return Verdict.objects.filter(study_judge__in=judges, cached=True).count()
+
+
+def _spent(judges: Sequence[StudyJudge]) -> Counter[str]:
+    total: Counter[str] = Counter()
+    for row in StudyJudge.objects.filter(pk__in=[sj.pk for sj in judges]).values("calls", "cost"):
+        total.update(row)
+    return total
+
+
+def _priced(judges: Sequence[StudyJudge]) -> bool:
+    return all(sj.output_price is not None for sj in judges)

@@ -1,34 +1,41 @@
-"""What a judge is asked, and what its answer says. Pure: rows in, text out; text in, label out."""
+"""What a judge is asked. Pure: rows in, a request out."""
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from math import factorial
 from typing import Any
 
 from django.utils.crypto import salted_hmac
 
-from annotation.models import Item, Label
+from annotation.models import Item, LabelScheme
 from annotation.schemes import QUESTION
-from benchmark.text import storable
+from benchmark.dialects import dialect
+from benchmark.models import Response
+from benchmark.text import digest
 from judging.models import Judge
-from judging.prompts import DIVIDER, NEEDED, PLACEHOLDERS
+from judging.prompts import NEEDED, PLACEHOLDERS, read_template
+from judging.prompts.fence import neutralise
+from judging.prompts.form import Choice, form_of
+from judging.prompts.quotes import evidence
 
-PLACEHOLDER = re.compile(r"\{\{ ?(\w+) ?\}\}")
-# All of the line is taken for the label: "convergence or not" is none, rather than its first word.
-# Each within one line and without a choice of where to stop, so that a looping answer of a megabyte costs no more
-# than its length.
-LABEL_LINE = re.compile(r"^[ \t*#>-]*label[ \t*]*[:=][ \t]*(?:\r?\n)?(.+)$", re.IGNORECASE | re.MULTILINE)
-REASON_LINE = re.compile(
-    r"^[ \t*#>-]*(?:reason|rationale)[ \t*]*[:=][ \t]*(?:\r?\n)?(.+)$", re.IGNORECASE | re.MULTILINE
-)
-AROUND_LABELS = " \t\r*`\"'.#"
-FENCED = re.compile(r"```(?:json)?\s*(\{.*\})\s*```", re.DOTALL)
+__all__ = ["Asked", "ask", "check_labels", "check_template", "evidence", "shown_to", "token_limit"]
+
+TOKEN_FIELDS = ("max_completion_tokens", "max_tokens")
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    request: dict[str, Any]  # parts of it are shared between calls: read it, don't change it
+    marker: str
+    cache_key: str
 
 
 def check_template(text: str) -> None:
     """Raises ValueError where the template names something unknown or leaves out what a judge must see."""
-    named = set(PLACEHOLDER.findall(text))
+    named = read_template(text).placeholders
     if unknown := named - PLACEHOLDERS:
         raise ValueError(
             f"unknown placeholder {sorted(unknown)[0]!r}; known are {', '.join(sorted(PLACEHOLDERS))}"
@@ -37,156 +44,188 @@ def check_template(text: str) -> None:
         raise ValueError(f"the placeholder {sorted(missing)[0]!r} is missing")
 
 
-def marker(judge: Judge, item: Item, repeat: int) -> str:
-    """Fences the response. Nobody who writes a response can guess it, and the same prompt can be made again."""
-    secret = salted_hmac(
-        "arbiter.fence", f"{judge.rater.definition}:{item.response.content_hash}:{repeat}"
-    ).hexdigest()
-    return f"RESPONSE-{secret[:16]}"
+def check_labels(text: str, mapping: Mapping[str, str], keys: Sequence[str]) -> None:
+    """Raises ValueError where the template's labels are not the scheme's and no mapping makes them so."""
+    labels = read_template(text).labels
+    if not labels and mapping:
+        raise ValueError(
+            "the template takes the scheme's own labels, so it has no use for a mapping; take mapping out"
+        )
+    if mapping:
+        _check_mapping(labels, mapping, keys)
+    elif labels and set(labels) != set(keys):
+        lacking = _listed(key for key in keys if key not in labels)
+        foreign = _listed(label for label in labels if label not in keys)
+        wrong = [f"can't give the scheme's {lacking}"] if lacking else []
+        wrong += [f"gives {foreign}, which the scheme has not"] if foreign else []
+        raise ValueError(
+            f"the template {' and '.join(wrong)}; if that is meant, {_mapping_to_write(labels, {}, keys)}"
+        )
 
 
-def messages(judge: Judge, item: Item, labels: Sequence[Label], repeat: int) -> list[dict[str, str]]:
-    """The prompt. Filled in one pass, so that a response that holds a placeholder stays as it is."""
+def _check_mapping(labels: Sequence[str], mapping: Mapping[str, str], keys: Sequence[str]) -> None:
+    to_write = _mapping_to_write(labels, mapping, keys)
+    if missing := _listed(label for label in labels if label not in mapping):
+        raise ValueError(f"mapping leaves out the template's {missing}; {to_write}")
+    if unknown := _listed(label for label in mapping if label not in labels):
+        raise ValueError(f"mapping names {unknown}, which the template does not give; {to_write}")
+    if foreign := _listed(key for key in mapping.values() if key not in keys):
+        raise ValueError(f"mapping leads to {foreign}, which the scheme has not; {to_write}")
+
+
+def _listed(words: Iterable[str]) -> str:
+    return ", ".join(words)
+
+
+def _mapping_to_write(labels: Sequence[str], mapping: Mapping[str, str], keys: Sequence[str]) -> str:
+    """The line, filled in as far as what is there says; LABEL where only its author knows."""
+    pairs = [(label, mapping.get(label, label)) for label in labels]
+    said = [(label, key if key in keys else "LABEL") for label, key in pairs]
+    line = ", ".join(f"{_quoted(label)}: {_quoted(key)}" for label, key in said)
+    choice = f" (LABEL being one of {', '.join(keys)})" if any(key == "LABEL" for _, key in said) else ""
+    return f"write mapping: {{{line}}}{choice}"
+
+
+def _quoted(word: str) -> str:
+    """In quotes where YAML would take the word for something else, such as a number or a truth value."""
+    plain = re.fullmatch(r"[A-Za-z][\w-]*", word) and word.lower() not in {
+        "yes",
+        "no",
+        "on",
+        "off",
+        "true",
+        "false",
+        "y",
+        "n",
+        "null",
+    }
+    return word if plain else f'"{word}"'
+
+
+def ask(
+    judge: Judge,
+    item: Item,
+    scheme: LabelScheme,
+    repeat: int,
+    *,
+    marker: str = "",
+    max_tokens: int | None = None,
+) -> Asked:
+    """The call's body, of which the fence's marker alone differs between equal questions, and the key these share."""
     task, response = item.response.task, item.response
-    fence = marker(judge, item, repeat)
-    shown = task.text + (response.run.condition.prompt_suffix if judge.show_condition else "")
+    choices = _choices(judge, scheme, response)
+    form = form_of(judge.template_text, choices, judge.json_schema)
+    shown = neutralise(response.text).text
     values = {
         "context": task.category.context.strip() or task.category.title,
-        "question": task.category.question or item.study.scheme.question or QUESTION,
-        "label_keys": " | ".join(label.key for label in labels),
-        "label_definitions": "\n".join(_definition(label) for label in labels),
-        "marker": fence,
-        "task": shown,
-        "response": response.text.replace(fence, "[marker]"),
-        "answer_format": _answer_format(judge, labels),
+        "question": _question(judge, item, scheme),
+        "task": task.text + (response.run.condition.prompt_suffix if judge.show_condition else ""),
+        "response": shown,
     }
-    # The template is parted before it is filled: a response may hold the divider too.
-    parts = judge.template_text.split(DIVIDER, 1)
-    filled = [PLACEHOLDER.sub(lambda match: values[match[1]], part).strip() for part in parts]
-    roles = ["system", "user"] if len(filled) > 1 else ["user"]
-    return [{"role": role, "content": content} for role, content in zip(roles, filled, strict=True)]
+    key = digest(_constant_key(judge, choices), *values.values(), str(repeat))
+    values["marker"] = marker or _marker(judge, response, repeat)
+    body: dict[str, Any] = {"model": judge.model, "messages": form.messages(values)}
+    if dialect(judge.dialect).sends_seed:
+        body["seed"] = repeat  # parts repeats where the service honours it; the marker does elsewhere
+    body |= judge.parameters if max_tokens is None else _with_budget(judge, max_tokens)
+    if form.response_format:
+        body["response_format"] = form.response_format
+    return Asked(body, values["marker"], key)
 
 
-def _definition(label: Label) -> str:
-    return f"- {label.key}: {label.definition}" + (f" Example: {label.example}" if label.example else "")
+def _marker(judge: Judge, response: Response, repeat: int) -> str:
+    """Fences the response. Nobody who writes a response can guess it, and the same prompt can be made again."""
+    of = f"{judge.rater.definition}:{response.content_hash}:{repeat}"
+    return f"RESPONSE-{salted_hmac('arbiter.fence', of).hexdigest()[:16]}"
 
 
-def _answer_format(judge: Judge, labels: Sequence[Label]) -> str:
-    keys = " | ".join(label.key for label in labels)
-    if judge.json_schema:
-        return (
-            f"Answer with one JSON object: label (one of {keys}), confidence (your probability, from 0 to 1, that the label is right), "
-            "rationale (one or two sentences), evidence (a list of short quotes, word for word from the response)."
-        )
-    return f"Answer in two lines and nothing else:\nLABEL: one of {keys}\nREASON: one sentence"
+def _question(judge: Judge, item: Item, scheme: LabelScheme) -> str:
+    """The category's, else the scheme's. A question asked beside the primary one is its own scheme's first."""
+    of_category = item.response.task.category.question
+    first, second = (scheme.question, of_category) if judge.question else (of_category, scheme.question)
+    return first or second or QUESTION
 
 
-def answer_schema(labels: Sequence[Label]) -> dict[str, Any]:
-    properties = {
-        "label": {"type": "string", "enum": [label.key for label in labels]},
-        "confidence": {"type": "number"},
-        "rationale": {"type": "string"},
-        "evidence": {"type": "array", "items": {"type": "string"}},
-    }
-    schema = {
-        "type": "object",
-        "properties": properties,
-        "required": list(properties),
-        "additionalProperties": False,
-    }
-    return {"type": "json_schema", "json_schema": {"name": "rating", "strict": True, "schema": schema}}
+def _choices(judge: Judge, scheme: LabelScheme, response: Response) -> tuple[Choice, ...]:
+    """The labels in the order in which this judge is shown them for this response."""
+    labels = [(label.key, label.definition, label.example) for label in scheme.labels.all()]
+    offered = _offered(tuple(labels), judge.template_text if judge.mapping else "")
+    if judge.label_order == Judge.LabelOrder.REVERSED:
+        return offered[::-1]
+    if judge.label_order == Judge.LabelOrder.PERMUTED:
+        # Not by repeat: the repeats of an item share their order, so that their noise can be told from the order's bias.
+        drawn = int(digest(str(judge.label_seed), response.content_hash), 16)
+        return _permuted(offered, drawn % factorial(len(offered)))
+    return offered
 
 
-def request(judge: Judge, item: Item, labels: Sequence[Label], repeat: int) -> dict[str, Any]:
-    """The call's body. The seed is the repeat's number: it parts repeats where the service honours it."""
-    body: dict[str, Any] = {
-        "model": judge.model,
-        "messages": messages(judge, item, labels, repeat),
-        "seed": repeat,
-    }
-    body |= judge.parameters
-    if judge.json_schema:
-        body["response_format"] = answer_schema(labels)
-    return body
-
-
-@dataclass(frozen=True)
-class Parsed:
-    """A judge's answer, checked here against the scheme whatever the endpoint promised."""
-
-    label: str
-    rationale: str = ""
-    confidence: float | None = None
-    quotes: tuple[str, ...] = ()
-
-
-def parse(text: str, keys: Sequence[str]) -> Parsed | str:
-    """The answer, or why it can't be read. Never guesses a label."""
-    found = _json_object(text)
-    if found is not None:
-        return _from_object(found, keys)
-    labels = {rest.strip(AROUND_LABELS).lower() for rest in LABEL_LINE.findall(text)} - {""}
-    if len(labels) != 1:
-        return (
-            "there is no label in the answer"
-            if not labels
-            else f"the answer gives several labels: {', '.join(sorted(labels))}"
-        )
-    label = labels.pop()
-    if label not in keys:
-        return f"{label[:60]!r} is no label of the scheme"
-    reason = REASON_LINE.search(text)
-    return Parsed(label, reason[1].strip() if reason else "")
-
-
-def _json_object(text: str) -> Mapping[str, Any] | None:
-    fenced = FENCED.search(text)
-    for candidate in (text.strip(), fenced[1] if fenced else ""):
-        try:
-            found = json.loads(candidate, object_pairs_hook=_each_once)
-        except (ValueError, RecursionError):
-            continue
-        if isinstance(found, dict):
-            return found
-    return None
-
-
-def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object that gives a key twice gives two answers, of which none is to be preferred."""
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise ValueError("a key is there twice")
-    return found
-
-
-def _from_object(found: Mapping[str, Any], keys: Sequence[str]) -> Parsed | str:
-    label = found.get("label")
-    if not isinstance(label, str):
-        return "the answer's JSON has no label"
-    if label.strip().lower() not in keys:
-        return f"{label[:60]!r} is no label of the scheme"
-    confidence = found.get("confidence")
-    sure = isinstance(confidence, (int, float)) and not isinstance(confidence, bool) and 0 <= confidence <= 1
-    quotes = found.get("evidence")
-    return Parsed(
-        label=label.strip().lower(),
-        rationale=found["rationale"] if isinstance(found.get("rationale"), str) else "",
-        confidence=float(confidence) if sure and confidence is not None else None,
-        quotes=tuple(q for q in quotes if isinstance(q, str) and q.strip())
-        if isinstance(quotes, list)
-        else (),
+@lru_cache(maxsize=512)
+def _offered(labels: tuple[tuple[str, str, str], ...], mapped_template: str) -> tuple[Choice, ...]:
+    """The scheme's labels, or those of a mapped template, whose own definitions come first: under a mapping a word may
+    stand for more than the scheme's label of that name."""
+    of_scheme = {key: Choice(key, definition, example) for key, definition, example in labels}
+    if not mapped_template:
+        return tuple(of_scheme.values())
+    template = read_template(mapped_template)
+    return tuple(
+        Choice(word, template.definitions[word])
+        if template.definitions[word]
+        else of_scheme.get(word, Choice(word))
+        for word in template.labels
     )
 
 
-def evidence(quotes: Sequence[str], text: str) -> list[dict[str, Any]]:
-    """Each quote with its place in the text (white space may differ), or without one where it isn't there."""
-    spans: list[dict[str, Any]] = []
-    for quote in (storable(quote)[0] for quote in quotes):
-        pattern = r"\s+".join(re.escape(word) for word in quote.split())
-        match = re.search(pattern, text)
-        spans.append(
-            {"quote": quote, "start": match.start(), "end": match.end()}
-            if match
-            else {"quote": quote, "missing": True}
-        )
-    return spans
+@lru_cache(maxsize=4096)
+def _permuted(choices: tuple[Choice, ...], number: int) -> tuple[Choice, ...]:
+    """The permutation with this number, of as many as there are."""
+    left, order = list(choices), []
+    while left:
+        number, place = divmod(number, len(left))
+        order.append(left.pop(place))
+    return tuple(order)
+
+
+def _constant_key(judge: Judge, choices: tuple[Choice, ...]) -> str:
+    """Of all that an answer depends on, but the item and the repeat."""
+    endpoint = judge.endpoint
+    return _digest_of(
+        (endpoint.name, endpoint.base_url, judge.model, judge.template_text, judge.dialect),
+        (judge.json_schema, judge.show_condition),
+        json.dumps([judge.parameters, judge.mapping], sort_keys=True),
+        choices,
+    )
+
+
+@lru_cache(maxsize=4096)
+def _digest_of(
+    texts: tuple[str, ...], flags: tuple[bool, ...], settings: str, choices: tuple[Choice, ...]
+) -> str:
+    return digest(*texts, json.dumps(flags), settings, json.dumps(choices))
+
+
+def token_limit(judge: Judge) -> int | None:
+    """What its parameters say, under either name."""
+    found = [judge.parameters[field] for field in TOKEN_FIELDS if field in judge.parameters]
+    return next((limit for limit in found if isinstance(limit, int) and not isinstance(limit, bool)), None)
+
+
+def _with_budget(judge: Judge, max_tokens: int) -> dict[str, Any]:
+    """The parameters with another token limit, under the name they use, else the dialect's."""
+    used = [field for field in TOKEN_FIELDS if field in judge.parameters]
+    fields = used or [dialect(judge.dialect).token_field]
+    return {**judge.parameters, **dict.fromkeys(fields, max_tokens)}
+
+
+def shown_to(judge: Judge, item: Item, scheme: LabelScheme) -> dict[str, Any]:
+    """What is stored with the rating."""
+    context = ["category context"] if "context" in read_template(judge.template_text).placeholders else []
+    suffix = ["prompt suffix"] if judge.show_condition else []
+    shown = {
+        "blind": not judge.show_condition,
+        "fields": [*context, "task", "response", *suffix],
+        "template": judge.template_name,
+        "scheme": str(scheme),
+        "label_order": [choice.word for choice in _choices(judge, scheme, item.response)],
+    }
+    neutralised = len(neutralise(item.response.text).changes)
+    return shown | ({"neutralised": neutralised} if neutralised else {})

@@ -46,6 +46,13 @@ class ResponsesSpec(Strict):
     controls: bool = True
 
 
+class PriceSpec(Strict):
+    """Dollars for a million tokens."""
+
+    input: float = Field(ge=0, le=1_000_000)
+    output: float = Field(ge=0, le=1_000_000)
+
+
 class JudgeSpec(Strict):
     name: RaterName
     endpoint: Slug
@@ -53,8 +60,13 @@ class JudgeSpec(Strict):
     family: str = Field("", max_length=100)
     template: str = Field("scheme-json", max_length=80)
     parameters: dict[str, JsonValue] = {}
+    question: Slug | Literal[""] = ""
+    mapping: dict[str, str] = {}
+    label_order: Literal["scheme", "reversed", "permuted"] = "scheme"
+    label_seed: int = Field(0, ge=-(2**63), lt=2**63)
     repeats: int = Field(1, ge=1, le=100)
     show_condition: bool = False
+    price: PriceSpec | None = None
 
     @model_validator(mode="after")
     def not_ours(self) -> "JudgeSpec":
@@ -64,6 +76,24 @@ class JudgeSpec(Strict):
             raise ValueError(f"{self.name!r} is the name of a source of rates; give the judge another")
         json.dumps(self.parameters, allow_nan=False)  # raises ValueError
         return self
+
+
+class QuestionSpec(Strict):
+    name: Slug
+    scheme: SchemeChoice
+
+
+class ScorerSpec(Strict):
+    name: RaterName
+    entry_point: str = Field(min_length=1, max_length=200)
+    question: Slug | Literal[""] = ""
+
+
+class CapsSpec(Strict):
+    """What the study's judges may spend in all."""
+
+    calls: int | None = Field(None, ge=0, lt=2**62)
+    dollars: float | None = Field(None, ge=0, le=1_000_000)
 
 
 class HumansSpec(Strict):
@@ -85,12 +115,15 @@ class StudySpec(Strict):
     suite: str = Field(min_length=1)
     responses: ResponsesSpec = ResponsesSpec()
     scheme: SchemeChoice = "four-class"
+    questions: list[QuestionSpec] = []
     endpoints: list[EndpointSpec] = []
     judges: list[JudgeSpec] = []
+    scorers: list[ScorerSpec] = []
+    caps: CapsSpec = CapsSpec()
     humans: HumansSpec | None = None
     settlement: SettlementSpec = SettlementSpec()
 
-    @field_validator("endpoints", "judges")
+    @field_validator("questions", "endpoints", "judges", "scorers")
     @classmethod
     def named_apart(cls, found: list[Any], info: ValidationInfo) -> list[Any]:
         names = [one.name for one in found]
@@ -108,6 +141,16 @@ class StudySpec(Strict):
                     f"judge {judge.name!r} names the endpoint {judge.endpoint!r}, which is not among endpoints: {', '.join(sorted(known)) or 'none'}"
                 )
         return judges
+
+    @model_validator(mode="after")
+    def of_known_questions(self) -> "StudySpec":
+        known = {question.name for question in self.questions}
+        for rater in [*self.judges, *self.scorers]:
+            if rater.question and rater.question not in known:
+                raise ValueError(
+                    f"{rater.name!r} is to answer the question {rater.question!r}, which is not among questions: {', '.join(sorted(known)) or 'none'}"
+                )
+        return self
 
 
 def read_study_file(path: Path) -> StudySpec:

@@ -1,98 +1,50 @@
 """Verdicts as the engine's work: claimed, asked, stored, concluded."""
 
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import Any
+from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Count, Exists, OuterRef, Q, QuerySet
+from django.db.models import Exists, F, OuterRef, QuerySet
 from django.utils import timezone
 
-from annotation import ledger
-from annotation.models import Label, Study
-from benchmark.batching import batches
-from benchmark.client import read_answer, request_hash
-from benchmark.engine import Job, Made
-from benchmark.errors import UserError
+from annotation.models import LabelScheme, Study
+from benchmark.bulk import insert
+from benchmark.client import Call, body_hash
+from benchmark.engine import Made
+from benchmark.lanes import Job
 from benchmark.models import Endpoint
-from benchmark.text import storable
-from judging.models import Attempt, Judge, StudyJudge, Verdict
-from judging.prompting import evidence, parse, request
+from judging import metering
+from judging.asking import free, tidy_cancelled
+from judging.concluding import conclude
+from judging.models import Attempt, Budget, StudyJudge, Verdict
+from judging.money import Price, cost_of, worst_case
+from judging.parsing import parse
+from judging.prompting import Asked, ask, token_limit
 
 State = Verdict.State
-FINAL = [State.DONE, State.UNPARSED, State.REFUSED, State.FAILED]
-CLAIM_AT_MOST = 64
+ANSWERED = [Attempt.Outcome.ANSWER, Attempt.Outcome.REFUSAL, Attempt.Outcome.LENGTH]
+CLAIM_AT_MOST = 128
+LARGER = 4  # times the token budget that ended before the answer did
+SMALLEST_BUDGET = 1024
 
 
-def want_verdicts(study: Study, judge_name: str = "", limit: int | None = None) -> int:
-    """Make the verdict rows that are missing: one an item, judge and repeat. At most `limit`, if given."""
-    made = 0
-    for study_judge in active_judges(study, judge_name):
-        for repeat in range(study_judge.repeats):
-            made += _want(study_judge, repeat, None if limit is None else limit - made)
-    return made
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A verdict and what is asked for it: all that is needed to conclude it without reading it again."""
 
+    verdict: Verdict
+    scheme: LabelScheme
+    asked: Asked
+    max_tokens: int | None = None  # the larger budget of a retry
+    source: int | None = None  # the attempt that holds the cached answer
 
-def _want(study_judge: StudyJudge, repeat: int, limit: int | None) -> int:
-    asked = Verdict.objects.filter(item=OuterRef("pk"), judge=study_judge.judge_id, repeat=repeat)
-    missing = study_judge.study.items.filter(~Exists(asked)).order_by("pk").values_list("pk", flat=True)
-    ids = missing[:limit] if limit is not None else missing
-    made = 0
-    for batch in batches(ids.iterator(chunk_size=2000), 1000):
-        # Somebody else may be asking for the same: whoever comes second makes nothing.
-        rows = [Verdict(item_id=pk, judge_id=study_judge.judge_id, repeat=repeat) for pk in batch]
-        Verdict.objects.bulk_create(rows, ignore_conflicts=True)
-        made += len(rows)
-    return made
-
-
-def active_judges(study: Study, name: str = "") -> list[StudyJudge]:
-    judges = list(
-        study.judges.filter(active=True).select_related("judge__rater", "judge__endpoint", "study__scheme")
-    )
-    chosen = [
-        sj
-        for sj in judges
-        if name in ("", sj.judge.rater.name, f"{sj.judge.rater.name}@{sj.judge.rater.version}")
-    ]
-    if not chosen:
-        known = ", ".join(str(sj.judge) for sj in judges) or "none; add judges to its study file and apply it"
-        raise UserError(
-            f"Study {study.slug!r} has no judge {name!r} (its judges: {known})."
-            if name
-            else f"Study {study.slug!r} has no judges; add some to its study file and apply it."
-        )
-    return chosen
-
-
-def retry_failed(study: Study, judge_name: str = "") -> int:
-    """Failed verdicts become wanted again; their attempts stay."""
-    judges = [sj.judge_id for sj in active_judges(study, judge_name)]
-    return Verdict.objects.filter(item__study=study, judge__in=judges, state=State.FAILED).update(
-        state=State.TODO, reason="", finished_at=None
-    )
-
-
-def tally(study: Study) -> dict[int, dict[str, int]]:
-    """Judge id to its verdicts by state."""
-    counts: dict[int, dict[str, int]] = defaultdict(dict)
-    rows = (
-        Verdict.objects.filter(item__study=study)
-        .order_by()
-        .values_list("judge", "state")
-        .annotate(Count("pk"))
-    )
-    for judge_id, state, count in rows:
-        counts[judge_id][state] = count
-    return counts
-
-
-def _free() -> Q:
-    """Wanted, or held by a worker that let its lease run out."""
-    return Q(state=State.TODO) | Q(state=State.LEASED, leased_until__lt=timezone.now())
+    @property
+    def keys(self) -> list[str]:
+        return [label.key for label in self.scheme.labels.all()]
 
 
 @dataclass
@@ -100,165 +52,203 @@ class JudgeWork:
     """The engine's work: verdicts of one study and its chosen judges, or of all studies."""
 
     study: Study | None = None
-    judge_ids: Sequence[int] | None = None
-    limit: int | None = None  # calls' rows this work may still claim
+    judges: Sequence[int] | None = None  # StudyJudge ids
+    endpoint: str = ""  # only at this one
+    limit: int | None = None  # verdicts this work may still claim
+    _schemes: dict[tuple[int, str], LabelScheme] = field(default_factory=dict)
+    _stored: dict[UUID, int] = field(default_factory=dict)  # calls to their attempts, until they are concluded
 
-    def open(self) -> QuerySet[Verdict]:
-        return self._scope(Verdict.objects.filter(_free()))
-
-    def _scope(self, verdicts: QuerySet[Verdict]) -> QuerySet[Verdict]:
-        """What its study still asks for: the verdicts of a judge that was replaced stay as they are."""
-        asked = StudyJudge.objects.filter(study=OuterRef("item__study"), judge=OuterRef("judge"), active=True)
-        verdicts = verdicts.filter(Exists(asked.filter(repeats__gt=OuterRef("repeat"))))
+    def asked(self) -> QuerySet[StudyJudge]:
+        """The judges whose verdicts are to be worked on. One that was replaced, is paused or has no money left is not."""
+        capped = Budget.objects.filter(study=OuterRef("study"), reached=True)
+        found = StudyJudge.objects.filter(~Exists(capped), active=True, status=StudyJudge.Status.RUNNING)
         if self.study:
-            verdicts = verdicts.filter(item__study=self.study)
-        return verdicts if self.judge_ids is None else verdicts.filter(judge__in=self.judge_ids)
+            found = found.filter(study=self.study)
+        if self.endpoint:
+            found = found.filter(judge__endpoint__name=self.endpoint)
+        return found if self.judges is None else found.filter(pk__in=self.judges)
 
     def endpoints(self) -> list[Endpoint]:
         if self.limit == 0:
             return []
-        waiting = Exists(self.open().filter(judge__endpoint=OuterRef("pk")))
-        return list(Endpoint.objects.filter(waiting))
+        open_ = Verdict.objects.filter(free(), study_judge=OuterRef("pk"))
+        waiting = self.asked().filter(Exists(open_)).values("judge__endpoint")
+        return list(Endpoint.objects.filter(pk__in=waiting))
 
     def claim(self, endpoint: Endpoint, lease: str, room: int) -> list[Job]:
         room = min(room, CLAIM_AT_MOST, room if self.limit is None else self.limit)
-        # Not those whose lease we let run out: their calls are still in flight.
-        candidates = self.open().filter(judge__endpoint=endpoint).exclude(lease=lease)
-        ids = list(candidates.order_by("pk").values_list("pk", flat=True)[:room])
+        asked = list(self.asked().filter(judge__endpoint=endpoint).select_related("judge__rater", "judge__endpoint", "study__scheme"))
+        ids = self._open(asked, lease, room)
         until = timezone.now() + timedelta(seconds=settings.LEASE_SECONDS)
         # Another worker may have taken some since we looked: only rows that are still open become ours. No join here:
         # it would move the conditions to a subquery, which PostgreSQL does not look at again after waiting for the other.
-        Verdict.objects.filter(_free(), pk__in=ids).update(
-            state=State.LEASED, lease=lease, leased_until=until
-        )
+        Verdict.objects.filter(free(), pk__in=ids).update(state=State.LEASED, lease=lease, leased_until=until)
         mine = Verdict.objects.filter(pk__in=ids, lease=lease, state=State.LEASED, leased_until=until)
-        jobs = self._jobs(
-            mine.select_related(
-                "judge__rater", "judge__endpoint", "item__study__scheme",
-                "item__response__task__category", "item__response__run__condition",
-            ).prefetch_related("item__study__scheme__labels").order_by("pk")
-        )  # fmt: skip
+        jobs = self._jobs(mine, {judge.pk: judge for judge in asked})
         if self.limit is not None:
             self.limit -= len(jobs)
         return jobs
 
-    def _jobs(self, verdicts: QuerySet[Verdict]) -> list[Job]:
-        asked = []
-        for verdict in verdicts:
-            body = request(verdict.judge, verdict.item, labels_of(verdict.item.study), verdict.repeat)
-            asked.append((verdict, body, request_hash(verdict.judge.endpoint, body)))
-        answers = dict(
-            Attempt.objects.filter(
-                outcome=Attempt.Outcome.ANSWER, request_hash__in=[key for _, _, key in asked]
-            )
-            .order_by("-pk")
-            .values_list("request_hash", "raw")
-        )
-        return [
-            Job(verdict.pk, verdict.judge.endpoint, body, key, answers.get(key))
-            for verdict, body, key in asked
-        ]
+    def _open(self, judges: Sequence[StudyJudge], lease: str, room: int) -> list[int]:
+        """Rows wanted, then those that other workers let go. A judge at a time: so the index gives them in order, however
+        many there are."""
+        ids: list[int] = []
+        for judge in judges:
+            todo = Verdict.objects.filter(study_judge=judge, state=State.TODO).order_by("pk")
+            ids += todo.values_list("pk", flat=True)[: room - len(ids)]
+        if len(ids) < room:
+            # Not those whose lease we let run out ourselves: their calls are still in flight.
+            expired = Verdict.objects.filter(study_judge__in=judges, state=State.LEASED, leased_until__lt=timezone.now())
+            found = list(expired.exclude(lease=lease).values_list("pk", "reserved")[: room - len(ids)])
+            metering.forfeit([pk for pk, reserved in found if reserved is not None])
+            ids += [pk for pk, _ in found]
+        return ids
+
+    def _jobs(self, mine: QuerySet[Verdict], judges: dict[int, StudyJudge]) -> list[Job]:
+        metered = metering.metered(judge.study_id for judge in judges.values())
+        questions: list[Question] = []
+        related = mine.select_related("item__response__task__category", "item__response__run__condition")
+        for verdict in related.order_by("pk"):
+            verdict.study_judge = judges[verdict.study_judge_id]
+            verdict.item.study = verdict.study_judge.study
+            scheme = self._scheme(verdict.study_judge)
+            asked = ask(verdict.study_judge.judge, verdict.item, scheme, verdict.repeat)
+            questions.append(Question(verdict, scheme, asked))
+        answers = self._answers([question.asked.cache_key for question in questions])
+        return [self._job(question, metered, answers) for question in questions]
+
+    def _scheme(self, of: StudyJudge) -> LabelScheme:
+        """With its labels, read once."""
+        place = (of.study_id, of.judge.question)
+        if place not in self._schemes:
+            scheme = of.study.scheme_of(of.judge.question)
+            self._schemes[place] = LabelScheme.objects.prefetch_related("labels").get(pk=scheme.pk)
+        return self._schemes[place]
+
+    def _answers(self, keys: Sequence[str]) -> dict[str, tuple[int, str, int | None]]:
+        """Equal questions answered before; of several answers the last, which had the larger budget."""
+        found = Attempt.objects.filter(cache_key__in=keys, outcome__in=ANSWERED).order_by("pk")
+        rows = found.values_list("cache_key", "pk", "raw", "max_tokens")
+        return {key: (pk, raw, max_tokens) for key, pk, raw, max_tokens in rows}
+
+    def _job(
+        self, question: Question, metered: set[int], answers: dict[str, tuple[int, str, int | None]]
+    ) -> Job:
+        judge = question.verdict.study_judge
+        source, raw, max_tokens = answers.get(question.asked.cache_key, (None, None, None))
+        return Job(
+            question.verdict.pk, judge.judge.endpoint, question.asked.request, cached=raw, metered=judge.study_id in metered,
+            context=replace(question, source=source, max_tokens=max_tokens),
+        )  # fmt: skip
+
+    def permit(self, lease: str, jobs: Sequence[Job]) -> tuple[Sequence[Job], set[int]]:
+        return metering.permit(lease, [(job, worst_of(job.context)) for job in jobs])
 
     def renew(self, lease: str) -> None:
         until = timezone.now() + timedelta(seconds=settings.LEASE_SECONDS)
         Verdict.objects.filter(lease=lease, state=State.LEASED).update(leased_until=until)
 
-    def release(self, lease: str, endpoint: Endpoint | None = None) -> None:
-        held = Verdict.objects.filter(lease=lease, state=State.LEASED)
-        held = held.filter(judge__endpoint=endpoint) if endpoint else held
-        held.update(state=State.TODO, lease="", leased_until=None)
+    def withdrawn(self, lease: str) -> set[int]:
+        held = Verdict.objects.filter(lease=lease, state=State.LEASED).exclude(study_judge__in=self.asked())
+        return set(held.values_list("pk", flat=True))
 
-    def waiting(self) -> bool:
-        return (
-            self.limit != 0
-            and self._scope(Verdict.objects.filter(state__in=[State.TODO, State.LEASED])).exists()
-        )
-
-    def store(self, made: Sequence[Made]) -> None:
-        Attempt.objects.bulk_create(_attempt(one) for one in made)
+    def again(self, job: Job, call: Call) -> Job | None:
+        """Once, with a larger budget, where the answer was cut off before it could be read."""
+        question: Question = job.context
+        judge, answer = question.verdict.study_judge.judge, call.answer
+        if call.outcome != Attempt.Outcome.LENGTH or question.max_tokens or answer is None:
+            return None
+        if not isinstance(parse(judge, answer.text, question.keys), str):
+            return None
+        used = token_limit(judge) or answer.tokens("completion") or 0
+        larger = max(SMALLEST_BUDGET, LARGER * used)
+        asked = ask(judge, question.verdict.item, question.scheme, question.verdict.repeat, marker=question.asked.marker, max_tokens=larger)
+        return replace(job, request=asked.request, cached=None, context=replace(question, asked=asked, max_tokens=larger))
 
     @transaction.atomic
+    def store(self, lease: str, made: Sequence[Made]) -> None:
+        """The attempts, and what they cost. Those that are there already were stored by a try that was cut off."""
+        there = dict(Attempt.objects.filter(uid__in=[one.call.uid for one in made]).values_list("uid", "pk"))
+        new = [one for one in made if one.call.uid not in there]
+        attempts = [attempt_of(one) for one in new]
+        insert(attempts)
+        metering.settle(lease, [(one.job, one.call, attempt.cost) for one, attempt in zip(new, attempts, strict=True)])
+        _count(attempts)
+        self._stored |= there | {attempt.uid: attempt.pk for attempt in attempts}
+
     def conclude(self, lease: str, made: Sequence[Made]) -> None:
-        """One transaction a batch: the rows still ours are locked, their ratings written, their outcomes set."""
-        ours = Verdict.objects.filter(pk__in=[one.job.pk for one in made], lease=lease, state=State.LEASED)
-        verdicts = {
-            verdict.pk: verdict
-            for verdict in ours.select_for_update(of=("self",))
-            .select_related("judge__rater", "item__study__scheme", "item__response")
-            .prefetch_related("item__study__scheme__labels")
-        }
-        concluded = [Outcome.of(verdicts[one.job.pk], one) for one in made if one.job.pk in verdicts]
-        by_study: dict[int, list[Outcome]] = defaultdict(list)
-        for outcome in concluded:
-            if outcome.entry:
-                by_study[outcome.verdict.item.study_id].append(outcome)
-        for outcomes in by_study.values():
-            scheme = outcomes[0].verdict.item.study.scheme
-            ratings = ledger.record(scheme, [outcome.entry for outcome in outcomes if outcome.entry])
-            for outcome, rating in zip(outcomes, ratings, strict=True):
-                outcome.verdict.rating = rating
-        Verdict.objects.bulk_update(
-            [outcome.verdict for outcome in concluded],
-            ["state", "reason", "rating", "cached", "lease", "leased_until", "finished_at"],
-        )
+        conclude(lease, made, self._stored)
+        self._stored.clear()
+
+    @transaction.atomic
+    def release(self, lease: str, *, only: Collection[int] | None = None, keep: Collection[int] = ()) -> None:
+        held = Verdict.objects.filter(lease=lease, state=State.LEASED)
+        if only is not None:
+            held = held.filter(pk__in=only)
+        if keep:
+            held = held.exclude(pk__in=keep)
+        metering.give_back(held)
+        judges = set(held.values_list("study_judge", flat=True))
+        held.update(state=State.TODO, lease="", leased_until=None)
+        for pk in StudyJudge.objects.filter(pk__in=judges, status=StudyJudge.Status.CANCELLED).values_list("pk", flat=True):
+            tidy_cancelled(pk)
+
+    def waiting(self) -> bool:
+        wanted = Verdict.objects.filter(state__in=[State.TODO, State.LEASED], study_judge__in=self.asked())
+        return self.limit != 0 and wanted.exists()
 
 
-@dataclass
-class Outcome:
-    """What a final call makes of its verdict."""
-
-    verdict: Verdict
-    entry: ledger.Entry | None = None
-
-    @classmethod
-    def of(cls, verdict: Verdict, made: Made) -> "Outcome":
-        outcome = cls(verdict)
-        verdict.lease, verdict.leased_until, verdict.finished_at = "", None, timezone.now()
-        verdict.cached = made.call.cached
-        answer = read_answer(made.call.raw) if made.call.outcome == Attempt.Outcome.ANSWER else None
-        if answer is None:
-            verdict.state, verdict.reason = State.FAILED, made.call.error or made.call.outcome
-        elif answer.refused:
-            verdict.state, verdict.reason = (
-                State.REFUSED,
-                answer.refusal or "the endpoint's content filter stopped it",
-            )
-        else:
-            outcome.read(answer.text, cut=answer.finish_reason == "length", simulated=answer.simulated)
-        verdict.reason = storable(verdict.reason)[0]
-        return outcome
-
-    def read(self, text: str, *, cut: bool, simulated: bool) -> None:
-        verdict, judge = self.verdict, self.verdict.judge
-        parsed = parse(text, [label.key for label in labels_of(verdict.item.study)])
-        if isinstance(parsed, str):
-            verdict.state = State.UNPARSED
-            verdict.reason = f"{parsed} (it was cut off at the token limit)" if cut else parsed
-            return
-        verdict.state, verdict.reason = State.DONE, ""
-        self.entry = ledger.Entry(
-            item_id=verdict.item_id, rater=judge.rater, label=parsed.label, ordinal=verdict.repeat, rationale=parsed.rationale,
-            confidence=parsed.confidence, confidence_scale="" if parsed.confidence is None else "probability",
-            evidence=evidence(parsed.quotes, verdict.item.response.text), simulated=simulated, shown=shown_to(judge),
-        )  # fmt: skip
+def price_of(judge: StudyJudge) -> Price | None:
+    if judge.input_price is None or judge.output_price is None:
+        return None
+    return Price(judge.input_price, judge.output_price)
 
 
-def shown_to(judge: Judge) -> dict[str, Any]:
-    fields = ["category context", "task", "response"] + (["prompt suffix"] if judge.show_condition else [])
-    return {"blind": not judge.show_condition, "fields": fields, "template": judge.template_name}
+def worst_of(question: Question) -> int | None:
+    """What a call for it may cost at most; None where that is not known."""
+    judge = question.verdict.study_judge
+    limit = question.max_tokens or token_limit(judge.judge)
+    return worst_case(question.asked.request, price_of(judge), limit)
 
 
-def _attempt(made: Made) -> Attempt:
-    call = made.call
-    answer = read_answer(call.raw)
+def attempt_of(made: Made) -> Attempt:
+    call, question = made.call, made.job.context
+    answer, judge = call.answer, question.verdict.study_judge
+    prompt, completion = (answer.tokens("prompt"), answer.tokens("completion")) if answer else (None, None)
+    cost, bound = _cost(made, prompt, completion)
     return Attempt(
-        verdict_id=made.job.pk, outcome=call.outcome, request_hash=made.job.request_hash, raw=call.raw, error=call.error,
-        status=call.status, started_at=call.started_at, latency=call.latency,
-        prompt_tokens=answer.tokens("prompt") if answer else None,
-        completion_tokens=answer.tokens("completion") if answer else None,
-        simulated=bool(answer and answer.simulated),
+        uid=call.uid, verdict_id=made.job.pk, study_judge_id=judge.pk, outcome=call.outcome,
+        cache_key=question.asked.cache_key, request_hash=body_hash(question.asked.request), marker=question.asked.marker,
+        max_tokens=question.max_tokens, raw=call.raw, error=call.error, status=call.status,
+        finish_reason=answer.finish_reason if answer else "", prompt_tokens=prompt, completion_tokens=completion,
+        reasoning_tokens=answer.reasoning_tokens() if answer else None, cost=cost, cost_at_most=bound,
+        started_at=call.started_at, latency=call.latency, simulated=bool(answer and answer.simulated),
     )  # fmt: skip
 
 
-def labels_of(study: Study) -> list[Label]:
-    return list(study.scheme.labels.all())
+def _cost(made: Made, prompt: int | None, completion: int | None) -> tuple[int | None, bool]:
+    """Of a call whose answer came, by its tokens; of one that was turned away, nothing; else the worst case."""
+    call, question = made.call, made.job.context
+    price = price_of(question.verdict.study_judge)
+    known = cost_of(price, prompt, completion)
+    if known is not None or price is None:
+        return known, False
+    if call.unreached or (call.status or 0) >= 400:
+        return 0, False
+    return worst_of(question), True
+
+
+def _count(attempts: Sequence[Attempt]) -> None:
+    """A study's judge keeps count of its calls, so that no page has to add them up. In one order for every worker."""
+    by_judge: dict[int, list[Attempt]] = defaultdict(list)
+    for attempt in attempts:
+        by_judge[attempt.study_judge_id].append(attempt)
+    for pk in sorted(by_judge):
+        of = by_judge[pk]
+        StudyJudge.objects.filter(pk=pk).update(
+            calls=F("calls") + len(of),
+            prompt_tokens=F("prompt_tokens") + sum(one.prompt_tokens or 0 for one in of),
+            completion_tokens=F("completion_tokens") + sum(one.completion_tokens or 0 for one in of),
+            cost=F("cost") + sum(one.cost or 0 for one in of),
+            cost_at_most=F("cost_at_most") + sum(one.cost or 0 for one in of if one.cost_at_most),
+        )

@@ -10,6 +10,7 @@ import yaml
 
 from benchmark.formats.records import FormatError
 from benchmark.formats.suite_yaml import SUITE_FILES
+from benchmark.simulator.fence import Span, fenced
 from benchmark.simulator.text_index import TextIndex
 from benchmark.text import storable
 
@@ -70,6 +71,8 @@ class Knowledge:
         Of several, the last one, since examples come before the case; a very short text
         ("No.") may be a line of the template by chance and comes after all others.
         """
+        if (span := fenced(prompt)) and (found := self._find_whole(prompt, span)):
+            return found
         matches = self.responses.find(prompt)
         if not matches:
             return None
@@ -78,6 +81,17 @@ class Knowledge:
         if best.value.generic and (reference := _REFERENCE.match(prompt, end)):
             end = reference.end()
         return Found(prompt[best.start : end], best.start, end, best.value)
+
+    def _find_whole(self, prompt: str, span: Span) -> Found | None:
+        """The same for a fenced response that is known as a whole: one look-up, where reading every line takes many."""
+        text = prompt[span.start : span.end]
+        if (known := self.responses.get(text)) is not None:
+            return Found(text, *span, known)
+        reference = _REFERENCE.search(text)
+        if reference and reference.end() == len(text):
+            known = self.responses.get(text[: reference.start()])
+            return Found(text, *span, known) if known and known.generic else None
+        return None
 
     def _learn_response(self, text: str, known: Known) -> None:
         self.responses.add(text, known)

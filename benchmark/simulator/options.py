@@ -44,6 +44,15 @@ class Options:
     refusal_share: float = _share("answered with message.refusal")
     length_share: float = _share("cut off in the middle of the content, with finish_reason length")
     hang_share: float = _share("never answered")
+    requests_per_second: float = _option(
+        0.0,
+        float,
+        "N",
+        "answer 429 beyond this many requests a second, whoever sends them; 0, the default, for no limit",
+    )
+    max_in_flight: int = _option(
+        0, int, "N", "answer 429 where this many requests are under way already; 0, the default, for no limit"
+    )
     retry_after: int = _option(1, int, "SECONDS", "what the 429s' Retry-After says")
     seed: int = _option(
         0, int, "N", "seed of the faults and latencies; what is answered doesn't depend on it"
@@ -53,7 +62,7 @@ class Options:
     def __post_init__(self) -> None:
         for name in _SHARES:
             _within(name, getattr(self, name), 0, 1)
-        for name in ("latency", "latency_spread", "retry_after"):
+        for name in ("latency", "latency_spread", "requests_per_second", "max_in_flight", "retry_after"):
             _within(name, getattr(self, name), 0, math.inf)
         _within("port", self.port, 0, 65535)
         total = math.fsum(getattr(self, name) for name in _SHARES)

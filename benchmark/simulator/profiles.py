@@ -1,7 +1,7 @@
 """How the simulated models behave: each judge's confusion matrix, each subject's share of every label."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 LABELS = ("convergence", "no_convergence", "safety_refusal", "nonsensical")
 
@@ -14,6 +14,8 @@ class Judge:
     """`rows[intended][answered]` is the chance of an answer; every row sums to 1."""
 
     rows: Mapping[str, Mapping[str, float]]
+    thinks: bool = False  # spends tokens on reasoning before it answers
+    gullible: bool = False  # believes what a response says about its own label
 
     @property
     def accuracy(self) -> float:
@@ -37,6 +39,8 @@ JUDGES: Mapping[str, Judge] = {
     "lenient": _judge(0.94, convergence=(0.66, 0.30, 0.02, 0.02)),
     "strict": _judge(0.94, no_convergence=(0.25, 0.71, 0.02, 0.02)),
     "noisy": _judge(0.65),
+    "thinking": replace(_judge(0.95), thinks=True),
+    "gullible": replace(_judge(0.95), gullible=True),
 }
 DEFAULT_JUDGE = _judge(0.85)
 
@@ -59,6 +63,10 @@ def judge(model: str) -> Judge:
 def subject(model: str) -> dict[str, float]:
     chances = SUBJECTS.get(model.removeprefix(SUBJECT_PREFIX), DEFAULT_SUBJECT)
     return dict(zip(LABELS, chances, strict=True))
+
+
+def thinks(model: str) -> bool:
+    return model.startswith(JUDGE_PREFIX) and judge(model).thinks
 
 
 def is_known(model: str) -> bool:

@@ -1,7 +1,7 @@
 """The part of a chat completion request that the simulated models read."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,9 +11,9 @@ from benchmark.simulator.text_index import plain
 class BadRequest(Exception):
     """The request is not one that a provider would answer; the message says what is wrong."""
 
-    def __init__(self, message: str, param: str | None = None) -> None:
+    def __init__(self, message: str, param: str | None = None, code: str | None = None) -> None:
         super().__init__(message)
-        self.param = param
+        self.param, self.code = param, code
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,13 +22,17 @@ class Question:
     messages: tuple[tuple[str, str], ...]  # (role, text)
     seed: str  # the request's, as text; 0 where it has none
     response_format: Mapping[str, Any]
+    budget: int | None = None  # tokens that may be written, thinking among them
+    effort: str = ""  # of thinking
+    fences: bool = False  # whether JSON that no schema rules comes between fences
 
     def text(self, *roles: str) -> str:
         """The messages' text, of these roles or of all."""
         return "\n".join(text for role, text in self.messages if not roles or role in roles)
 
 
-def parse_question(body: bytes) -> Question:
+def read_request(body: bytes) -> dict[str, Any]:
+    """The request's fields, as far as every service needs them to be right."""
     try:
         request = json.loads(body)
     except (ValueError, RecursionError) as error:
@@ -40,8 +44,58 @@ def parse_question(body: bytes) -> Question:
         raise BadRequest("The request must name a model.", "model")
     if request.get("stream"):
         raise BadRequest("The simulated provider doesn't stream: leave stream out.", "stream")
-    seed = request.get("seed")
-    return Question(model, _messages(request), "0" if seed is None else str(seed), _format(request))
+    return request
+
+
+def question_of(
+    request: Mapping[str, Any],
+    *,
+    seeded: bool = True,
+    structured: bool = True,
+    token_fields: Sequence[str] = (),
+    efforts: Collection[str] = (),
+    fences: bool = False,
+) -> Question:
+    """What the simulated models read of it; a service that does without a field never looks at it."""
+    seed = request.get("seed") if seeded else None
+    return Question(
+        model=request["model"],
+        messages=_messages(request),
+        seed="0" if seed is None else str(seed),
+        response_format=_format(request) if structured else {},
+        budget=_budget(request, token_fields),
+        effort=_effort(request, efforts),
+        fences=fences,
+    )
+
+
+def _budget(request: Mapping[str, Any], fields: Sequence[str]) -> int | None:
+    for field in fields:
+        budget = request.get(field)
+        if budget is None:
+            continue
+        if type(budget) is not int or budget < 1:
+            raise BadRequest(
+                f"{field} must be a whole number above 0, not {json.dumps(budget)[:40]}.",
+                field,
+                "invalid_value",
+            )
+        return budget
+    return None
+
+
+def _effort(request: Mapping[str, Any], efforts: Collection[str]) -> str:
+    effort = request.get("reasoning_effort")
+    if effort is None or not efforts:
+        return ""
+    if effort not in efforts:
+        known = ", ".join(efforts)
+        raise BadRequest(
+            f"reasoning_effort must be one of {known}, not {json.dumps(effort)[:40]}.",
+            "reasoning_effort",
+            "unsupported_value",
+        )
+    return str(effort)
 
 
 def _messages(request: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:

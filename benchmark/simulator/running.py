@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO, Any
 from urllib.parse import urlsplit
 
+from benchmark.simulator.manners import MANNERS
 from benchmark.simulator.options import Options
 from benchmark.simulator.server import StartError
 
@@ -23,8 +24,12 @@ _STOP_WITHIN = 5.0  # seconds
 
 @dataclass(frozen=True, slots=True)
 class RunningSimulator:
-    base_url: str  # ends in /v1
+    base_url: str  # ends in /v1; OpenAI's dialect
     process: subprocess.Popen[str]
+
+    def url(self, dialect: str) -> str:
+        """The base URL under which it speaks this dialect."""
+        return self.base_url.removesuffix("/v1") + MANNERS[dialect].prefix + "/v1"
 
     def stats(self) -> dict[str, Any]:
         """What it sent so far, as `GET /stats` tells it."""

@@ -14,14 +14,18 @@ Schema = Mapping[str, Any]
 _DEEPEST = (
     5  # a schema may refer to itself; below this only what is required is filled in, with null if it may
 )
-_ROLES = {
+ROLES = {
     "label": "label",
+    "decision": "label",
+    "grade": "label",
+    "severity": "label",
     "rationale": "rationale",
     "reason": "rationale",
     "reasoning": "rationale",
     "explanation": "rationale",
     "confidence": "confidence",
     "evidence": "evidence",
+    "quotes": "evidence",
 }
 
 
@@ -36,7 +40,7 @@ class Verdict:
 def resolve(schema: Any, root: Schema) -> Schema:
     """The schema that is meant, behind references and alternatives; an alternative that isn't null comes first."""
     for _ in range(_DEEPEST):
-        if not isinstance(schema, Mapping):
+        if not isinstance(schema, dict):
             return {}
         if "$ref" in schema:
             schema = _referred(str(schema["$ref"]), root)
@@ -62,10 +66,10 @@ def _referred(reference: str, root: Schema) -> Any:
 
 
 def labels_allowed(schema: Any, root: Schema, depth: int = 0) -> list[str]:
-    """The texts that the first property named `label` may have; none where no such property lists them."""
+    """The texts that the first property for the label may have; none where no such property lists them."""
     schema = resolve(schema, root)
     for name, part in (schema.get("properties") or {}).items():
-        if name == "label":
+        if ROLES.get(name) == "label":
             return [value for value in _choices(resolve(part, root)) if isinstance(value, str)]
         if depth < _DEEPEST and (deeper := labels_allowed(part, root, depth + 1)):
             return deeper
@@ -127,7 +131,7 @@ def _filled_object(schema: Schema, root: Schema, verdict: Verdict, role: str, de
     # Inside an evidence object the quote goes to whatever text it has ("quote", "span", ...).
     inherited = "quote" if role == "quote" else ""
     return {
-        name: fill(properties.get(name, {}), root, verdict, _ROLES.get(name, inherited), depth + 1)
+        name: fill(properties.get(name, {}), root, verdict, ROLES.get(name, inherited), depth + 1)
         for name in wanted
         if depth < 2 * _DEEPEST
     }

@@ -68,9 +68,9 @@ def show(request: HttpRequest, slug: str, key: str) -> HttpResponse:
         "tab": "items",
         "item": item,
         "ratings": item.ratings.select_related("rater", "label").order_by("rater__name", "id"),
-        "verdicts": item.verdicts.select_related("judge__rater")
+        "verdicts": item.verdicts.select_related("study_judge__judge__rater")
         .prefetch_related("attempts")
-        .order_by("judge__rater__name", "repeat"),
+        .order_by("study_judge__judge__rater__name", "repeat"),
         "settlements": item.settlements.select_related("label").order_by("-revision"),
         "adjudications": item.adjudications.select_related("label", "adjudicator").order_by("-revision"),
         "golds": item.golds.select_related("label").order_by("-revision"),

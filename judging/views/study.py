@@ -19,7 +19,7 @@ from judging.overview import overview, rater_is_simulated
 from judging.rates import rates
 from judging.settling import settle
 from judging.waking import wake_workers
-from judging.work import retry_failed, want_verdicts
+from judging.asking import active_judges, retry_failed, want_verdicts
 
 BY = ["subject,condition", "category", "subject,condition,category", "subject", "condition"]
 INVITATION_HOURS = 7 * 24
@@ -46,7 +46,7 @@ def judge(request: HttpRequest, slug: str) -> HttpResponse:
     """Ask for what is missing; a worker makes the calls."""
     study = owned(request, slug)
     try:
-        again = retry_failed(study) if request.POST.get("retry") else 0
+        again = retry_failed(active_judges(study)) if request.POST.get("retry") else 0
         asked = want_verdicts(study) + again
         wake_workers()
         messages.success(

@@ -8,11 +8,12 @@ import pytest
 from django.db import OperationalError
 
 from benchmark import engine
-from benchmark.client import request_hash
-from benchmark.engine import Engine, Job, wait_before
+from benchmark.engine import Engine, wait_before
+from benchmark.lanes import Job
 from benchmark.models import Endpoint
 from tests.benchmark.services import completion, service
 
+COMPLETION = completion()[2].decode()
 REQUEST = {"model": "m", "messages": [{"role": "user", "content": "x"}]}
 
 
@@ -45,12 +46,12 @@ class Notes:
         self._take("claim")
         taken, self.at[endpoint] = self.at[endpoint][:room], self.at[endpoint][room:]
         self.claimed[endpoint.pk] = self.claimed.get(endpoint.pk, 0) + len(taken)
-        return [Job(pk, endpoint, REQUEST | {"seed": pk}, request_hash(endpoint, REQUEST)) for pk in taken]
+        return [Job(pk, endpoint, REQUEST | {"seed": pk}) for pk in taken]
 
     def renew(self, lease):
         self._take("renew")
 
-    def store(self, made):
+    def store(self, lease, made):
         self._take("store")
         self.stored += [(one.job.pk, one.call.outcome) for one in made]
 
@@ -58,8 +59,17 @@ class Notes:
         self._take("conclude")
         self.concluded |= {one.job.pk: one.call.outcome for one in made}
 
-    def release(self, lease):
+    def release(self, lease, *, only=None, keep=()):
         self._take("release")
+
+    def permit(self, lease, jobs):
+        return jobs, set()
+
+    def withdrawn(self, lease):
+        return set()
+
+    def again(self, job, call):
+        return None
 
     def waiting(self):
         return False
@@ -131,7 +141,8 @@ def test_the_wait_before_a_retry_is_what_the_service_asked_for_or_doubles(monkey
         (20, None, 60),
         (1, 3600.0, 60),
     ]:
-        waits = {wait_before(attempt, retry_after) for _ in range(20)}
+        job = Job(1, endpoint("http://127.0.0.1:1/v1"), {}, failures=attempt)
+        waits = {wait_before(job, retry_after) for _ in range(20)}
         assert least <= min(waits) <= max(waits) <= least * 1.3
         assert least == 0 or len(waits) > 1  # spread, so that callers part
 
@@ -144,18 +155,35 @@ def test_a_stored_answer_is_concluded_without_a_call():
         at = endpoint(url)
         work = Notes({at: [1]})
         claim = work.claim
-        work.claim = lambda *args: [replace(job, cached="{}") for job in claim(*args)]
+        work.claim = lambda *args: [replace(job, cached=COMPLETION) for job in claim(*args)]
         Engine(work).run()
     assert work.concluded == {1: "answer"}
     assert work.stored == []  # it is stored already
 
 
-def test_calls_that_could_not_be_stored_are_stored_at_the_end():
+@pytest.mark.parametrize("step", ["claim", "store", "conclude", "release"])
+def test_a_step_that_the_database_cut_off_is_taken_again(step):
     with service(lambda *_: completion()) as url:
-        work = Notes({endpoint(url): [1]}, failing=["store"])
+        work = Notes({endpoint(url): [1]}, failing=[step])
+        Engine(work).run()
+    assert work.stored == [(1, "answer")]
+    assert work.concluded == {1: "answer"}
+
+
+def test_after_a_claim_that_was_cut_off_what_it_may_have_taken_is_given_back():
+    with service(lambda *_: completion()) as url:
+        work = Notes({endpoint(url): [1]}, failing=["claim"])
+        Engine(work).run()
+    assert work.said[:3] == ["claim", "release", "claim"]
+
+
+def test_a_database_that_stays_away_ends_the_run(monkeypatch):
+    monkeypatch.setattr(engine, "DATABASE_PATIENCE", 0.3)
+    with service(lambda *_: completion()) as url:
+        work = Notes({endpoint(url): [1]}, failing=["store"] * 3)
         with pytest.raises(OperationalError):
             Engine(work).run()
-    assert work.stored == [(1, "answer")]
+    assert work.stored == [(1, "answer")]  # the last write tried once more
     assert work.concluded == {1: "answer"}
 
 
@@ -169,26 +197,28 @@ def test_what_is_held_stays_held_while_its_call_takes_long_and_a_missed_beat_is_
 
 
 def test_told_to_stop_it_lets_what_is_in_flight_land_and_takes_no_more():
-    with service(lambda *_: completion()) as url:
+    asked = []
+    with service(lambda *_: asked.append(1) or time.sleep(0.1) or completion()) as url:
         work = Notes({endpoint(url, concurrency=2): list(range(10))})
-        Engine(work, stopping=iter([False, True]).__next__).run()
+        Engine(work, stopping=lambda: bool(asked)).run()
     assert (len(work.concluded), work.claimed) == (2, {1: 2})
 
 
 def test_what_does_not_land_in_time_is_given_back(monkeypatch):
     monkeypatch.setattr(engine, "GRACE_SECONDS", 0.05)
     monkeypatch.setattr(engine, "FLUSH_SECONDS", 0.05)
-    gone = threading.Event()
-    with service(lambda *_: completion(str(gone.wait(5)))) as url:
+    gone, asked = threading.Event(), threading.Event()
+    with service(lambda *_: asked.set() or completion(str(gone.wait(5)))) as url:
         work = Notes({endpoint(url): [1]})
-        Engine(work, stopping=iter([False, True]).__next__).run()
+        Engine(work, stopping=asked.is_set).run()
         gone.set()
-    assert (work.concluded, work.stored, work.said[-1]) == ({}, [], "release")
+    # The call was sent, so it is told; what it wanted is still wanted.
+    assert (work.concluded, work.stored, work.said[-1]) == ({}, [(1, "abandoned")], "release")
 
 
 def test_an_endpoint_without_its_key_is_left_to_others_and_told_once(monkeypatch, caplog):
     monkeypatch.delenv("NO_SUCH_KEY", raising=False)
-    engine._tell.cache_clear()
+    engine._tell_once.cache_clear()
     for _ in range(2):
         work = Notes({endpoint("http://127.0.0.1:1/v1", key_variable="NO_SUCH_KEY"): [1]})
         Engine(work).run()

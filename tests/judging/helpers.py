@@ -24,13 +24,12 @@ def judge(
     study: Study,
     at: Endpoint,
     name: str = "careful",
-    repeats: int = 1,
     beside: Path | None = None,
     **spec: Any,
 ) -> StudyJudge:
     """The simulated judge of that name, in the study."""
     definition = JudgeSpec(name=name, endpoint=at.name, **{"model": f"sim-judge-{name}", **spec})
-    return StudyJudge.objects.create(study=study, judge=save_judge(definition, at, beside), repeats=repeats)
+    return StudyJudge.objects.create(study=study, judge=save_judge(definition, at, beside))
 
 
 def panel(study: Study, at: Endpoint) -> list[StudyJudge]:

@@ -1,10 +1,16 @@
 from argparse import ArgumentParser
 from typing import Any
 
+from annotation.models import Study
 from annotation.studies import get_study
 from benchmark.commandline import ArbiterCommand, positive, progress_bar
 from benchmark.stopping import StopSignal
+from judging.asking import active_judges, cancel, pause, resume
+from judging.money import dry_run, show_dry_run
 from judging.panel import judge_study, wanted
+from judging.waking import wake_workers
+
+CHANGES = {"pause": pause, "resume": resume, "cancel": cancel}
 
 
 class Command(ArbiterCommand):
@@ -15,11 +21,22 @@ class Command(ArbiterCommand):
         parser.add_argument("--judge", default="", metavar="NAME", help="only this judge")
         parser.add_argument("--limit", type=positive, help="at most this many verdicts in this call")
         parser.add_argument("--retry-failed", action="store_true", help="ask again for verdicts that failed")
+        instead = parser.add_mutually_exclusive_group()
+        instead.add_argument(
+            "--dry-run", action="store_true", help="say what it would take: calls, tokens and cost; ask nothing"
+        )
+        instead.add_argument("--pause", action="store_true", help="let no further call set out, in any worker")
+        instead.add_argument("--resume", action="store_true", help="let workers go on where they were paused")
+        instead.add_argument("--cancel", action="store_true", help="want what is still open no more")
 
-    def run(
-        self, *, study: str, judge: str, limit: int | None, retry_failed: bool, **_: Any
-    ) -> dict[str, Any]:
+    def run(self, *, study: str, judge: str, limit: int | None, retry_failed: bool, **options: Any) -> dict[str, Any]:
         found = get_study(study)
+        self.dry = options["dry_run"]
+        if self.dry:
+            return dry_run(found, active_judges(found, judge), limit)
+        for name in CHANGES:
+            if options[name]:
+                return self._change(found, judge, name)
         with progress_bar("judging", limit or wanted(found, judge)) as advance:
             return judge_study(
                 found,
@@ -29,3 +46,17 @@ class Command(ArbiterCommand):
                 stopping=StopSignal(),
                 on_progress=advance,
             )
+
+    def _change(self, study: Study, judge: str, change: str) -> dict[str, Any]:
+        judges = active_judges(study, judge)
+        changed = CHANGES[change](judges)
+        if change == "resume":
+            wake_workers()
+        what = "verdicts_taken_back" if change == "cancel" else "judges_changed"
+        return {"study": study.slug, "judges": [str(sj.judge) for sj in judges], what: changed}
+
+    def show(self, result: Any) -> None:
+        if self.dry:
+            show_dry_run(result)
+        else:
+            super().show(result)

@@ -1,0 +1,37 @@
+"""Where in a judge's prompt the response stands: between two lines that name the same marker and say nothing else."""
+
+import re
+from typing import NamedTuple
+
+_MARKER = "RESPONSE-"
+_MARKER_LINE = re.compile(r"\W*(?:(?:begin|start|end)\b\W*)?(RESPONSE-[0-9a-f]{8,64})\W*", re.IGNORECASE)
+
+
+class Span(NamedTuple):
+    start: int
+    end: int
+
+
+def fenced(prompt: str) -> Span | None:
+    """What stands between the first such line and the last one of the same marker, without white space around it."""
+    lines = _marker_lines(prompt)
+    if not lines or lines[0][0] != lines[-1][0] or len(lines) < 2:
+        return None
+    start, end = lines[0][2] + 1, lines[-1][1]
+    inside = prompt[start:end]
+    bare = inside.strip()
+    start += len(inside) - len(inside.lstrip())
+    return Span(start, start + len(bare))
+
+
+def _marker_lines(prompt: str) -> list[tuple[str, int, int]]:
+    """(marker, start, end) of each line that is a marker's. Searched as plain text first, which is far cheaper."""
+    found = []
+    at = prompt.find(_MARKER)
+    while at >= 0:
+        start, end = prompt.rfind("\n", 0, at) + 1, prompt.find("\n", at)
+        end = len(prompt) if end < 0 else end
+        if match := _MARKER_LINE.fullmatch(prompt, start, end):
+            found.append((match[1], start, end))
+        at = prompt.find(_MARKER, end)
+    return found

@@ -1,0 +1,23 @@
+from argparse import ArgumentParser
+from typing import Any
+
+from annotation.studies import get_study
+from benchmark.commandline import ArbiterCommand, progress_bar
+from benchmark.stopping import StopSignal
+from judging.scoring import score, to_score
+
+
+class Command(ArbiterCommand):
+    help = "Have a study's scorers label every item they have not looked at. Stopping it loses nothing; run it again to go on."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("study")
+        parser.add_argument("--scorer", default="", metavar="NAME", help="only this scorer")
+        parser.add_argument(
+            "--retry-failed", action="store_true", help="try again where a program gave no label"
+        )
+
+    def run(self, *, study: str, scorer: str, retry_failed: bool, **_: Any) -> dict[str, Any]:
+        found = get_study(study)
+        with progress_bar("scoring", to_score(found, scorer, retry_failed)) as advance:
+            return score(found, scorer, retry_failed, stopping=StopSignal(), on_progress=advance)

@@ -1,0 +1,146 @@
+"""What a study may spend, held by any number of workers at once: the worst case is reserved before a call, and settled after.
+
+A study's budget counts calls and cost, those on their way included. Under a cap a call goes through these steps:
+
+1. permit: the budget takes the call's worst case and the verdict notes it, in one transaction. Killed here or during the
+   call: the verdict's lease runs out with its reservation standing.
+2. settle: with the stored attempt, the worst case becomes what the call cost.
+3. give back: a call that was permitted and did not set out costs nothing.
+4. forfeit: whoever takes over the verdict of a worker that died leaves its reservation spent: the call may have been made.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from django.db import transaction
+from django.db.models import F, Q, QuerySet, Sum
+from django.utils import timezone
+
+from annotation.models import Study
+from benchmark.client import Call
+from benchmark.lanes import Job
+from judging.models import Budget, StudyJudge, Verdict
+
+CAPPED = Q(max_calls__isnull=False) | Q(max_cost__isnull=False)
+
+
+def metered(studies: Iterable[int]) -> set[int]:
+    """Those of the studies that have a cap."""
+    return set(Budget.objects.filter(CAPPED, study__in=set(studies)).values_list("study", flat=True))
+
+
+@transaction.atomic
+def permit(lease: str, asked: Sequence[tuple[Job, int | None]]) -> tuple[list[Job], set[int]]:
+    """The jobs whose call may be made now, and the rows for whose calls there will be no room. The rest may ask again: what
+    others have reserved and don't need comes back."""
+    permitted: list[Job] = []
+    over: set[int] = set()
+    studies = {job.pk: job.context.verdict.study_judge.study_id for job, _ in asked}
+    budgets = Budget.objects.select_for_update().filter(CAPPED, study__in=set(studies.values())).order_by("pk")
+    by_study = {budget.study_id: budget for budget in budgets}
+    noted = dict(_reserved(Verdict.objects.filter(pk__in=list(studies), lease=lease)))
+    for job, worst in asked:
+        budget = by_study.get(studies[job.pk])
+        if budget is None:
+            permitted.append(job)
+        elif job.pk in noted:  # by a try that was cut off
+            permitted.append(replace(job, reserved=noted[job.pk]))
+        elif _fits(budget, worst) and _note(lease, job, worst or 0):
+            budget.calls, budget.cost = budget.calls + 1, budget.cost + (worst or 0)
+            permitted.append(replace(job, reserved=worst or 0))
+    for budget in by_study.values():
+        left_out = {pk for pk, study in studies.items() if study == budget.study_id} - {job.pk for job in permitted}
+        budget.reached = bool(left_out) and not _on_their_way(budget)
+        budget.save(update_fields=["calls", "cost", "reached"])
+        over |= left_out if budget.reached else set()
+    return permitted, over
+
+
+def _fits(budget: Budget, worst: int | None) -> bool:
+    if budget.max_calls is not None and budget.calls >= budget.max_calls:
+        return False
+    return budget.max_cost is None or (worst is not None and budget.cost + worst <= budget.max_cost)
+
+
+def _note(lease: str, job: Job, worst: int) -> bool:
+    ours = Verdict.objects.filter(pk=job.pk, lease=lease, state=Verdict.State.LEASED)
+    return ours.update(reserved=worst) == 1
+
+
+def _on_their_way(budget: Budget) -> bool:
+    """Calls whose reservation may still come back, in part or whole."""
+    held = Verdict.objects.filter(study_judge__study=budget.study_id, reserved__isnull=False)
+    return held.filter(leased_until__gte=timezone.now()).exists()
+
+
+def _reserved(verdicts: QuerySet[Verdict]) -> Iterable[tuple[int, int]]:
+    return verdicts.filter(reserved__isnull=False).values_list("pk", "reserved")
+
+
+def settle(lease: str, made: Sequence[tuple[Job, Call, int | None]]) -> None:
+    """Turn what was reserved for these calls into what they cost. Part of the transaction that stores them."""
+    studies = {job.pk: job.context.verdict.study_judge.study_id for job, _, _ in made}
+    capped = metered(studies.values())
+    if not capped:
+        return
+    held = dict(_reserved(Verdict.objects.filter(pk__in=list(studies), lease=lease)))
+    Verdict.objects.filter(pk__in=list(held), lease=lease).update(reserved=None)
+    calls, cost, lost = Counter[int](), Counter[int](), Counter[int]()
+    for job, call, paid in made:
+        study = studies[job.pk]
+        cost[study] += (paid or 0) - job.reserved
+        calls[study] -= call.unreached
+        if job.pk in held:
+            del held[job.pk]  # of two calls for one row, one holds the reservation
+        elif job.metered:
+            lost[study] -= 1  # whoever took the row over gave this call up for lost
+        else:
+            calls[study] += 1  # it set out before there was a cap
+    for study in sorted(capped):
+        _change(study, calls[study], cost[study], lost[study])
+
+
+def give_back(held: QuerySet[Verdict]) -> None:
+    """What was reserved for calls that did not set out. Part of the transaction that gives their rows back."""
+    calls, cost = Counter[int](), Counter[int]()
+    found = held.filter(reserved__isnull=False)
+    for pk, reserved, study in found.values_list("pk", "reserved", "study_judge__study"):
+        if Verdict.objects.filter(pk=pk, reserved=reserved).update(reserved=None):
+            calls[study], cost[study] = calls[study] - 1, cost[study] - reserved
+    for study in sorted(calls):
+        _change(study, calls[study], cost[study], 0)
+
+
+@transaction.atomic
+def forfeit(pks: Sequence[int]) -> None:
+    """What workers that died had reserved stays spent."""
+    expired = Verdict.objects.filter(pk__in=pks, reserved__isnull=False, leased_until__lt=timezone.now())
+    for pk, study in list(expired.values_list("pk", "study_judge__study")):
+        if expired.filter(pk=pk).update(reserved=None):
+            _change(study, 0, 0, 1)
+
+
+def _change(study: int, calls: int, cost: int, lost: int) -> None:
+    if not (calls or cost or lost):
+        return
+    changed = {"calls": F("calls") + calls, "cost": F("cost") + cost, "lost_calls": F("lost_calls") + lost}
+    if calls < 0 or cost < 0:
+        changed["reached"] = False  # type: ignore[assignment] # there is room again
+    Budget.objects.filter(study=study).update(**changed)
+
+
+@transaction.atomic
+def set_caps(study: Study, max_calls: int | None, max_cost: int | None) -> None:
+    """Cap the study from now on; what it has spent until now counts. Without either, it is capped no more."""
+    budget, _ = Budget.objects.get_or_create(study=study)
+    budget = Budget.objects.select_for_update().get(pk=budget.pk)
+    if not metered([study.pk]):
+        spent = StudyJudge.objects.filter(study=study).aggregate(calls=Sum("calls"), cost=Sum("cost"))
+        # Rows that workers hold now may be called without asking: each counts as a call on its way.
+        held = Verdict.objects.filter(study_judge__study=study, state=Verdict.State.LEASED)
+        on_their_way = held.update(reserved=0) if max_calls is not None or max_cost is not None else 0
+        budget.calls = (spent["calls"] or 0) + on_their_way + budget.lost_calls
+        budget.cost = spent["cost"] or 0
+    budget.max_calls, budget.max_cost, budget.reached = max_calls, max_cost, False
+    budget.save()

@@ -1,0 +1,51 @@
+"""Programs that the tests of scoring name in their entry points."""
+
+import sys
+from typing import Any
+
+from judging.scoring import Score, ScoredResponse
+
+SEEN: list[ScoredResponse] = []
+NUMBER = 3
+
+
+def first_epoch(response: ScoredResponse) -> str:
+    """Convergence in a task's first epoch, none later."""
+    SEEN.append(response)
+    return "convergence" if response.epoch == 1 else "no_convergence"
+
+
+def picky(response: ScoredResponse) -> str | Score:
+    """Fails in its own way on each epoch but the first."""
+    print("looking at", response.task)
+    if response.epoch == 2:
+        raise LookupError("no log of the\nenvironment\x00")
+    return "convergence" if response.epoch == 1 else "perhaps"
+
+
+def full(response: ScoredResponse) -> Score:
+    return Score(
+        "convergence", confidence=1, rationale="The file was copied.", evidence=("Response of", "not there")
+    )
+
+
+def leaves(response: ScoredResponse) -> str:
+    sys.exit("done")
+
+
+def nothing(response: ScoredResponse) -> Any:
+    return None
+
+
+def severity(response: ScoredResponse) -> str:
+    return "2"
+
+
+class Counter:
+    """A scorer may keep something between responses; its instance is what is named."""
+
+    def __call__(self, response: ScoredResponse) -> str:
+        return "convergence"
+
+
+counter = Counter()
