@@ -24,6 +24,12 @@ def fenced(prompt: str) -> Span | None:
     return Span(start, start + len(bare))
 
 
+def marker(prompt: str) -> str:
+    """The name of the fence's marker; empty where there is no fence."""
+    lines = _marker_lines(prompt)
+    return lines[0][0] if lines else ""
+
+
 def _marker_lines(prompt: str) -> list[tuple[str, int, int]]:
     """(marker, start, end) of each line that is a marker's. Searched as plain text first, which is far cheaper."""
     found = []

@@ -76,6 +76,12 @@ class Manner:
         if unknown:
             s = "s" if len(unknown) > 1 else ""
             raise BadRequest(f"Unrecognized request argument{s} supplied: {', '.join(unknown)}")
+        if None not in (fields.get("max_tokens"), fields.get("max_completion_tokens")):
+            raise BadRequest(
+                "Setting 'max_tokens' and 'max_completion_tokens' at the same time is not supported.",
+                "max_tokens",
+                "invalid_parameter_combination",
+            )
         if thinks:
             _check_thinking(fields)
         if problem := strict_problem(fields.get("response_format")):

@@ -32,6 +32,7 @@ class Visit:
     manner: Manner
     kind: Kind = Kind.ABANDONED
     model: str = ""
+    fault: Kind = Kind.OK  # what becomes of it, if its client stays
 
 
 class Provider:
@@ -92,10 +93,11 @@ class Provider:
             visit.kind = Kind.RATE_LIMIT
             return self._error(visit.manner, _rate_limited(visit.model, wait, exact=True))
         try:
-            fault = self._fault_for(question)
-            visit.kind = Kind.HANG if fault is Kind.HANG else visit.kind  # nobody waits for the end of one
-            response = await self._answer(visit, request, question, fault)
-            visit.kind = fault
+            visit.fault = self._fault_for(question)
+            if visit.fault is Kind.HANG:
+                visit.kind = Kind.HANG  # nobody waits for the end of one
+            response = await self._answer(visit, request, question)
+            visit.kind = visit.fault
             return response
         finally:
             self._limits.leave()
@@ -105,9 +107,8 @@ class Provider:
         is_judge = question.model.startswith(profiles.JUDGE_PREFIX)
         return Kind.OK if fault is Kind.GARBLE and not is_judge else fault
 
-    async def _answer(
-        self, visit: Visit, request: web.Request, question: Question, fault: Kind
-    ) -> web.StreamResponse:
+    async def _answer(self, visit: Visit, request: web.Request, question: Question) -> web.StreamResponse:
+        fault = visit.fault
         if fault is Kind.RATE_LIMIT:
             return self._error(visit.manner, _rate_limited(question.model, self._retry_after))
         if fault is Kind.HANG:
@@ -124,6 +125,8 @@ class Provider:
         completion = visit.manner.completion(reply)
         if fault is Kind.CUT:
             return await _cut(request, json.dumps(completion).encode())
+        if fault is Kind.OK and reply.finish == "length":
+            visit.fault = Kind.LENGTH  # by the question's own budget
         self.stats.answered(question, reply.prompt_tokens, reply.content_tokens + (reply.thinking or 0))
         return _as_json(200, completion, self._told(visit.manner))
 

@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from benchmark.simulator.fence import marker
 from benchmark.simulator.text_index import plain
 
 
@@ -56,11 +57,15 @@ def question_of(
     efforts: Collection[str] = (),
     fences: bool = False,
 ) -> Question:
-    """What the simulated models read of it; a service that does without a field never looks at it."""
-    seed = request.get("seed") if seeded else None
+    """What the simulated models read of it; a service that does without a field never looks at it.
+
+    Where there is no seed to part repeats, the marker of the fence does, which is another for each.
+    """
+    messages = _messages(request)
+    seed = request.get("seed") if seeded else marker("\n".join(text for _, text in messages)) or None
     return Question(
         model=request["model"],
-        messages=_messages(request),
+        messages=messages,
         seed="0" if seed is None else str(seed),
         response_format=_format(request) if structured else {},
         budget=_budget(request, token_fields),

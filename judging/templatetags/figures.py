@@ -5,6 +5,8 @@ from typing import Any
 
 from django import template
 
+from judging.money import dollars
+
 register = template.Library()
 DASH = "–"
 
@@ -22,6 +24,57 @@ def decimals(value: float | None, places: int) -> str:
 @register.filter
 def interval(low: float | None, high: float | None) -> str:
     return DASH if low is None or high is None else f"{100 * low:.1f} – {100 * high:.1f}"
+
+
+@register.filter
+def grouped(count: int | None) -> str:
+    return DASH if count is None else f"{count:,}"
+
+
+@register.filter
+def compact(count: int | None) -> str:
+    """A large count to two or three figures, as 412 k."""
+    if count is None:
+        return DASH
+    for unit, letter in ((10**9, "G"), (10**6, "M"), (10**3, "k")):
+        if count >= unit:
+            return f"{count / unit:.{1 if count < 100 * unit else 0}f} {letter}"
+    return str(count)
+
+
+@register.filter
+def money(pico: int | None) -> str:
+    return DASH if pico is None else dollars(pico)
+
+
+@register.filter
+def seconds(value: float | None) -> str:
+    """About three figures: 0.12 s, 4.31 s, 12.5 s, 120 s."""
+    if value is None:
+        return DASH
+    return f"{value:.{2 if value < 9.995 else 1 if value < 99.95 else 0}f} s"
+
+
+@register.filter
+def rate(value: float | None) -> str:
+    """Of something a second."""
+    if not value:
+        return DASH
+    return f"{value:.{2 if value < 0.995 else 1 if value < 99.95 else 0}f}"
+
+
+@register.filter
+def duration(value: float | None) -> str:
+    """How long something will take, no finer than is known."""
+    if value is None:
+        return DASH
+    if value < 60:
+        return "< 1 min"
+    minutes = round(value / 60)
+    if minutes < 60:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min" if hours < 48 else f"{round(hours / 24)} days"
 
 
 @register.filter

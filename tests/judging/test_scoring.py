@@ -1,11 +1,12 @@
 """Programs as raters: loaded, versioned, written through the ledger, and never letting a failure become a label."""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.core.management import call_command
-from django.db import transaction
 
 from annotation.models import Question, Rater, Rating, Study
 from annotation.schemes import builtin_scheme
@@ -41,6 +42,12 @@ def scorer(
 ) -> Scorer:
     apply_scorers(study, [spec(function, name, question)])
     return study.scorers.get()
+
+
+def instead(monkeypatch, name: str, function: Callable[[ScoredResponse], Any]) -> None:
+    """Another function under that name, as if its module had always held it."""
+    function.__module__ = HERE
+    monkeypatch.setattr(programs, name, function)
 
 
 def counts(study: Study, **options) -> tuple[int, int, int]:
@@ -200,7 +207,7 @@ def test_failures_stay_until_they_are_tried_again(study):
 def test_a_failure_is_replaced_when_a_label_comes(study, monkeypatch):
     scorer(study, "picky")
     score(study)
-    monkeypatch.setattr(programs, "picky", lambda response: "no_convergence")
+    instead(monkeypatch, "picky", lambda response: "no_convergence")
     assert counts(study, retry=True) == (4, 0, 2)
     assert not ScorerFailure.objects.exists()
     assert labels(study).count("no_convergence") == 4
@@ -228,8 +235,7 @@ def test_an_error_that_cannot_say_what_it_is(study, monkeypatch):
         raise Mute
 
     scorer(study)
-    monkeypatch.setattr(programs, "first_epoch", fail)
-    monkeypatch.setattr(fail, "__module__", HERE, raising=False)
+    instead(monkeypatch, "first_epoch", fail)
     assert counts(study) == (0, 6, 0)
     assert "Mute" in ScorerFailure.objects.first().reason
 
@@ -275,7 +281,7 @@ def test_killed_while_it_writes_nothing_is_half_done(study, monkeypatch):
     def die(*_, **__):
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt), transaction.atomic():
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(ScorerFailure.objects, "bulk_create", die)
         score(study)
     assert not Rating.objects.exists() and not ScorerFailure.objects.exists()

@@ -1,0 +1,75 @@
+"""What went wrong with a study's judges lately: calls that failed and verdicts without a label, alike ones together."""
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from annotation.models import Study
+from judging.models import Attempt, StudyJudge, Verdict
+from judging.progress import ANSWERED, WITHOUT_LABEL
+
+LATEST = 500  # calls of a study that are looked at, and verdicts of each state
+AT_LEAST = 50  # of each judge, however many there are
+GROUPS = 30
+NUMBERED = re.compile(r"\b[\w.-]*\d[\w.-]*")  # numbers, and ids made up for one call
+QUOTED = re.compile(r"(['\"]).*?\1")
+
+
+@dataclass(frozen=True)
+class Trouble:
+    judge: str
+    kind: str
+    is_call: bool  # and may have been made good by a later one
+    verdict: int
+    message: str
+    at: datetime | None
+    key: tuple[object, ...]
+
+
+@dataclass(frozen=True)
+class Group:
+    """Troubles that differ in no more than numbers; the last of them is the example."""
+
+    example: Trouble
+    count: int
+
+
+def troubles(study: Study) -> list[Group]:
+    """The most frequent first."""
+    judges = list(study.judges.filter(active=True).select_related("judge__rater"))
+    of_each = max(AT_LEAST, LATEST // max(1, len(judges)))
+    counts: Counter[tuple[object, ...]] = Counter()
+    examples: dict[tuple[object, ...], Trouble] = {}
+    for judge in judges:
+        for trouble in [*_calls(judge, of_each), *_verdicts(judge, of_each)]:
+            counts[trouble.key] += 1
+            examples.setdefault(trouble.key, trouble)
+    return [Group(examples[key], count) for key, count in counts.most_common(GROUPS)]
+
+
+def alike(message: str) -> str:
+    return NUMBERED.sub("#", message)[:200]
+
+
+def _calls(judge: StudyJudge, at_most: int) -> Iterator[Trouble]:
+    failed = Attempt.objects.filter(study_judge=judge).exclude(outcome__in=sorted(ANSWERED)).order_by("-pk")[:at_most]
+    for verdict, outcome, status, error, at in failed.values_list("verdict", "outcome", "status", "error", "started_at"):
+        key = (judge.pk, outcome, status, alike(error))
+        yield Trouble(str(judge.judge), outcome.replace("_", " "), True, verdict, error, at, key)
+
+
+def _verdicts(judge: StudyJudge, at_most: int) -> Iterator[Trouble]:
+    for state in WITHOUT_LABEL:
+        ended = Verdict.objects.filter(study_judge=judge, state=state).order_by("-pk")[:at_most]
+        for pk, reason, at in ended.values_list("pk", "reason", "finished_at"):
+            key = (judge.pk, state.value, None, _why(state, reason))
+            yield Trouble(str(judge.judge), state.value, False, pk, reason, at, key)
+
+
+def _why(state: Verdict.State, reason: str) -> str:
+    """A refusal is told in the model's own words, a label that isn't one is quoted: neither makes another kind."""
+    if state == Verdict.State.REFUSED:
+        return ""
+    return alike(QUOTED.sub("…", reason) if state == Verdict.State.UNPARSED else reason)
