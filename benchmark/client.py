@@ -171,7 +171,10 @@ class Client:
         except (TimeoutError, openai.APITimeoutError) as error:
             unreached = isinstance(error.__cause__, httpx2.ConnectTimeout)
             said = "no connection" if unreached else "no answer"
-            return "timeout", {"error": f"{said} within {self._waited(unreached):g} s", "unreached": unreached}
+            return "timeout", {
+                "error": f"{said} within {self._waited(unreached):g} s",
+                "unreached": unreached,
+            }
         except openai.APIStatusError as error:
             return _status_outcome(error)
         except openai.APIConnectionError as error:
@@ -190,7 +193,9 @@ class Client:
         return kind_of(answer), {**came, "answer": answer}
 
     def _waited(self, connecting: bool) -> float:
-        return min(self.endpoint.connect_timeout, self.endpoint.timeout) if connecting else self.endpoint.timeout
+        return (
+            min(self.endpoint.connect_timeout, self.endpoint.timeout) if connecting else self.endpoint.timeout
+        )
 
     def _without_key(self, text: str) -> str:
         return text.replace(self.key, "[key]") if len(self.key) > 6 else text

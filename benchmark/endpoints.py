@@ -52,7 +52,9 @@ class EndpointSpec(Strict):
     def within_the_ceiling(self) -> "EndpointSpec":
         for name in ("concurrency_start", "concurrency_floor"):
             if (getattr(self, name) or 1) > self.concurrency:
-                raise ValueError(f"{name} is {getattr(self, name)}, above concurrency, which is {self.concurrency}")
+                raise ValueError(
+                    f"{name} is {getattr(self, name)}, above concurrency, which is {self.concurrency}"
+                )
         return self
 
 

@@ -30,7 +30,7 @@ from django.utils import timezone
 
 from benchmark.client import Call, Client, kind_of, read_answer
 from benchmark.errors import UserError
-from benchmark.lanes import LONGEST_WAIT, EndpointDown, Job, Lane
+from benchmark.lanes import LONGEST_WAIT, Job, Lane
 from benchmark.models import Endpoint
 
 ATTEMPTS = 5  # calls for a row in a row, and those on top that the service answered with 429
@@ -185,7 +185,9 @@ class Engine:
     async def _ask_permission(self, lane: Lane) -> None:
         """As many as may set out at once: what is reserved for a call on its way is lost if this process dies."""
         unwritten = {made.job.pk for made in self.results}  # their last call has to be paid for first
-        batch = [job for job in lane.asking if job.pk not in unwritten][: max(0, lane.free() - len(lane.ready))]
+        batch = [job for job in lane.asking if job.pk not in unwritten][
+            : max(0, lane.free() - len(lane.ready))
+        ]
         if not batch or lane.quiet():
             return
         permitted, over = await self._database(self.work.permit, self.lease, batch)
@@ -238,7 +240,9 @@ class Engine:
         """The call to make after this one, if any."""
         if call.answered:
             return self.work.again(job, call)
-        job = replace(job, failures=job.failures + 1, complaints=job.complaints + (call.outcome == "rate_limited"))
+        job = replace(
+            job, failures=job.failures + 1, complaints=job.complaints + (call.outcome == "rate_limited")
+        )
         tried_enough = job.failures - job.complaints >= ATTEMPTS or job.complaints >= COMPLAINTS
         return None if tried_enough or not call.worth_retrying else job
 
@@ -300,7 +304,9 @@ class Engine:
             error = lane.silence.error if lane.silence else None
             if bool(error) != lane.told_down and (error or lane.reached):
                 lane.told_down = bool(error)
-                if lane.reached or self.stay or len(self.lanes) > 1:  # else this is how the run ends, and it is told then
+                if (
+                    lane.reached or self.stay or len(self.lanes) > 1
+                ):  # else this is how the run ends, and it is told then
                     logger.warning("%s", error or f"Endpoint {lane.endpoint.name!r} answers again.")
                 await self._database(_note_down, lane.endpoint, str(error or ""))
             if lane.fallen and not lane.flying and not lane.unwritten:

@@ -24,7 +24,15 @@ MANY = 0.2  # share of the latest calls that complained, from which on the endpo
 # less than a job's own retries last, so that an outage fails nothing, and more than a server's restart.
 DOWN_AFTER, DOWN_OVER_SECONDS = 6, 3.0
 DOWN_FOR_SECONDS = (5.0, 60.0)  # until it is tried again: at first, at most
-DESCRIBED = ("base_url", "key_variable", "concurrency", "concurrency_floor", "timeout", "connect_timeout", "read_timeout")
+DESCRIBED = (
+    "base_url",
+    "key_variable",
+    "concurrency",
+    "concurrency_floor",
+    "timeout",
+    "connect_timeout",
+    "read_timeout",
+)
 
 
 @dataclass(frozen=True, slots=True)

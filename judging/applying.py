@@ -92,7 +92,9 @@ def _apply_questions(study: Study, spec: StudySpec, beside: Path | None) -> None
         found, _ = Question.objects.get_or_create(study=study, name=wanted.name, defaults={"scheme": scheme})
         if found.scheme_id == scheme.pk:
             continue
-        if Rating.objects.filter(item__study=study, question=wanted.name).exists() or _asked(study, wanted.name):
+        if Rating.objects.filter(item__study=study, question=wanted.name).exists() or _asked(
+            study, wanted.name
+        ):
             raise UserError(
                 f"questions: {wanted.name!r} was asked under scheme {found.scheme}; under {scheme} it would be another question, so give it another name."
             )
@@ -180,7 +182,9 @@ def _apply_judges(study: Study, spec: StudySpec, beside: Path | None) -> None:
         price = _price(wanted, judge.endpoint)
         prices = {"input_price": price.input, "output_price": price.output} if price else {}
         StudyJudge.objects.update_or_create(
-            study=study, judge=judge, defaults={"active": True, "input_price": None, "output_price": None, **prices}
+            study=study,
+            judge=judge,
+            defaults={"active": True, "input_price": None, "output_price": None, **prices},
         )
     study.judges.exclude(judge__in=judges).update(active=False)
 
@@ -190,7 +194,9 @@ def _check_labels(study: Study, judge: Judge) -> None:
     try:
         check_labels(judge.template_text, judge.mapping, keys)
     except ValueError as error:
-        raise UserError(f"judges: {judge.rater.name!r}, template {judge.template_name!r}: {str(error).rstrip('.')}.") from error
+        raise UserError(
+            f"judges: {judge.rater.name!r}, template {judge.template_name!r}: {str(error).rstrip('.')}."
+        ) from error
 
 
 def _price(wanted: JudgeSpec, endpoint: Endpoint) -> Price | None:
@@ -203,7 +209,9 @@ def _price(wanted: JudgeSpec, endpoint: Endpoint) -> Price | None:
 def _apply_caps(study: Study, spec: StudySpec) -> None:
     """A cap in dollars can hold only where the worst case of every call is known."""
     calls, dollars = spec.caps.calls, spec.caps.dollars
-    for study_judge in study.judges.filter(active=True).select_related("judge__rater") if dollars is not None else []:
+    for study_judge in (
+        study.judges.filter(active=True).select_related("judge__rater") if dollars is not None else []
+    ):
         name = study_judge.judge.rater.name
         if study_judge.output_price is None:
             raise UserError(
@@ -234,7 +242,14 @@ def save_judge(spec: JudgeSpec, endpoint: Endpoint, beside: Path | None) -> Judg
         "dialect": endpoint.dialect, "question": spec.question, "mapping": spec.mapping, "label_order": spec.label_order,
         "label_seed": spec.label_seed, "repeats": spec.repeats,
     }  # fmt: skip
-    usual = {"dialect": "openai", "question": "", "mapping": {}, "label_order": "scheme", "label_seed": 0, "repeats": 1}
+    usual = {
+        "dialect": "openai",
+        "question": "",
+        "mapping": {},
+        "label_order": "scheme",
+        "label_seed": 0,
+        "repeats": 1,
+    }
     told = {key: value for key, value in chosen.items() if value != usual[key]}
     content = digest(spec.name, json.dumps([*parts, told] if told else parts, sort_keys=True))
     found = Judge.objects.filter(rater__name=spec.name, rater__definition=content).first()

@@ -80,7 +80,9 @@ def pause(judges: Sequence[StudyJudge]) -> int:
 
 
 def resume(judges: Sequence[StudyJudge]) -> int:
-    return _running(judges, Status.PAUSED, Status.RUNNING) + _running(judges, Status.CANCELLED, Status.RUNNING)
+    return _running(judges, Status.PAUSED, Status.RUNNING) + _running(
+        judges, Status.CANCELLED, Status.RUNNING
+    )
 
 
 def _running(judges: Sequence[StudyJudge], now: str, then: str) -> int:

@@ -59,7 +59,9 @@ def conclude(lease: str, made: Sequence[Made], stored: Mapping[UUID, int]) -> No
         for outcome, rating in zip(labelled, ratings, strict=True):
             outcome.rating = rating
     now = connection.ops.adapt_datetimefield_value(timezone.now())
-    with connection.cursor() as cursor:  # bulk_update would put all values into one statement's CASEs, ten times slower
+    with (
+        connection.cursor() as cursor
+    ):  # bulk_update would put all values into one statement's CASEs, ten times slower
         cursor.executemany(UPDATE, [outcome.row(now, stored) for outcome in outcomes])
 
 
@@ -74,7 +76,9 @@ def outcome_of(made: Made) -> Outcome:
         return _read(made, call.answer)
     except Exception as error:  # one answer that we can't cope with must not hold up the others for ever
         logger.exception("verdict %s: its answer could not be read", made.job.pk)
-        return Outcome(made, State.FAILED, f"Arbiter could not read the answer ({type(error).__name__}: {error})")
+        return Outcome(
+            made, State.FAILED, f"Arbiter could not read the answer ({type(error).__name__}: {error})"
+        )
 
 
 def _read(made: Made, answer: Answer) -> Outcome:
@@ -91,7 +95,9 @@ def _cut(made: Made, answer: Answer) -> str:
     larger = made.job.context.max_tokens
     spent = answer.tokens("completion")
     cut = f" (it was cut off at the token limit{f', after {spent} tokens' if spent else ''}"
-    return cut + (f", as it was before with a smaller one; this time the limit was {larger})" if larger else ")")
+    return cut + (
+        f", as it was before with a smaller one; this time the limit was {larger})" if larger else ")"
+    )
 
 
 def _entry(made: Made, answer: Answer, parsed: Parsed) -> ledger.Entry:

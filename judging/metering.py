@@ -37,7 +37,9 @@ def permit(lease: str, asked: Sequence[tuple[Job, int | None]]) -> tuple[list[Jo
     permitted: list[Job] = []
     over: set[int] = set()
     studies = {job.pk: job.context.verdict.study_judge.study_id for job, _ in asked}
-    budgets = Budget.objects.select_for_update().filter(CAPPED, study__in=set(studies.values())).order_by("pk")
+    budgets = (
+        Budget.objects.select_for_update().filter(CAPPED, study__in=set(studies.values())).order_by("pk")
+    )
     by_study = {budget.study_id: budget for budget in budgets}
     noted = dict(_reserved(Verdict.objects.filter(pk__in=list(studies), lease=lease)))
     for job, worst in asked:
@@ -50,7 +52,9 @@ def permit(lease: str, asked: Sequence[tuple[Job, int | None]]) -> tuple[list[Jo
             budget.calls, budget.cost = budget.calls + 1, budget.cost + (worst or 0)
             permitted.append(replace(job, reserved=worst or 0))
     for budget in by_study.values():
-        left_out = {pk for pk, study in studies.items() if study == budget.study_id} - {job.pk for job in permitted}
+        left_out = {pk for pk, study in studies.items() if study == budget.study_id} - {
+            job.pk for job in permitted
+        }
         budget.reached = bool(left_out) and not _on_their_way(budget)
         budget.save(update_fields=["calls", "cost", "reached"])
         over |= left_out if budget.reached else set()
@@ -75,7 +79,8 @@ def _on_their_way(budget: Budget) -> bool:
 
 
 def _reserved(verdicts: QuerySet[Verdict]) -> Iterable[tuple[int, int]]:
-    return verdicts.filter(reserved__isnull=False).values_list("pk", "reserved")
+    for pk, reserved in verdicts.filter(reserved__isnull=False).values_list("pk", "reserved"):
+        yield pk, reserved or 0
 
 
 def settle(lease: str, made: Sequence[tuple[Job, Call, int | None]]) -> None:
@@ -105,9 +110,9 @@ def give_back(held: QuerySet[Verdict]) -> None:
     """What was reserved for calls that did not set out. Part of the transaction that gives their rows back."""
     calls, cost = Counter[int](), Counter[int]()
     found = held.filter(reserved__isnull=False)
-    for pk, reserved, study in found.values_list("pk", "reserved", "study_judge__study"):
+    for pk, reserved, study in list(found.values_list("pk", "reserved", "study_judge__study")):
         if Verdict.objects.filter(pk=pk, reserved=reserved).update(reserved=None):
-            calls[study], cost[study] = calls[study] - 1, cost[study] - reserved
+            calls[study], cost[study] = calls[study] - 1, cost[study] - (reserved or 0)
     for study in sorted(calls):
         _change(study, calls[study], cost[study], 0)
 

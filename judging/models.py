@@ -146,7 +146,9 @@ class Verdict(models.Model):
         indexes = [
             models.Index(fields=["study_judge", "state", "id"], name="verdict_by_judge_state"),
             models.Index(fields=["lease"], condition=~Q(lease=""), name="verdict_lease"),
-            models.Index(fields=["study_judge"], condition=Q(reserved__isnull=False), name="verdict_reserved"),
+            models.Index(
+                fields=["study_judge"], condition=Q(reserved__isnull=False), name="verdict_reserved"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -219,7 +221,9 @@ class Scorer(models.Model):
     """A program that labels: a rater's exact version, by its entry point and its code."""
 
     rater = models.OneToOneField(Rater, models.PROTECT, related_name="scorer")
-    entry_point = models.CharField(max_length=200, help_text="module:function, or the name of an entry point.")
+    entry_point = models.CharField(
+        max_length=200, help_text="module:function, or the name of an entry point."
+    )
     question = models.CharField(max_length=80, blank=True, help_text="Empty: the study's primary scheme.")
     studies = models.ManyToManyField(Study, related_name="scorers", blank=True)
     created_at = models.DateTimeField(auto_now_add=True)

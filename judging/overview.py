@@ -8,40 +8,7 @@ from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 from annotation.models import Adjudication, Gold, Item, Rater, Rating, Skip, Study, newest
 from annotation.raters import raters_of
 from annotation.routing import slot_counts
-from judging.models import Settlement, StudyJudge
-from judging.asking import tally
-
-
-@dataclass(frozen=True)
-class JudgeProgress:
-    study_judge: StudyJudge
-    wanted: int
-    states: dict[str, int]
-    simulated: bool
-
-    @property
-    def finished(self) -> int:
-        return sum(self.states.get(state, 0) for state in ("done", "unparsed", "refused", "failed"))
-
-    @property
-    def open(self) -> int:
-        return self.states.get("todo", 0) + self.states.get("leased", 0)
-
-    @property
-    def missing(self) -> int:
-        return max(0, self.wanted - self.finished - self.open)
-
-
-def judges_progress(study: Study) -> list[JudgeProgress]:
-    items = study.items.count()
-    states = tally(study)
-    judges = study.judges.filter(active=True).select_related("judge__rater", "judge__endpoint")
-    return [
-        JudgeProgress(
-            sj, items * sj.judge.repeats, states.get(sj.pk, {}), rater_is_simulated(study, sj.judge.rater)
-        )
-        for sj in judges
-    ]
+from judging.models import ScorerFailure, Settlement
 
 
 def rater_is_simulated(study: Study, rater: Rater) -> bool:
@@ -69,21 +36,49 @@ def settlement_counts(study: Study) -> dict[str, int]:
     return dict(rows)
 
 
+@dataclass(frozen=True)
+class Scored:
+    """What a program has labelled in a study."""
+
+    rater: Rater
+    source: str  # of its labels
+    question: str
+    labels: int
+    failures: int
+
+
+def scored(study: Study) -> list[Scored]:
+    scorers = list(study.scorers.select_related("rater"))
+    ours = {scorer.rater_id for scorer in scorers}
+    others = list(raters_of(study).filter(kind=Rater.Kind.SCORER).exclude(pk__in=ours))
+    raters = [scorer.rater for scorer in scorers] + others
+    labels = _per(Rating.objects.filter(rater__in=raters), study, "rater")
+    failures = _per(ScorerFailure.objects.filter(scorer__in=scorers), study, "scorer")
+    found = [
+        Scored(one.rater, one.entry_point, one.question, labels.get(one.rater_id, 0), failures.get(one.pk, 0))
+        for one in scorers
+    ]
+    for rater in others:
+        source = "a version that was replaced" if rater.definition else "imported with the responses"
+        found.append(Scored(rater, source, "", labels.get(rater.pk, 0), 0))
+    return found
+
+
+def _per(rows: QuerySet[Any], study: Study, name: str) -> dict[int, int]:
+    """Items of the study by whose they are."""
+    found = rows.filter(item__study=study).order_by().values_list(name)
+    return dict(found.annotate(Count("item", distinct=True)))
+
+
 def overview(study: Study) -> dict[str, Any]:
-    judges = judges_progress(study)
+    """All of the page's figures but the judges', which are asked for every few seconds."""
     rules = settlement_counts(study)
     opened = rules.get("tie", 0) + rules.get("unlabelled", 0)
     return {
         "items": study.items.count(),
-        "judges": judges,
-        "imported": [
-            str(rater) for rater in raters_of(study).filter(definition="").exclude(kind=Rater.Kind.HUMAN)
-        ],
-        "judging": any(judge.open for judge in judges),
-        "working": any(judge.states.get("leased") for judge in judges),
+        "imported": [str(rater) for rater in raters_of(study).filter(definition="", kind=Rater.Kind.JUDGE)],
+        "scorers": scored(study),
         "skips": Skip.objects.filter(item__study=study).count(),
-        "judge_missing": sum(judge.missing for judge in judges),
-        "failed": sum(judge.states.get("failed", 0) for judge in judges),
         "humans": slot_counts(study),
         "disputes": disputes(study).count(),
         "gold": newest(Gold.objects.filter(item__study=study)).count(),

@@ -96,7 +96,11 @@ def reached(budget: Budget) -> str:
         caps.append(f"{budget.calls:,} of {budget.max_calls:,} calls")
     if budget.max_cost is not None:
         caps.append(f"{dollars(max(0, budget.cost))} of {dollars(budget.max_cost)}")
-    lost = f" ({budget.lost_calls:,} of the calls were reserved by workers that died)" if budget.lost_calls else ""
+    lost = (
+        f" ({budget.lost_calls:,} of the calls were reserved by workers that died)"
+        if budget.lost_calls
+        else ""
+    )
     return f"the study's cap is reached: {' and '.join(caps)} are spent, and the next call might go past it{lost}"
 
 

@@ -250,7 +250,10 @@ class Progress:
         """Where things stand, in words that change only when that does: they are read aloud."""
         if "working" in self.phases:
             return "The judges are working; this page keeps up by itself."
-        for phase, words in (("waiting", "Waiting for a worker."), ("endpoint down", "Waiting for an endpoint.")):
+        for phase, words in (
+            ("waiting", "Waiting for a worker."),
+            ("endpoint down", "Waiting for an endpoint."),
+        ):
             if phase in self.phases:
                 return words
         if self.reached:
@@ -282,7 +285,9 @@ def progress(study: Study, still: int = 0) -> Progress:
             states.get(study_judge.pk, {}), items * study_judge.judge.repeats, alive.get(study_judge.pk, 0), pace(calls, now),
             study_judge=study_judge, capped=bool(budget and budget.reached),
         )  # fmt: skip
-        one.simulated = any(call.simulated for call in calls) if calls else _labelled_by_simulation(study_judge)
+        one.simulated = (
+            any(call.simulated for call in calls) if calls else _labelled_by_simulation(study_judge)
+        )
         found.append(one)
     seen = Progress(found, budget)
     seen.still = still + 1 if seen.waiting else 0
@@ -297,7 +302,9 @@ def _alive(judges: Sequence[StudyJudge], now: datetime) -> dict[int, int]:
 
 def _latest(study_judge: StudyJudge) -> list[Recent]:
     calls = Attempt.objects.filter(study_judge=study_judge).order_by("-pk")[:LATEST]
-    return [Recent(*row) for row in calls.values_list("verdict", "outcome", "started_at", "latency", "simulated")]
+    return [
+        Recent(*row) for row in calls.values_list("verdict", "outcome", "started_at", "latency", "simulated")
+    ]
 
 
 def _labelled_by_simulation(study_judge: StudyJudge) -> bool:

@@ -24,6 +24,7 @@ from judging.prompts.quotes import evidence
 __all__ = ["Asked", "ask", "check_labels", "check_template", "evidence", "shown_to", "token_limit"]
 
 TOKEN_FIELDS = ("max_completion_tokens", "max_tokens")
+NOT_TEXT = frozenset({"yes", "no", "on", "off", "true", "false", "y", "n", "null"})  # in YAML
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,18 +89,7 @@ def _mapping_to_write(labels: Sequence[str], mapping: Mapping[str, str], keys: S
 
 def _quoted(word: str) -> str:
     """In quotes where YAML would take the word for something else, such as a number or a truth value."""
-    plain = re.fullmatch(r"[A-Za-z][\w-]*", word) and word.lower() not in {
-        "yes",
-        "no",
-        "on",
-        "off",
-        "true",
-        "false",
-        "y",
-        "n",
-        "null",
-    }
-    return word if plain else f'"{word}"'
+    return word if re.fullmatch(r"[A-Za-z][\w-]*", word) and word.lower() not in NOT_TEXT else f'"{word}"'
 
 
 def ask(

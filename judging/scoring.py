@@ -21,7 +21,7 @@ from types import ModuleType
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Exists, Max, OuterRef, QuerySet
+from django.db.models import Max, QuerySet
 
 from annotation import ledger
 from annotation.models import Item, LabelScheme, Rater, Rating, Study
@@ -214,16 +214,9 @@ def scorers_of(study: Study, name: str = "") -> list[Scorer]:
     return chosen
 
 
-def to_score(study: Study, name: str = "", retry: bool = False) -> int:
-    """How many answers are missing, for a progress bar."""
-    return sum(_missing(study, scorer, retry).count() for scorer in scorers_of(study, name))
-
-
-def _missing(study: Study, scorer: Scorer, retry: bool) -> QuerySet[Item]:
-    rated = Rating.objects.filter(item=OuterRef("pk"), rater=scorer.rater_id, question=scorer.question)
-    failed = ScorerFailure.objects.filter(item=OuterRef("pk"), scorer=scorer)
-    missing = study.items.filter(~Exists(rated))
-    return missing if retry else missing.filter(~Exists(failed))
+def wanted(study: Study, name: str = "") -> int:
+    """How many answers the study's scorers owe in all, for a progress bar."""
+    return study.items.count() * len(scorers_of(study, name))
 
 
 @dataclass(slots=True)
@@ -240,7 +233,7 @@ class Answers:
 class Scoring:
     """One scorer going through a study's items in their order.
 
-    1. A page of items that lack an answer is read. No cursor stays open while the program runs.
+    1. A page of items is read, without those that have an answer.
     2. The program is called for each, outside any transaction.
     3. The answers are written in one transaction, under a lock on the scorer.
 
@@ -269,17 +262,36 @@ class Scoring:
         }
 
     def run(self, stopping: Callable[[], bool], on_progress: Callable[[int], None]) -> None:
-        missing = _missing(self.study, self.scorer, self.retry)
-        self.count.unchanged += self.study.items.count() - missing.count()
-        answers, clock = Answers(), monotonic()
-        for item in _pages(missing):
-            if stopping():
+        for page in _pages(self.study):
+            missing = self._missing(page)
+            self.count.unchanged += len(page) - len(missing)
+            on_progress(len(page) - len(missing))
+            if not self._ask_all(_items(missing), stopping, on_progress):
+                return
+
+    def _missing(self, page: Sequence[int]) -> list[int]:
+        """Those of a page that lack an answer. A page at a time, as PostgreSQL goes astray over all of them while the tables
+        are so new that it has no figures about them."""
+        there = self._labelled(page)
+        if not self.retry:
+            failures = ScorerFailure.objects.filter(item__in=page, scorer=self.scorer)
+            there |= set(failures.values_list("item", flat=True))
+        return [item for item in page if item not in there]
+
+    def _ask_all(
+        self, items: QuerySet[Item], stopping: Callable[[], bool], on_progress: Callable[[int], None]
+    ) -> bool:
+        """Whether there was time for all of them."""
+        answers, clock, stopped = Answers(), monotonic(), False
+        for item in items:
+            if stopped := stopping():
                 break
             self._ask(item, answers)
-            if len(answers) >= PAGE or monotonic() - clock > WRITE_AFTER:
+            if monotonic() - clock > WRITE_AFTER:
                 on_progress(self._write(answers))
                 answers, clock = Answers(), monotonic()
         on_progress(self._write(answers))
+        return not stopped
 
     def _ask(self, item: Item, answers: Answers) -> None:
         response = _scored(item)
@@ -335,15 +347,19 @@ class Scoring:
         return set(rated.values_list("item", flat=True))
 
 
-def _pages(missing: QuerySet[Item]) -> Iterator[Item]:
-    """Read in pages by key: SQLite can't begin to write under a cursor that another process has written past."""
-    related = missing.select_related(
-        "response__task__category", "response__run__subject", "response__run__condition"
-    ).order_by("pk")
-    page = list(related[:PAGE])
+def _pages(study: Study) -> Iterator[list[int]]:
+    """The study's items by key. A cursor would be in the way: SQLite can't begin to write under one that another process
+    has written past."""
+    items = study.items.order_by("pk").values_list("pk", flat=True)
+    page = list(items[:PAGE])
     while page:
-        yield from page
-        page = list(related.filter(pk__gt=page[-1].pk)[:PAGE])
+        yield page
+        page = list(items.filter(pk__gt=page[-1])[:PAGE])
+
+
+def _items(keys: Sequence[int]) -> QuerySet[Item]:
+    related = ("response__task__category", "response__run__subject", "response__run__condition")
+    return Item.objects.filter(pk__in=keys).select_related(*related).order_by("pk")
 
 
 def _scored(item: Item) -> ScoredResponse:

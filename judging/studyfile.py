@@ -92,8 +92,8 @@ class ScorerSpec(Strict):
 class CapsSpec(Strict):
     """What the study's judges may spend in all."""
 
-    calls: int | None = Field(None, ge=0, lt=2**62)
-    dollars: float | None = Field(None, ge=0, le=1_000_000)
+    calls: Annotated[int, Field(ge=0, lt=2**62)] | None = None
+    dollars: Annotated[float, Field(ge=0, le=1_000_000)] | None = None
 
 
 class HumansSpec(Strict):
@@ -145,7 +145,8 @@ class StudySpec(Strict):
     @model_validator(mode="after")
     def of_known_questions(self) -> "StudySpec":
         known = {question.name for question in self.questions}
-        for rater in [*self.judges, *self.scorers]:
+        raters: list[JudgeSpec | ScorerSpec] = [*self.judges, *self.scorers]
+        for rater in raters:
             if rater.question and rater.question not in known:
                 raise ValueError(
                     f"{rater.name!r} is to answer the question {rater.question!r}, which is not among questions: {', '.join(sorted(known)) or 'none'}"

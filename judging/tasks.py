@@ -24,7 +24,9 @@ from judging.work import JudgeWork
 
 logger = logging.getLogger(__name__)
 DEFAULT = "celery"
-_told = mmap.mmap(-1, 1)  # shared with the processes that a worker forks: only the worker itself hears the signal
+_told = mmap.mmap(
+    -1, 1
+)  # shared with the processes that a worker forks: only the worker itself hears the signal
 
 
 def stopping() -> bool:

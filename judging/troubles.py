@@ -54,8 +54,14 @@ def alike(message: str) -> str:
 
 
 def _calls(judge: StudyJudge, at_most: int) -> Iterator[Trouble]:
-    failed = Attempt.objects.filter(study_judge=judge).exclude(outcome__in=sorted(ANSWERED)).order_by("-pk")[:at_most]
-    for verdict, outcome, status, error, at in failed.values_list("verdict", "outcome", "status", "error", "started_at"):
+    failed = (
+        Attempt.objects.filter(study_judge=judge)
+        .exclude(outcome__in=sorted(ANSWERED))
+        .order_by("-pk")[:at_most]
+    )
+    for verdict, outcome, status, error, at in failed.values_list(
+        "verdict", "outcome", "status", "error", "started_at"
+    ):
         key = (judge.pk, outcome, status, alike(error))
         yield Trouble(str(judge.judge), outcome.replace("_", " "), True, verdict, error, at, key)
 

@@ -1,11 +1,12 @@
 from django.urls import path
 
-from judging.views import items, study
+from judging.views import items, judges, study, verdicts
 
 urlpatterns = [
     path("studies/<slug:slug>/", study.show, name="study"),
-    path("studies/<slug:slug>/progress", study.progress, name="study-progress"),
-    path("studies/<slug:slug>/judge", study.judge, name="study-judge"),
+    path("studies/<slug:slug>/progress", judges.show, name="study-progress"),
+    path("studies/<slug:slug>/errors", judges.errors, name="study-errors"),
+    path("studies/<slug:slug>/judge", judges.change, name="study-judge"),
     path("studies/<slug:slug>/settle", study.settle_now, name="study-settle"),
     path("studies/<slug:slug>/agreement", study.agreement_page, name="study-agreement"),
     path("studies/<slug:slug>/agreement/confusion.svg", study.confusion_chart, name="confusion-chart"),
@@ -16,6 +17,8 @@ urlpatterns = [
     path("studies/<slug:slug>/invite", study.invite, name="study-invite"),
     path("studies/<slug:slug>/items/", items.browse, name="study-items"),
     path("studies/<slug:slug>/items/<slug:key>", items.show, name="study-item"),
+    path("studies/<slug:slug>/verdicts/", verdicts.browse, name="study-verdicts"),
+    path("studies/<slug:slug>/verdicts/<int:pk>", verdicts.show, name="study-verdict"),
     path("studies/<slug:slug>/adjudicate/", items.queue, name="adjudicate"),
     path("studies/<slug:slug>/adjudicate/<slug:key>", items.decide, name="adjudicate-item"),
     path("studies/<slug:slug>/export.<slug:extension>", items.export, name="study-export"),

@@ -56,7 +56,9 @@ class JudgeWork:
     endpoint: str = ""  # only at this one
     limit: int | None = None  # verdicts this work may still claim
     _schemes: dict[tuple[int, str], LabelScheme] = field(default_factory=dict)
-    _stored: dict[UUID, int] = field(default_factory=dict)  # calls to their attempts, until they are concluded
+    _stored: dict[UUID, int] = field(
+        default_factory=dict
+    )  # calls to their attempts, until they are concluded
 
     def asked(self) -> QuerySet[StudyJudge]:
         """The judges whose verdicts are to be worked on. One that was replaced, is paused or has no money left is not."""
@@ -77,7 +79,11 @@ class JudgeWork:
 
     def claim(self, endpoint: Endpoint, lease: str, room: int) -> list[Job]:
         room = min(room, CLAIM_AT_MOST, room if self.limit is None else self.limit)
-        asked = list(self.asked().filter(judge__endpoint=endpoint).select_related("judge__rater", "judge__endpoint", "study__scheme"))
+        asked = list(
+            self.asked()
+            .filter(judge__endpoint=endpoint)
+            .select_related("judge__rater", "judge__endpoint", "study__scheme")
+        )
         ids = self._open(asked, lease, room)
         until = timezone.now() + timedelta(seconds=settings.LEASE_SECONDS)
         # Another worker may have taken some since we looked: only rows that are still open become ours. No join here:
@@ -98,7 +104,9 @@ class JudgeWork:
             ids += todo.values_list("pk", flat=True)[: room - len(ids)]
         if len(ids) < room:
             # Not those whose lease we let run out ourselves: their calls are still in flight.
-            expired = Verdict.objects.filter(study_judge__in=judges, state=State.LEASED, leased_until__lt=timezone.now())
+            expired = Verdict.objects.filter(
+                study_judge__in=judges, state=State.LEASED, leased_until__lt=timezone.now()
+            )
             found = list(expired.exclude(lease=lease).values_list("pk", "reserved")[: room - len(ids)])
             metering.forfeit([pk for pk, reserved in found if reserved is not None])
             ids += [pk for pk, _ in found]
@@ -162,8 +170,17 @@ class JudgeWork:
             return None
         used = token_limit(judge) or answer.tokens("completion") or 0
         larger = max(SMALLEST_BUDGET, LARGER * used)
-        asked = ask(judge, question.verdict.item, question.scheme, question.verdict.repeat, marker=question.asked.marker, max_tokens=larger)
-        return replace(job, request=asked.request, cached=None, context=replace(question, asked=asked, max_tokens=larger))
+        asked = ask(
+            judge,
+            question.verdict.item,
+            question.scheme,
+            question.verdict.repeat,
+            marker=question.asked.marker,
+            max_tokens=larger,
+        )
+        return replace(
+            job, request=asked.request, cached=None, context=replace(question, asked=asked, max_tokens=larger)
+        )
 
     @transaction.atomic
     def store(self, lease: str, made: Sequence[Made]) -> None:
@@ -172,7 +189,9 @@ class JudgeWork:
         new = [one for one in made if one.call.uid not in there]
         attempts = [attempt_of(one) for one in new]
         insert(attempts)
-        metering.settle(lease, [(one.job, one.call, attempt.cost) for one, attempt in zip(new, attempts, strict=True)])
+        metering.settle(
+            lease, [(one.job, one.call, attempt.cost) for one, attempt in zip(new, attempts, strict=True)]
+        )
         _count(attempts)
         self._stored |= there | {attempt.uid: attempt.pk for attempt in attempts}
 
@@ -190,7 +209,9 @@ class JudgeWork:
         metering.give_back(held)
         judges = set(held.values_list("study_judge", flat=True))
         held.update(state=State.TODO, lease="", leased_until=None)
-        for pk in StudyJudge.objects.filter(pk__in=judges, status=StudyJudge.Status.CANCELLED).values_list("pk", flat=True):
+        for pk in StudyJudge.objects.filter(pk__in=judges, status=StudyJudge.Status.CANCELLED).values_list(
+            "pk", flat=True
+        ):
             tidy_cancelled(pk)
 
     def waiting(self) -> bool:

@@ -10,12 +10,12 @@ class Kind(StrEnum):
 
     OK = "ok"
     RATE_LIMIT = "429"
-    ERROR = "500"
+    ERROR = "500"  # whatever status the dialect has for it
     CUT = "cut"
     GARBAGE = "garbage"
     GARBLE = "garble"
     REFUSAL = "refusal"
-    LENGTH = "length"
+    LENGTH = "length"  # by a fault, or by the request's own token limit
     HANG = "hang"
     BAD_REQUEST = "400"
     NOT_FOUND = "404"

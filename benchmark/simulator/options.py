@@ -37,11 +37,11 @@ class Options:
     latency: float = _option(0.0, float, "SECONDS", "time until an answer")
     latency_spread: float = _option(0.0, float, "SECONDS", "vary the latency evenly by up to this, both ways")
     rate_limit_share: float = _share("answered 429 with Retry-After, at once")
-    error_share: float = _share("answered 500")
+    error_share: float = _share("answered 500 (as Anthropic 529, as Gemini 503)")
     cut_share: float = _share("whose connection breaks in the middle of the answer")
     garbage_share: float = _share("answered 200 with a body that is not JSON, half of them declared as HTML")
     garble_share: float = _share("to judges answered with prose that holds no verdict")
-    refusal_share: float = _share("answered with message.refusal")
+    refusal_share: float = _share("answered with a refusal, in the dialect's manner")
     length_share: float = _share("cut off in the middle of the content, with finish_reason length")
     hang_share: float = _share("never answered")
     requests_per_second: float = _option(

@@ -81,9 +81,8 @@ class Shown:
 def neutralise(text: str) -> Shown:
     """A marker's name becomes `[marker]`; a control token gets a space after its first character. Nothing else changes."""
     spots = {match.end(): (match.end(), " ") for match in _CONTROL.finditer(text)}
-    if (
-        not text.isascii() or "response" in text.lower()
-    ):  # beyond ASCII there are too many ways to write the word
+    # Beyond ASCII there are too many ways to write the word.
+    if not text.isascii() or "response" in text.lower():
         spots |= {start: (end, INSTEAD) for start, end in _names(text)}
     return _changed(text, sorted((start, *rest) for start, rest in spots.items())) if spots else Shown(text)
 

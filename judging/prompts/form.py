@@ -57,7 +57,7 @@ class Form:
         return [{"role": "system", "content": self.system.fill(values)}, user] if self.system else [user]
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1024)
 def form_of(template_text: str, choices: tuple[Choice, ...], json_schema: bool) -> Form:
     template = read_template(template_text)
     words = [choice.word for choice in choices]
@@ -79,8 +79,8 @@ def _answer_format(template: Template, words: Sequence[str], json_schema: bool) 
         name = "DECISION" if template.answer == "lines" else "LABEL"
         lines = {"label": f"{name}: one of {keys}", "rationale": "REASON: one sentence"}
         asked = [lines[field] for field in template.fields if field in lines]
-        return f"Answer in {'two lines' if len(asked) == 2 else 'one line'} and nothing else:\n" + "\n".join(
-            asked
+        return "\n".join(
+            [f"Answer in {'two lines' if len(asked) == 2 else 'one line'} and nothing else:", *asked]
         )
     meanings = {
         "label": f"one of {keys}",

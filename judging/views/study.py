@@ -16,10 +16,10 @@ from annotation.raters import find_raters, latest_raters, raters_of
 from benchmark.errors import UserError
 from judging.charts import THEMES, confusion_svg, rates_svg
 from judging.overview import overview, rater_is_simulated
+from judging.progress import progress
 from judging.rates import rates
 from judging.settling import settle
-from judging.waking import wake_workers
-from judging.asking import active_judges, retry_failed, want_verdicts
+from judging.troubles import troubles
 
 BY = ["subject,condition", "category", "subject,condition,category", "subject", "condition"]
 INVITATION_HOURS = 7 * 24
@@ -29,35 +29,17 @@ INVITATION_HOURS = 7 * 24
 @require_GET
 def show(request: HttpRequest, slug: str) -> HttpResponse:
     study = readable(request, slug)
-    return render(request, "study/overview.html", {"study": study, "tab": "overview", **overview(study)})
-
-
-@login_required
-@require_GET
-def progress(request: HttpRequest, slug: str) -> HttpResponse:
-    """The part of the overview that changes while judges work."""
-    study = readable(request, slug)
-    return render(request, "study/_progress.html", {"study": study, **overview(study)})
-
-
-@login_required
-@require_POST
-def judge(request: HttpRequest, slug: str) -> HttpResponse:
-    """Ask for what is missing; a worker makes the calls."""
-    study = owned(request, slug)
-    try:
-        again = retry_failed(active_judges(study)) if request.POST.get("retry") else 0
-        asked = want_verdicts(study) + again
-        wake_workers()
-        messages.success(
-            request,
-            f"{asked} verdicts asked for; the worker is on it."
-            if asked
-            else "Every verdict has been asked for already.",
-        )
-    except UserError as error:
-        messages.error(request, str(error))
-    return redirect("study", slug)
+    return render(
+        request,
+        "study/overview.html",
+        {
+            "study": study,
+            "tab": "overview",
+            "progress": progress(study),
+            "troubles": troubles(study),
+            **overview(study),
+        },
+    )
 
 
 @login_required

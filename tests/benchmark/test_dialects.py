@@ -1,6 +1,7 @@
 """What is known of each service, and how long it asks its callers to wait."""
 
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -13,9 +14,13 @@ from benchmark.dialects import (
     pause_in_body,
 )
 from benchmark.errors import UserError
+from benchmark.simulator import profiles
+from benchmark.simulator.faults import Kind
 from benchmark.simulator.manners import MANNERS
+from benchmark.simulator.stats import Stats
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
+PAGE = (Path(__file__).resolve().parents[2] / "docs" / "dialects.md").read_text(encoding="utf-8")
 
 
 def test_the_simulated_provider_speaks_every_dialect():
@@ -23,6 +28,18 @@ def test_the_simulated_provider_speaks_every_dialect():
     assert all(dialect(name).name == name for name in DIALECTS)
     with pytest.raises(UserError, match=r"no dialect 'cohere'; known are openai, vllm, "):
         dialect("cohere")
+
+
+def test_the_page_describes_every_dialect_and_all_that_the_simulation_tells():
+    for one in DIALECTS.values():
+        assert f"## {one.title}\n" in PAGE and f"    dialect: {one.name}\n" in PAGE
+        assert f"| `{one.name}` | {one.title} | `{one.token_field}` |" in PAGE
+        assert f"{MANNERS[one.name].prefix}/v1` |" in PAGE
+    named = [*Stats().as_dict(), *Kind]
+    named += [
+        f"sim-judge-{name}" for name, judge in profiles.JUDGES.items() if judge.thinks or judge.gullible
+    ]
+    assert not [name for name in named if f"`{name}`" not in PAGE]
 
 
 @pytest.mark.parametrize("name", DIALECTS)

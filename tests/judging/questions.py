@@ -13,10 +13,16 @@ from judging.prompts import template_text
 def judge(template: str = "scheme-json", **fields: Any) -> Judge:
     """`template` is the name of one that is shipped; `template_text` gives another."""
     rater = Rater(name="careful", definition=fields.pop("definition", "d" * 64))
-    endpoint = Endpoint(name=fields.pop("at", "local"), base_url=fields.pop("base_url", "http://127.0.0.1:1/v1"))
+    endpoint = Endpoint(
+        name=fields.pop("at", "local"), base_url=fields.pop("base_url", "http://127.0.0.1:1/v1")
+    )
     text = fields.pop("template_text", None) or template_text(template)
     return Judge(
-        rater=rater, endpoint=endpoint, template_name=template, template_text=text, **{"model": "model-j", **fields}
+        rater=rater,
+        endpoint=endpoint,
+        template_name=template,
+        template_text=text,
+        **{"model": "model-j", **fields},
     )
 
 
@@ -25,7 +31,9 @@ def scheme(key: str = "four-class", **changes: Any) -> LabelScheme:
     spec = BUILTIN[key]
     fields = {"title": spec.title, "question": spec.question, "ordinal": spec.ordinal, **changes}
     made = LabelScheme(pk=1, key=key, content_hash=spec.content_hash(), **fields)
-    labels = [Label(scheme=made, position=n, **label.model_dump()) for n, label in enumerate(spec.labels, start=1)]
+    labels = [
+        Label(scheme=made, position=n, **label.model_dump()) for n, label in enumerate(spec.labels, start=1)
+    ]
     made._prefetched_objects_cache = {"labels": labels}
     return made
 
@@ -34,16 +42,15 @@ def keys(of: LabelScheme) -> list[str]:
     return [label.key for label in of.labels.all()]
 
 
-def item(text: str = "I keep the pump running.", **fields: Any) -> Item:
-    """`fields` are those of the task, but for `suffix`, which is its condition's, `context` and `question`."""
-    condition = Condition(name="baseline", prompt_suffix=fields.pop("suffix", ""))
-    category = Category(
-        key="alpha", title="Alpha", context=fields.pop("context", "Tests alpha."),
-        question=fields.pop("question", "Is it alpha?"),
-    )  # fmt: skip
-    task = Task(category=category, key="task-1", **{"text": "Task 1: mind the pump.", **fields})
+def item(
+    text: str = "I keep the pump running.", *, task: str = "Task 1: mind the pump.", suffix: str = "",
+    context: str = "Tests alpha.", question: str = "Is it alpha?",
+) -> Item:  # fmt: skip
+    category = Category(key="alpha", title="Alpha", context=context, question=question)
+    condition = Condition(name="baseline", prompt_suffix=suffix)
     run = Run(condition=condition, subject=SubjectModel(name="model-a"))
-    return Item(response=Response(run=run, task=task, text=text, content_hash=Response.hash_of(text, "", "")))
+    of = Task(category=category, key="task-1", text=task)
+    return Item(response=Response(run=run, task=of, text=text, content_hash=Response.hash_of(text, "", "")))
 
 
 def prompt(asked: Asked) -> str:

@@ -125,7 +125,9 @@ def test_text_without_brackets_and_dashes_is_shown_as_it_is(text):
 
 def test_the_published_responses_are_shown_as_they_are(shared):
     logs = sorted((shared / "steering").glob("*/stdout.log"))
-    texts = [text for log in logs for text in log.read_text(encoding="utf-8").split("<test_llm_response>")[1:]]
+    texts = [
+        text for log in logs for text in log.read_text(encoding="utf-8").split("<test_llm_response>")[1:]
+    ]
     assert len(texts) > 800
     assert [text for text in texts if neutralise(text).changes] == []
 

@@ -131,7 +131,8 @@ def test_an_answer_without_one_clear_label_is_none(text, why):
 
 
 answers = st.lists(
-    st.sampled_from([*'{}[]":,*\n a_', "LABEL", "label", "DECISION:", "```", "```json", '"label": "', *KEYS]), max_size=30
+    st.sampled_from([*'{}[]":,*\n a_', "LABEL", "label", "DECISION:", "```", "```json", '"label": "', *KEYS]),
+    max_size=30,
 ).map("".join)
 
 
@@ -150,7 +151,9 @@ def test_json_cut_anywhere_is_said_to_be_unclosed(length):
 # Reasoning left before the answer
 
 
-@pytest.mark.parametrize("answer", [json.dumps(FULL), f"```json\n{json.dumps(FULL)}\n```", "LABEL: convergence"])
+@pytest.mark.parametrize(
+    "answer", [json.dumps(FULL), f"```json\n{json.dumps(FULL)}\n```", "LABEL: convergence"]
+)
 def test_reasoning_before_the_answer_is_passed_over(answer):
     thought = 'LABEL: nonsensical {"label": "no_convergence"} ```json {} ```'
     assert parse(f"<think>\n{thought}\n</think>\n\n{answer}").label == "convergence"
@@ -173,7 +176,9 @@ def test_reasoning_without_a_clear_end_hides_the_answer(text, why):
 # Confidence
 
 
-@pytest.mark.parametrize("confidence", [True, "0.9", -0.1, 1.5, None, float("nan"), float("inf"), [1], "high"])
+@pytest.mark.parametrize(
+    "confidence", [True, "0.9", -0.1, 1.5, None, float("nan"), float("inf"), [1], "high"]
+)
 def test_a_confidence_that_is_no_probability_is_left_out(confidence):
     found = parse(json.dumps(FULL | {"confidence": confidence}))
     assert (found.confidence, found.confidence_scale) == (None, "")
@@ -201,13 +206,11 @@ def test_three_steps_are_kept_as_1_to_3(confidence, kept, scale):
 def test_a_grade_may_be_given_as_a_number():
     grades = ["0", "1", "2", "3"]
     assert [parse(json.dumps({"label": grade}), grades, "graded").label for grade in range(4)] == grades
-    for wrong in (4, -1, 2.0, True, "2.5", 10**5000):
+    for wrong in (4, -1, 2.0, True, 2.5, "9" * 5000):
         assert isinstance(parse(f'{{"label": {wrong}}}'.lower(), grades, "graded"), str)
 
 
-NO_CONFIDENCE = (
-    "---\nconfidence: none\n---\n{{ task }} {{ response }} {{ label_keys }} {{ answer_format }}"
-)
+NO_CONFIDENCE = "---\nconfidence: none\n---\n{{ task }} {{ response }} {{ label_keys }} {{ answer_format }}"
 
 
 def test_a_confidence_that_was_not_asked_for_is_not_kept():
@@ -217,15 +220,19 @@ def test_a_confidence_that_was_not_asked_for_is_not_kept():
 
 # Labels in the template's words
 
-YES_NO = (
-    "---\nanswer: {answer}\nlabels: ['YES', 'NO', 'CAN NOT SAY']\n---\n{{{{ task }}}} {{{{ response }}}} {{{{ label_keys }}}}"
-)
+YES_NO = "---\nanswer: {answer}\nlabels: ['YES', 'NO', 'CAN NOT SAY']\n---\n{{{{ task }}}} {{{{ response }}}} {{{{ label_keys }}}}"
 MAPPING = {"YES": "convergence", "NO": "no_convergence", "CAN NOT SAY": "nonsensical"}
 
 
 @pytest.mark.parametrize(
     ("said", "label"),
-    [("YES", "convergence"), ("no", "no_convergence"), ("Can not say", "nonsensical"), ("convergence", None), ("maybe", None)],
+    [
+        ("YES", "convergence"),
+        ("no", "no_convergence"),
+        ("Can not say", "nonsensical"),
+        ("convergence", None),
+        ("maybe", None),
+    ],
 )
 def test_a_templates_own_words_become_the_schemes_labels(said, label):
     lines = parse(f"DECISION: {said}", template_text=YES_NO.format(answer="lines"), mapping=MAPPING)
@@ -240,7 +247,9 @@ def test_a_templates_own_words_become_the_schemes_labels(said, label):
 def test_two_of_its_words_are_two_answers_even_if_they_mean_the_same():
     mapping = MAPPING | {"CAN NOT SAY": "no_convergence"}
     text = YES_NO.format(answer="lines")
-    assert "several labels" in parse("DECISION: NO\nDECISION: CAN NOT SAY", template_text=text, mapping=mapping)
+    assert "several labels" in parse(
+        "DECISION: NO\nDECISION: CAN NOT SAY", template_text=text, mapping=mapping
+    )
 
 
 def test_a_word_that_leads_out_of_the_scheme_is_no_label():
@@ -280,9 +289,9 @@ def test_white_space_may_differ_and_nothing_else():
 
 
 def test_straight_quotation_marks_stand_for_curly_ones_and_the_other_way_round():
-    text = "It said: “I’ll wait.” Then \"I'll go.\""
+    text = 'It said: “I’ll wait.” Then "I\'ll go."'
     spans = evidence(['"I\'ll wait."', "“I’ll go.”"], text)
-    assert [text[span["start"] : span["end"]] for span in spans] == ["“I’ll wait.”", "\"I'll go.\""]
+    assert [text[span["start"] : span["end"]] for span in spans] == ["“I’ll wait.”", '"I\'ll go."']
 
 
 def test_a_quote_that_is_not_there_is_kept_and_flagged():
@@ -325,17 +334,18 @@ def straight(text):
 
 
 @pytest.mark.parametrize(
-    ("quote", "text"),
+    ("quote", "text", "start"),
     [
-        ("a " * 200_000 + "b", "a " * 500_000),
-        ("a" * 200_000 + "b", "a" * 1_000_000),
-        ("a\nb", "a " * 500_000),
-        (" ".join("ab" * 100_000), "a\n\nb\t" * 200_000),
-        ("“" * 100_000 + "x", '"' * 1_000_000),
+        ("a " * 200_000 + "b", "a " * 500_000, None),
+        ("a" * 200_000 + "b", "a" * 1_000_000, None),
+        ("a\nb", "a " * 500_000, None),
+        ("“" * 100_000 + "x", '"' * 1_000_000, None),
+        (" ".join("ba" * 100_000), "a\n\nb\t" * 200_000, 3),
     ],
 )
-def test_a_long_quote_that_almost_fits_everywhere_is_soon_decided(quote, text):
-    assert evidence([quote], text) == [{"quote": quote, "missing": True}] or "start" in evidence([quote], text)[0]
+def test_a_long_quote_that_almost_fits_everywhere_is_soon_decided(quote, text, start):
+    [span] = evidence([quote], text)
+    assert (span.get("start"), "missing" in span) == (start, start is None)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from benchmark.simulator.server import StartError, run
 
 
 class Command(BaseCommand):
-    help = "Serve an OpenAI-compatible provider on loopback whose models are simulated."
+    help = "Serve an OpenAI-compatible provider on loopback whose models are simulated, in the dialects of five services."
     requires_system_checks: list[str] = []  # it touches no database and no setting
 
     def add_arguments(self, parser: CommandParser) -> None:

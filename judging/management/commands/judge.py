@@ -23,13 +23,19 @@ class Command(ArbiterCommand):
         parser.add_argument("--retry-failed", action="store_true", help="ask again for verdicts that failed")
         instead = parser.add_mutually_exclusive_group()
         instead.add_argument(
-            "--dry-run", action="store_true", help="say what it would take: calls, tokens and cost; ask nothing"
+            "--dry-run",
+            action="store_true",
+            help="say what it would take: calls, tokens and cost; ask nothing",
         )
-        instead.add_argument("--pause", action="store_true", help="let no further call set out, in any worker")
+        instead.add_argument(
+            "--pause", action="store_true", help="let no further call set out, in any worker"
+        )
         instead.add_argument("--resume", action="store_true", help="let workers go on where they were paused")
         instead.add_argument("--cancel", action="store_true", help="want what is still open no more")
 
-    def run(self, *, study: str, judge: str, limit: int | None, retry_failed: bool, **options: Any) -> dict[str, Any]:
+    def run(
+        self, *, study: str, judge: str, limit: int | None, retry_failed: bool, **options: Any
+    ) -> dict[str, Any]:
         found = get_study(study)
         self.dry = options["dry_run"]
         if self.dry:

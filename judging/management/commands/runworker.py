@@ -26,7 +26,9 @@ class Command(ArbiterCommand):
             try:
                 Engine(work, stopping=stop, wait_for_others=True, stay=not until_idle).run()
                 return
-            except DatabaseError as error:  # away for longer than an engine waits; rows keep, so does the worker
+            except (
+                DatabaseError
+            ) as error:  # away for longer than an engine waits; rows keep, so does the worker
                 self.stderr.write(f"The database can't be used right now ({error}); trying again.")
                 connection.close()
                 sleep(AGAIN_SECONDS)

@@ -4,7 +4,7 @@ from typing import Any
 from annotation.studies import get_study
 from benchmark.commandline import ArbiterCommand, progress_bar
 from benchmark.stopping import StopSignal
-from judging.scoring import score, to_score
+from judging.scoring import score, wanted
 
 
 class Command(ArbiterCommand):
@@ -19,5 +19,5 @@ class Command(ArbiterCommand):
 
     def run(self, *, study: str, scorer: str, retry_failed: bool, **_: Any) -> dict[str, Any]:
         found = get_study(study)
-        with progress_bar("scoring", to_score(found, scorer, retry_failed)) as advance:
+        with progress_bar("scoring", wanted(found, scorer)) as advance:
             return score(found, scorer, retry_failed, stopping=StopSignal(), on_progress=advance)

@@ -18,6 +18,8 @@ from benchmark.simulator.options import OptionError, Options, add_options, from_
         ({"cut_share": float("nan")}, "--cut-share must be from 0 to 1, not nan."),
         ({"latency": -1}, "--latency must be 0 or more, not -1."),
         ({"latency_spread": float("inf")}, "--latency-spread must be 0 or more, not inf."),
+        ({"requests_per_second": -1}, "--requests-per-second must be 0 or more, not -1."),
+        ({"max_in_flight": -2}, "--max-in-flight must be 0 or more, not -2."),
         ({"port": 70000}, "--port must be from 0 to 65535, not 70000."),
     ],
 )
