@@ -17,7 +17,7 @@ import httpx2
 import openai
 from django.utils import timezone
 
-from benchmark.dialects import pause_asked
+from benchmark.dialects import is_filtered, output_tokens, pause_asked, pause_in_body
 from benchmark.errors import UserError
 from benchmark.models import Endpoint
 from benchmark.text import digest, storable
@@ -42,16 +42,21 @@ class Answer:
 
     @property
     def refused(self) -> bool:
-        return bool(self.refusal) or self.finish_reason == "content_filter"
+        return bool(self.refusal) or is_filtered(self.finish_reason)
 
+    @property
+    def prompt_tokens(self) -> int | None:
+        return _count((self.usage or {}).get("prompt_tokens"))
+
+    @property
+    def completion_tokens(self) -> int | None:
+        """Those of its reasoning included."""
+        return _count(output_tokens(self.usage or {}))
+
+    @property
     def reasoning_tokens(self) -> int | None:
         details = (self.usage or {}).get("completion_tokens_details")
-        count = details.get("reasoning_tokens") if isinstance(details, dict) else None
-        return count if type(count) is int and 0 <= count < 2**31 else None
-
-    def tokens(self, kind: str) -> int | None:
-        count = (self.usage or {}).get(f"{kind}_tokens")
-        return count if type(count) is int and 0 <= count < 2**31 else None
+        return _count(details.get("reasoning_tokens")) if isinstance(details, dict) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +93,8 @@ def read_answer(raw: str) -> Answer | None:
     try:
         body = json.loads(raw)
         choice = body["choices"][0]
-        message = choice["message"]
+        filtered = is_filtered(_text(choice.get("finish_reason")))
+        message = (choice.get("message") or {}) if filtered else choice["message"]  # Gemini leaves it out then
         content = message.get("content")
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return None
@@ -104,6 +110,10 @@ def read_answer(raw: str) -> Answer | None:
 
 def _text(value: Any) -> str:
     return value if isinstance(value, str) else ""
+
+
+def _count(value: Any) -> int | None:
+    return value if type(value) is int and 0 <= value < 2**31 else None
 
 
 def kind_of(answer: Answer) -> str:
@@ -209,5 +219,7 @@ def _status_outcome(error: openai.APIStatusError) -> tuple[str, dict[str, Any]]:
         outcome = "server_error"
     else:
         outcome = "rejected"
+    raw = error.response.text
     pause = pause_asked(error.response.headers, status, timezone.now())
-    return outcome, {"status": status, "raw": error.response.text, "error": error.message, "pause": pause}
+    pause = pause_in_body(raw) if pause is None else pause
+    return outcome, {"status": status, "raw": raw, "error": error.message, "pause": pause}

@@ -30,7 +30,7 @@ from django.utils import timezone
 
 from benchmark.client import Call, Client, kind_of, read_answer
 from benchmark.errors import UserError
-from benchmark.lanes import LONGEST_WAIT, Job, Lane
+from benchmark.lanes import LONGEST_WAIT, Job, Lane, note_down
 from benchmark.models import Endpoint
 
 ATTEMPTS = 5  # calls for a row in a row, and those on top that the service answered with 429
@@ -104,11 +104,14 @@ class Engine:
     results: list[Made] = field(default_factory=list)
     broken: Exception | None = None
     unsure: bool = False  # whether the last claim counted
+    closing: bool = False
 
     def run(self) -> None:
         """Work until nothing is left, or until told to stop. Raises EndpointDown where what is left is left because an
         endpoint can't be reached."""
         asyncio.run(self._run())
+        if self.broken:
+            raise self.broken
         for lane in self.lanes.values():
             if lane.silence and lane.silence.error and not self.stopping():
                 raise lane.silence.error
@@ -121,11 +124,15 @@ class Engine:
         try:
             while not self.stopping():
                 await self._write()
+                if self.broken:
+                    raise self.broken
                 await self._take()
                 if not self._busy() and not await self._more_to_come():
                     break
                 await self._wait()
         finally:
+            self.closing = True
+            await self._let_land()
             for beat in beats:
                 beat.cancel()
             await self._wind_up()
@@ -143,8 +150,8 @@ class Engine:
         patient = self.wait_for_others
         if any(not lane.down() or (patient and lane.reached) for lane in lanes if lane):
             return True
-        down = any(lane.down() for lane in self.lanes.values())
-        return patient and not down and await self._database(self.work.waiting)
+        not_for_us = None in lanes or any(lane.down() for lane in self.lanes.values())
+        return patient and not not_for_us and await self._database(self.work.waiting)
 
     async def _take(self) -> None:
         """Claim as many rows as there is room for at each endpoint, have them permitted, and start their calls."""
@@ -152,8 +159,7 @@ class Engine:
             lane = self._lane(endpoint)
             if lane and not lane.down() and (room := lane.room()) > 0:
                 lane.landed = 0
-                held = {job.pk for one in self.lanes.values() for job in one.jobs()}
-                held |= {made.job.pk for made in self.results}
+                held = self._unwritten() | {job.pk for one in self.lanes.values() for job in one.jobs()}
                 for job in await self._database(self._claim, lane.endpoint, room, held):
                     self._take_up(lane, job)
         for lane in self.lanes.values():
@@ -184,22 +190,27 @@ class Engine:
 
     async def _ask_permission(self, lane: Lane) -> None:
         """As many as may set out at once: what is reserved for a call on its way is lost if this process dies."""
-        unwritten = {made.job.pk for made in self.results}  # their last call has to be paid for first
+        unwritten = self._unwritten()  # their last call has to be paid for first
         batch = [job for job in lane.asking if job.pk not in unwritten][
             : max(0, lane.free() - len(lane.ready))
         ]
         if not batch or lane.quiet():
             return
         permitted, over = await self._database(self.work.permit, self.lease, batch)
+        # What was called off meanwhile stays so; its permission goes back with its row.
+        still = {job.pk for job in lane.asking}
         done = {job.pk for job in permitted}
         lane.asking = type(lane.asking)(job for job in lane.asking if job.pk not in done)
-        lane.ready.extend(permitted)
+        lane.ready.extend(job for job in permitted if job.pk in still)
         if over:
             held = lane.drop(over)
             await self._database(lambda: self.work.release(self.lease, only=held))
 
+    def _unwritten(self) -> set[int]:
+        return {made.job.pk for made in self.results}
+
     def _launch(self, lane: Lane) -> None:
-        if self.stopping() or self.broken or lane.quiet() or lane.down():
+        if self.closing or self.stopping() or self.broken or lane.quiet() or lane.down():
             return
         while lane.ready and lane.free() > 0:
             job = lane.ready.popleft()
@@ -288,8 +299,6 @@ class Engine:
                 await self._database(self.work.conclude, self.lease, final)
                 self.on_progress(len(final))
         await self._heed_the_fallen()
-        if self.broken:
-            raise self.broken
 
     def _stored(self, batch: Sequence[Made]) -> None:
         for made in batch:
@@ -308,9 +317,10 @@ class Engine:
                     lane.reached or self.stay or len(self.lanes) > 1
                 ):  # else this is how the run ends, and it is told then
                     logger.warning("%s", error or f"Endpoint {lane.endpoint.name!r} answers again.")
-                await self._database(_note_down, lane.endpoint, str(error or ""))
-            if lane.fallen and not lane.flying and not lane.unwritten:
-                fallen, lane.fallen = lane.fallen, set()
+                await self._database(note_down, lane.endpoint, str(error or ""))
+            fallen = lane.fallen - {job.pk for job in lane.flying.values()} - self._unwritten()
+            if fallen:
+                lane.fallen -= fallen
                 await self._database(lambda: self.work.release(self.lease, only=fallen))  # noqa: B023
 
     async def _renew(self) -> None:
@@ -324,19 +334,26 @@ class Engine:
         while True:
             await asyncio.sleep(CHECK_SECONDS)
             with suppress(DatabaseError):
-                if gone := await self._database(self.work.withdrawn, self.lease):
+                # One whose last call is not written yet stays until it is: its row must not go back before.
+                if gone := await self._database(self.work.withdrawn, self.lease) - self._unwritten():
                     dropped = set().union(*(lane.drop(gone) for lane in self.lanes.values()))
                     await self._database(lambda: self.work.release(self.lease, only=dropped))  # noqa: B023
 
+    async def _let_land(self) -> None:
+        """Give calls in flight a moment more, and write them as they come. Nothing sets out any more."""
+        flying = {task for lane in self.lanes.values() for task in lane.flying}
+        until = monotonic() + GRACE_SECONDS
+        while flying and self.broken is None and (left := until - monotonic()) > 0:
+            _, flying = await asyncio.wait(flying, timeout=min(FLUSH_SECONDS, left))
+            with suppress(DatabaseError):  # the last write tries again
+                await self._write()
+
     async def _wind_up(self) -> None:
-        """Let calls in flight land for a moment, write them, give back the rest."""
+        """Call back what is in flight, write it, give back the rest."""
         flying = [task for lane in self.lanes.values() for task in lane.flying]
-        if flying and self.broken is None:
-            await asyncio.wait(flying, timeout=GRACE_SECONDS)
         for lane in self.lanes.values():
             lane.clear()
         await asyncio.gather(*flying, return_exceptions=True)
-        self.broken = None  # it is on its way up already
         try:
             await self._write()
             await self._database(lambda: self.work.release(self.lease))
@@ -358,21 +375,12 @@ class Engine:
                 return function(*args)
             except (OperationalError, InterfaceError) as error:
                 connections.close_all()
-                if self.stopping() or monotonic() - began > DATABASE_PATIENCE:
+                patience = GRACE_SECONDS if self.closing or self.stopping() else DATABASE_PATIENCE
+                if monotonic() - began > patience:
                     raise
                 logger.warning("The database can't be used right now (%s); trying again.", str(error).strip())
                 sleep(wait)
                 wait = min(2 * wait, 5.0)
-
-
-def _note_down(endpoint: Endpoint, error: str) -> None:
-    """On its row, for the page to say."""
-    found = Endpoint.objects.filter(pk=endpoint.pk)
-    if error:
-        found.filter(down_since=None).update(down_since=timezone.now())
-        found.update(down_error=error)
-    else:
-        found.update(down_since=None, down_error="")
 
 
 @cache

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field, replace
 from time import monotonic
 from typing import Any
 
+from django.utils import timezone
+
 from benchmark.client import Call, Client
 from benchmark.errors import UserError
 from benchmark.models import Endpoint
@@ -21,8 +23,8 @@ from benchmark.models import Endpoint
 LONGEST_WAIT = 60.0
 MANY = 0.2  # share of the latest calls that complained, from which on the endpoint is left alone for a while
 # An endpoint is taken to be down after so many calls in a row that reached no server, over at least so many seconds:
-# less than a job's own retries last, so that an outage fails nothing, and more than a server's restart.
-DOWN_AFTER, DOWN_OVER_SECONDS = 6, 3.0
+# less than one job's own tries, so that an outage fails nothing, and more than a server's restart.
+DOWN_AFTER, DOWN_OVER_SECONDS = 4, 3.0
 DOWN_FOR_SECONDS = (5.0, 60.0)  # until it is tried again: at first, at most
 DESCRIBED = (
     "base_url",
@@ -71,10 +73,8 @@ class Silence:
     def noticed(self, endpoint: Endpoint, call: Call) -> bool:
         """Count the call; whether the endpoint is down. After the first time one call is enough to know."""
         self.calls += 1
-        if self.times == 0:
-            enough = self.calls >= max(DOWN_AFTER, 2 * endpoint.concurrency)
-            if not enough or monotonic() - self.since < DOWN_OVER_SECONDS:
-                return False
+        if self.times == 0 and (self.calls < DOWN_AFTER or monotonic() - self.since < DOWN_OVER_SECONDS):
+            return False
         if monotonic() >= self.until:
             shortest, longest = DOWN_FOR_SECONDS
             self.until = monotonic() + min(longest, shortest * 2**self.times)
@@ -113,6 +113,7 @@ class Lane:
         return all(getattr(self.endpoint, name) == getattr(endpoint, name) for name in DESCRIBED)
 
     def move(self, endpoint: Endpoint, client: Client) -> None:
+        self.reached &= endpoint.base_url == self.endpoint.base_url
         self.endpoint, self.client, self.silence = endpoint, client, None
         self.limit = float(min(self.limit, endpoint.concurrency))
 
@@ -130,7 +131,8 @@ class Lane:
     def free(self) -> int:
         """Calls that may set out now. What has landed and is not stored would be lost with this process, so where the
         database is slow that counts too."""
-        allowed = int(self.limit)
+        probing = self.silence is not None and self.silence.times > 0  # one call is enough to know
+        allowed = 1 if probing else int(self.limit)
         return min(allowed - len(self.flying), allowed + allowed // 2 - self.unwritten)
 
     def room(self) -> int:
@@ -224,3 +226,13 @@ class Lane:
 
     def down(self) -> bool:
         return self.silence is not None and monotonic() < self.silence.until
+
+
+def note_down(endpoint: Endpoint, error: str) -> None:
+    """On its row, for the page to say."""
+    found = Endpoint.objects.filter(pk=endpoint.pk)
+    if error:
+        found.filter(down_since=None).update(down_since=timezone.now())
+        found.update(down_error=error)
+    else:
+        found.update(down_since=None, down_error="")

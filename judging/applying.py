@@ -23,7 +23,7 @@ from judging.models import Attempt, Budget, Judge, StudyJudge
 from judging.money import PICO, Price, listed_price, per_token
 from judging.prompting import check_labels, token_limit
 from judging.prompts import template_text
-from judging.scoring import apply_scorers
+from judging.scoring import apply_scorers, load_program
 from judging.studyfile import JudgeSpec, StudySpec, read_study_file
 
 
@@ -48,7 +48,10 @@ class Applied:
 
 
 def apply_file(path: Path) -> Applied:
-    return apply(read_study_file(path), path.parent)
+    spec = read_study_file(path)
+    for scorer in spec.scorers:  # now, and not while the database waits: what they import may take its time
+        load_program(scorer.name, scorer.entry_point)
+    return apply(spec, path.parent)
 
 
 @transaction.atomic

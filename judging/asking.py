@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from django.db import transaction
-from django.db.models import Count, Exists, OuterRef, Q
+from django.db.models import Count, Q
 from django.utils import timezone
 
 from annotation.models import Study
@@ -56,15 +56,21 @@ def want_verdicts(study: Study, judge_name: str = "", limit: int | None = None) 
 
 
 def _want(study_judge: StudyJudge, repeat: int, limit: int | None) -> int:
-    asked = Verdict.objects.filter(item=OuterRef("pk"), study_judge=study_judge, repeat=repeat)
-    missing = study_judge.study.items.filter(~Exists(asked)).order_by("pk").values_list("pk", flat=True)
-    ids = missing[:limit] if limit is not None else missing
+    items = study_judge.study.items.order_by("pk").values_list("pk", flat=True)
     made = 0
-    for batch in batches(ids.iterator(chunk_size=2000), 1000):
+    # A page at a time: over tables that were just filled PostgreSQL would plan one NOT EXISTS as a loop in a loop.
+    for page in batches(items.iterator(chunk_size=2000), 1000):
+        there = Verdict.objects.filter(
+            study_judge=study_judge, repeat=repeat, item__gte=page[0], item__lte=page[-1]
+        )
+        asked = set(there.values_list("item", flat=True))
+        missing = [pk for pk in page if pk not in asked][: None if limit is None else limit - made]
         # Somebody else may be asking for the same: whoever comes second makes nothing.
-        rows = [Verdict(item_id=pk, study_judge=study_judge, repeat=repeat) for pk in batch]
+        rows = [Verdict(item_id=pk, study_judge=study_judge, repeat=repeat) for pk in missing]
         Verdict.objects.bulk_create(rows, ignore_conflicts=True)
         made += len(rows)
+        if made == limit:
+            break
     return made
 
 

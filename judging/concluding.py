@@ -93,7 +93,7 @@ def _cut(made: Made, answer: Answer) -> str:
     if made.call.outcome != "length":
         return ""
     larger = made.job.context.max_tokens
-    spent = answer.tokens("completion")
+    spent = answer.completion_tokens
     cut = f" (it was cut off at the token limit{f', after {spent} tokens' if spent else ''}"
     return cut + (
         f", as it was before with a smaller one; this time the limit was {larger})" if larger else ")"

@@ -32,32 +32,32 @@ def metered(studies: Iterable[int]) -> set[int]:
 
 @transaction.atomic
 def permit(lease: str, asked: Sequence[tuple[Job, int | None]]) -> tuple[list[Job], set[int]]:
-    """The jobs whose call may be made now, and the rows for whose calls there will be no room. The rest may ask again: what
-    others have reserved and don't need comes back."""
-    permitted: list[Job] = []
-    over: set[int] = set()
+    """The jobs whose call may be made now, and the rows for which none will be: there is no room for it, or the row is
+    another worker's by now. The rest may ask again: what others have reserved and don't need comes back."""
     studies = {job.pk: job.context.verdict.study_judge.study_id for job, _ in asked}
-    budgets = (
-        Budget.objects.select_for_update().filter(CAPPED, study__in=set(studies.values())).order_by("pk")
-    )
+    budgets = Budget.objects.select_for_update().filter(CAPPED, study__in=set(studies.values())).order_by("pk")
     by_study = {budget.study_id: budget for budget in budgets}
     noted = dict(_reserved(Verdict.objects.filter(pk__in=list(studies), lease=lease)))
+    permitted: list[Job] = []
+    over: set[int] = set()
+    full: dict[int, set[int]] = {study: set() for study in by_study}
     for job, worst in asked:
         budget = by_study.get(studies[job.pk])
         if budget is None:
             permitted.append(job)
         elif job.pk in noted:  # by a try that was cut off
-            permitted.append(replace(job, reserved=noted[job.pk]))
-        elif _fits(budget, worst) and _note(lease, job, worst or 0):
+            permitted.append(replace(job, metered=True, reserved=noted[job.pk]))
+        elif not _fits(budget, worst):
+            full[budget.study_id].add(job.pk)
+        elif _note(lease, job, worst or 0):
             budget.calls, budget.cost = budget.calls + 1, budget.cost + (worst or 0)
-            permitted.append(replace(job, reserved=worst or 0))
+            permitted.append(replace(job, metered=True, reserved=worst or 0))
+        else:
+            over.add(job.pk)
     for budget in by_study.values():
-        left_out = {pk for pk, study in studies.items() if study == budget.study_id} - {
-            job.pk for job in permitted
-        }
-        budget.reached = bool(left_out) and not _on_their_way(budget)
+        budget.reached = bool(full[budget.study_id]) and not _on_their_way(budget)
         budget.save(update_fields=["calls", "cost", "reached"])
-        over |= left_out if budget.reached else set()
+        over |= full[budget.study_id] if budget.reached else set()
     return permitted, over
 
 
@@ -138,10 +138,13 @@ def _change(study: int, calls: int, cost: int, lost: int) -> None:
 @transaction.atomic
 def set_caps(study: Study, max_calls: int | None, max_cost: int | None) -> None:
     """Cap the study from now on; what it has spent until now counts. Without either, it is capped no more."""
+    judges = StudyJudge.objects.filter(study=study).order_by("pk")
+    # Calls are stored before or after this, not meanwhile: storing counts them on their judge first.
+    list(judges.select_for_update(no_key=True))
     budget, _ = Budget.objects.get_or_create(study=study)
     budget = Budget.objects.select_for_update().get(pk=budget.pk)
     if not metered([study.pk]):
-        spent = StudyJudge.objects.filter(study=study).aggregate(calls=Sum("calls"), cost=Sum("cost"))
+        spent = judges.aggregate(calls=Sum("calls"), cost=Sum("cost"))
         # Rows that workers hold now may be called without asking: each counts as a call on its way.
         held = Verdict.objects.filter(study_judge__study=study, state=Verdict.State.LEASED)
         on_their_way = held.update(reserved=0) if max_calls is not None or max_cost is not None else 0

@@ -333,7 +333,7 @@ def _usual(study_judge: StudyJudge) -> Usual:
             return Usual(max(1, tokens), size, -(-completion // len(past)), basis)
     return Usual(
         1, BYTES_A_TOKEN, USUAL_COMPLETION,
-        f"prompt tokens taken as bytes/{BYTES_A_TOKEN} and {USUAL_COMPLETION} completion tokens a call, as it has made fewer than {ENOUGH} calls",
+        f"taken for granted, as it has made fewer than {ENOUGH} calls: {BYTES_A_TOKEN} bytes a prompt token, {USUAL_COMPLETION} completion tokens a call or its token limit",
     )  # fmt: skip
 
 

@@ -194,9 +194,10 @@ def _digest_of(
 
 
 def token_limit(judge: Judge) -> int | None:
-    """What its parameters say, under either name."""
+    """What its parameters say, under either name; of both the larger."""
     found = [judge.parameters[field] for field in TOKEN_FIELDS if field in judge.parameters]
-    return next((limit for limit in found if isinstance(limit, int) and not isinstance(limit, bool)), None)
+    limits = [limit for limit in found if isinstance(limit, int) and not isinstance(limit, bool)]
+    return max(limits, default=None)
 
 
 def _with_budget(judge: Judge, max_tokens: int) -> dict[str, Any]:

@@ -14,10 +14,11 @@ from judging.prompts import STEPS
 
 
 class Piece(NamedTuple):
-    """Of a text: as it is, or marked, with the numbers of the quotes it belongs to."""
+    """Of a text: as it is, or marked, with the numbers of the quotes it belongs to and of those that begin here."""
 
     text: str
     quotes: tuple[int, ...] = ()
+    begins: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -140,8 +141,9 @@ def marked(text: str, evidence: Sequence[Mapping[str, Any]]) -> tuple[list[Piece
     edges = sorted({0, len(text)}.union(*(span[:2] for span in spans)))
     pieces = []
     for start, end in pairwise(edges):
-        over = tuple(number for first, last, number in spans if first <= start and end <= last)
-        pieces.append(Piece(text[start:end], over))
+        over = [(number, first) for first, last, number in spans if first <= start and end <= last]
+        begins = tuple(number for number, first in over if first == start)
+        pieces.append(Piece(text[start:end], tuple(number for number, _ in over), begins))
     return pieces, quotes
 
 

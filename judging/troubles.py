@@ -54,11 +54,9 @@ def alike(message: str) -> str:
 
 
 def _calls(judge: StudyJudge, at_most: int) -> Iterator[Trouble]:
-    failed = (
-        Attempt.objects.filter(study_judge=judge)
-        .exclude(outcome__in=sorted(ANSWERED))
-        .order_by("-pk")[:at_most]
-    )
+    failed = Attempt.objects.filter(
+        study_judge=judge, outcome__in=sorted(set(Attempt.Outcome.values) - ANSWERED)
+    ).order_by("-pk")[:at_most]
     for verdict, outcome, status, error, at in failed.values_list(
         "verdict", "outcome", "status", "error", "started_at"
     ):

@@ -21,7 +21,7 @@ from judging import metering
 from judging.asking import free, tidy_cancelled
 from judging.concluding import conclude
 from judging.models import Attempt, Budget, StudyJudge, Verdict
-from judging.money import Price, cost_of, worst_case
+from judging.money import cost_of, price_of, worst_case
 from judging.parsing import parse
 from judging.prompting import Asked, ask, token_limit
 
@@ -168,7 +168,7 @@ class JudgeWork:
             return None
         if not isinstance(parse(judge, answer.text, question.keys), str):
             return None
-        used = token_limit(judge) or answer.tokens("completion") or 0
+        used = token_limit(judge) or answer.completion_tokens or 0
         larger = max(SMALLEST_BUDGET, LARGER * used)
         asked = ask(
             judge,
@@ -219,12 +219,6 @@ class JudgeWork:
         return self.limit != 0 and wanted.exists()
 
 
-def price_of(judge: StudyJudge) -> Price | None:
-    if judge.input_price is None or judge.output_price is None:
-        return None
-    return Price(judge.input_price, judge.output_price)
-
-
 def worst_of(question: Question) -> int | None:
     """What a call for it may cost at most; None where that is not known."""
     judge = question.verdict.study_judge
@@ -235,14 +229,14 @@ def worst_of(question: Question) -> int | None:
 def attempt_of(made: Made) -> Attempt:
     call, question = made.call, made.job.context
     answer, judge = call.answer, question.verdict.study_judge
-    prompt, completion = (answer.tokens("prompt"), answer.tokens("completion")) if answer else (None, None)
+    prompt, completion = (answer.prompt_tokens, answer.completion_tokens) if answer else (None, None)
     cost, bound = _cost(made, prompt, completion)
     return Attempt(
         uid=call.uid, verdict_id=made.job.pk, study_judge_id=judge.pk, outcome=call.outcome,
         cache_key=question.asked.cache_key, request_hash=body_hash(question.asked.request), marker=question.asked.marker,
         max_tokens=question.max_tokens, raw=call.raw, error=call.error, status=call.status,
         finish_reason=answer.finish_reason if answer else "", prompt_tokens=prompt, completion_tokens=completion,
-        reasoning_tokens=answer.reasoning_tokens() if answer else None, cost=cost, cost_at_most=bound,
+        reasoning_tokens=answer.reasoning_tokens if answer else None, cost=cost, cost_at_most=bound,
         started_at=call.started_at, latency=call.latency, simulated=bool(answer and answer.simulated),
     )  # fmt: skip
 

@@ -48,11 +48,11 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='attempt',
-            index=models.Index(condition=models.Q(('outcome__in', ['answer', 'refusal', 'length']), _negated=True), fields=['study_judge', 'id'], name='attempt_errors'),
+            index=models.Index(fields=['study_judge', 'outcome', 'id'], name='attempt_outcomes'),
         ),
         migrations.AddIndex(
             model_name='attempt',
-            index=models.Index(condition=models.Q(('outcome__in', ['answer', 'refusal', 'length'])), fields=['cache_key'], name='attempt_answers'),
+            index=models.Index(fields=['cache_key'], name='attempt_answers'),
         ),
         migrations.AddIndex(
             model_name='verdict',

@@ -85,3 +85,9 @@ def get(row: Mapping[str, Any], key: str) -> Any:
 @register.filter
 def commas(words: str) -> str:
     return words.replace(",", ", ")
+
+
+@register.filter
+def state_word(state: str) -> str:
+    """A verdict's state as people say it."""
+    return {"todo": "open", "leased": "in flight"}.get(state, state).capitalize()

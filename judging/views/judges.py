@@ -67,40 +67,46 @@ def _chosen(study: Study, which: str) -> list[StudyJudge]:
 
 
 def _ask(study: Study, judges: list[StudyJudge]) -> str:
-    asked = sum(
-        asking.want_verdicts(study, f"{sj.judge.rater.name}@{sj.judge.rater.version}") for sj in judges
-    )
+    asked = 0
+    for judge in judges:
+        if len(judges) == 1 and judge.status == StudyJudge.Status.PAUSED:
+            raise UserError(f"{judge.judge} is paused; resume it, then ask again.")
+        rater = judge.judge.rater
+        asked += asking.want_verdicts(study, f"{rater.name}@{rater.version}")
     wake_workers()
     if asked:
-        return f"{asked} verdicts asked for; the worker is on it."
+        return f"{_verdicts(asked)} asked for; the worker is on it."
     return "Every verdict has been asked for already."
 
 
 def _pause(study: Study, judges: list[StudyJudge]) -> str:
-    count = asking.pause(judges)
-    return f"{_judges(count)} paused. Calls on their way are finished; nothing else sets out."
+    return f"{_judges(asking.pause(judges))} paused. Calls on their way are finished; nothing else sets out."
 
 
 def _resume(study: Study, judges: list[StudyJudge]) -> str:
-    count = asking.resume(judges)
+    count = asking.resume([judge for judge in judges if judge.status == StudyJudge.Status.PAUSED])
     wake_workers()
     return f"{_judges(count)} resumed."
 
 
 def _cancel(study: Study, judges: list[StudyJudge]) -> str:
     count = asking.cancel(judges)
-    return f"{_judges(len(judges))} cancelled; {count} verdicts are wanted no more. Calls on their way are finished."
+    return f"{_judges(len(judges))} cancelled; {_verdicts(count)} taken back. Calls on their way are finished."
 
 
 def _retry(study: Study, judges: list[StudyJudge]) -> str:
-    asking.resume([sj for sj in judges if sj.status == StudyJudge.Status.CANCELLED])
+    asking.resume([judge for judge in judges if judge.status == StudyJudge.Status.CANCELLED])
     count = asking.retry_failed(judges)
     wake_workers()
-    return f"{count} verdicts that failed are wanted again."
+    return f"{_verdicts(count)} that failed wanted again; the worker is on it."
 
 
 def _judges(count: int) -> str:
-    return "1 judge" if count == 1 else f"{count} judges"
+    return "1 judge" if count == 1 else f"{count:,} judges"
+
+
+def _verdicts(count: int) -> str:
+    return "1 verdict" if count == 1 else f"{count:,} verdicts"
 
 
 ACTIONS: dict[str, Callable[[Study, list[StudyJudge]], str]] = {

@@ -1,10 +1,14 @@
-"""Programs that the tests of scoring name in their entry points."""
+"""Programs that the tests of scoring name in their entry points, and how they are put into a study."""
 
 import sys
 from typing import Any
 
-from judging.scoring import Score, ScoredResponse
+from annotation.models import Study
+from judging.models import Scorer
+from judging.scoring import Score, ScoredResponse, apply_scorers
+from judging.studyfile import ScorerSpec
 
+HERE = __name__
 SEEN: list[ScoredResponse] = []
 NUMBER = 3
 
@@ -49,3 +53,15 @@ class Counter:
 
 
 counter = Counter()
+
+
+def spec(function: str = "first_epoch", name: str = "env-check", question: str = "") -> ScorerSpec:
+    entry_point = function if ":" in function else f"{HERE}:{function}"
+    return ScorerSpec(name=name, entry_point=entry_point, question=question)
+
+
+def scorer(
+    study: Study, function: str = "first_epoch", name: str = "env-check", question: str = ""
+) -> Scorer:
+    apply_scorers(study, [spec(function, name, question)])
+    return study.scorers.get()
