@@ -35,7 +35,9 @@ def permit(lease: str, asked: Sequence[tuple[Job, int | None]]) -> tuple[list[Jo
     """The jobs whose call may be made now, and the rows for which none will be: there is no room for it, or the row is
     another worker's by now. The rest may ask again: what others have reserved and don't need comes back."""
     studies = {job.pk: job.context.verdict.study_judge.study_id for job, _ in asked}
-    budgets = Budget.objects.select_for_update().filter(CAPPED, study__in=set(studies.values())).order_by("pk")
+    budgets = (
+        Budget.objects.select_for_update().filter(CAPPED, study__in=set(studies.values())).order_by("pk")
+    )
     by_study = {budget.study_id: budget for budget in budgets}
     noted = dict(_reserved(Verdict.objects.filter(pk__in=list(studies), lease=lease)))
     permitted: list[Job] = []

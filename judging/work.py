@@ -189,14 +189,17 @@ class JudgeWork:
         new = [one for one in made if one.call.uid not in there]
         attempts = [attempt_of(one) for one in new]
         insert(attempts)
+        _count(attempts)
         metering.settle(
             lease, [(one.job, one.call, attempt.cost) for one, attempt in zip(new, attempts, strict=True)]
         )
-        _count(attempts)
         self._stored |= there | {attempt.uid: attempt.pk for attempt in attempts}
 
+    @transaction.atomic
     def conclude(self, lease: str, made: Sequence[Made]) -> None:
         conclude(lease, made, self._stored)
+        # A cap that came after the call was stored took the row for one whose call is on its way.
+        metering.give_back(Verdict.objects.filter(pk__in=[one.job.pk for one in made], leased_until=None))
         self._stored.clear()
 
     @transaction.atomic
