@@ -336,8 +336,8 @@ class Engine:
             with suppress(DatabaseError):
                 # One whose last call is not written yet stays until it is: its row must not go back before.
                 if gone := await self._database(self.work.withdrawn, self.lease) - self._unwritten():
-                    dropped = set().union(*(lane.drop(gone) for lane in self.lanes.values()))
-                    await self._database(lambda: self.work.release(self.lease, only=dropped))  # noqa: B023
+                    if dropped := set().union(*(lane.drop(gone) for lane in self.lanes.values())):
+                        await self._database(lambda: self.work.release(self.lease, only=dropped))  # noqa: B023
 
     async def _let_land(self) -> None:
         """Give calls in flight a moment more, and write them as they come. Nothing sets out any more."""

@@ -133,7 +133,7 @@ class Lane:
         database is slow that counts too."""
         probing = self.silence is not None and self.silence.times > 0  # one call is enough to know
         allowed = 1 if probing else int(self.limit)
-        return min(allowed - len(self.flying), allowed + allowed // 2 - self.unwritten)
+        return min(allowed - len(self.flying), 2 * allowed - self.unwritten)
 
     def room(self) -> int:
         """Rows worth claiming: for the calls that may set out now, and for those that will before the next claim."""

@@ -2,19 +2,30 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
+from typing import Any
 
 from django.db import transaction
-from django.db.models import Count, Q
+from django.db.models import Count, Exists, OuterRef, Q
 from django.utils import timezone
 
 from annotation.models import Study
 from benchmark.batching import batches
 from benchmark.errors import UserError
+from judging import metering
 from judging.models import Attempt, StudyJudge, Verdict
 
 State = Verdict.State
 Status = StudyJudge.Status
 FINAL = [State.DONE, State.UNPARSED, State.REFUSED, State.FAILED]
+AS_NEW: dict[str, Any] = {
+    "state": State.TODO,
+    "reason": "",
+    "finished_at": None,
+    "answer": None,
+    "cached": False,
+}
+CANCELLED = "cancelled before a call for it succeeded"
+PAGE = 1000  # items that are looked through at once
 
 
 def free() -> Q:
@@ -48,18 +59,18 @@ def want_verdicts(study: Study, judge_name: str = "", limit: int | None = None) 
     for study_judge in active_judges(study, judge_name):
         if study_judge.status == Status.PAUSED:
             continue
-        if study_judge.status == Status.CANCELLED:
-            resume([study_judge])
+        made += uncancel([study_judge])
         for repeat in range(study_judge.judge.repeats):
-            made += _want(study_judge, repeat, None if limit is None else limit - made)
+            made += _want(study_judge, repeat, None if limit is None else max(0, limit - made))
     return made
 
 
 def _want(study_judge: StudyJudge, repeat: int, limit: int | None) -> int:
     items = study_judge.study.items.order_by("pk").values_list("pk", flat=True)
-    made = 0
-    # A page at a time: over tables that were just filled PostgreSQL would plan one NOT EXISTS as a loop in a loop.
-    for page in batches(items.iterator(chunk_size=2000), 1000):
+    made, last = 0, 0
+    # A page at a time: over tables that were just filled PostgreSQL would plan one NOT EXISTS as a loop in a loop. And by
+    # key: SQLite can't begin to write under an open cursor that another process has written past.
+    while made != limit and (page := list(items.filter(pk__gt=last)[:PAGE])):
         there = Verdict.objects.filter(
             study_judge=study_judge, repeat=repeat, item__gte=page[0], item__lte=page[-1]
         )
@@ -68,16 +79,21 @@ def _want(study_judge: StudyJudge, repeat: int, limit: int | None) -> int:
         # Somebody else may be asking for the same: whoever comes second makes nothing.
         rows = [Verdict(item_id=pk, study_judge=study_judge, repeat=repeat) for pk in missing]
         Verdict.objects.bulk_create(rows, ignore_conflicts=True)
-        made += len(rows)
-        if made == limit:
-            break
+        made, last = made + len(rows), page[-1]
     return made
 
 
 def retry_failed(judges: Sequence[StudyJudge]) -> int:
     """Failed verdicts become wanted again; their attempts stay."""
     failed = Verdict.objects.filter(study_judge__in=judges, state=State.FAILED)
-    return failed.update(state=State.TODO, reason="", finished_at=None, answer=None)
+    return failed.update(**AS_NEW)
+
+
+def uncancel(judges: Sequence[StudyJudge]) -> int:
+    """These are asked again, also for what a call had failed for when they were cancelled; how many verdicts that is."""
+    _running(judges, Status.CANCELLED, Status.RUNNING)
+    failed = Verdict.objects.filter(study_judge__in=judges, state=State.FAILED, reason=CANCELLED)
+    return failed.update(**AS_NEW)
 
 
 def pause(judges: Sequence[StudyJudge]) -> int:
@@ -95,10 +111,10 @@ def _running(judges: Sequence[StudyJudge], now: str, then: str) -> int:
     return StudyJudge.objects.filter(pk__in=[sj.pk for sj in judges], status=now).update(status=then)
 
 
-@transaction.atomic
 def cancel(judges: Sequence[StudyJudge]) -> int:
     """What is in flight is finished; what is still open is wanted no more. Rows that no call was made for go, the others
     keep their attempts and are failed. Asking the judges again wants everything that is missing."""
+    # Committed by itself: a worker that stores calls locks the budget before the judge, the tidying would do the opposite.
     StudyJudge.objects.filter(pk__in=[sj.pk for sj in judges]).update(status=Status.CANCELLED)
     # A worker gives back what it held ready within a second or two: `tidy_cancelled` takes care of that.
     return sum(tidy_cancelled(sj.pk) for sj in judges)
@@ -109,16 +125,19 @@ def tidy_cancelled(study_judge: int) -> int:
     open_ = Verdict.objects.filter(
         free(), study_judge=study_judge, study_judge__status=Status.CANCELLED
     ).order_by("pk")  # fmt: skip
-    taken = 0
-    for batch in batches(list(open_.values_list("pk", flat=True)), 500):
-        tried = Attempt.objects.filter(verdict__in=batch).values_list("verdict", flat=True)
-        still = Verdict.objects.filter(free(), pk__in=batch)
-        taken += still.filter(pk__in=set(tried)).update(
-            state=State.FAILED, reason="cancelled before a call for it succeeded", lease="", leased_until=None
-        )
-        untried = still.exclude(pk__in=set(tried))
-        taken += untried._raw_delete(using=untried.db)
-    return taken
+    return sum(_take_back(batch) for batch in batches(list(open_.values_list("pk", flat=True)), 500))
+
+
+@transaction.atomic
+def _take_back(rows: Sequence[int]) -> int:
+    still = Verdict.objects.filter(free(), pk__in=rows)
+    metering.forfeit(rows)
+    # Not those whose lease ran out: a worker that only seemed dead may yet store a call for one.
+    untried = still.filter(~Exists(Attempt.objects.filter(verdict=OuterRef("pk"))), state=State.TODO)
+    gone = untried.order_by()._raw_delete(using=untried.db)
+    return gone + still.update(
+        state=State.FAILED, reason=CANCELLED, finished_at=timezone.now(), lease="", leased_until=None
+    )
 
 
 def tally(study: Study) -> dict[int, dict[str, int]]:

@@ -9,7 +9,7 @@ from annotation.models import Study
 from benchmark.client import key_of
 from benchmark.engine import Engine
 from benchmark.errors import UserError
-from judging.asking import FINAL, State, Status, active_judges, resume, retry_failed, tally, want_verdicts
+from judging.asking import FINAL, State, Status, active_judges, retry_failed, tally, uncancel, want_verdicts
 from judging.models import Budget, StudyJudge, Verdict
 from judging.money import as_dollars, dollars
 from judging.work import JudgeWork
@@ -36,7 +36,8 @@ def judge_study(
     before = sum(_states(study, judges)[state] for state in FINAL)
     cached_before, spent_before = _cached(judges), _spent(judges)
     for judge in judges:
-        want_verdicts(study, str(judge.judge), _missing_within(study, judges, limit))
+        rater = judge.judge.rater
+        want_verdicts(study, f"{rater.name}@{rater.version}", _missing_within(study, judges, limit))
     work = JudgeWork(study, [sj.pk for sj in judges], limit=limit)
     Engine(work, stopping=stopping, on_progress=on_progress, wait_for_others=True).run()
     states, spent = _states(study, judges), _spent(judges)
@@ -64,7 +65,7 @@ def _ready(study: Study, judge_name: str) -> list[StudyJudge]:
         raise UserError(f"Paused: {names}. To go on: manage.py judge {study.slug} --resume.")
     for judge in judges:
         key_of(judge.judge.endpoint)
-    resume([sj for sj in judges if sj.status == Status.CANCELLED])
+    uncancel(judges)
     return judges
 
 

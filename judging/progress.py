@@ -139,8 +139,9 @@ class JudgeProgress(Counted):
 
     @property
     def down(self) -> bool:
-        """Its endpoint is down, and that holds it up."""
-        return bool(self.open and self.study_judge.judge.endpoint.down_since and not self.alive)
+        """Its endpoint is down, and nothing else holds it up."""
+        running = self.study_judge.status == Status.RUNNING and not self.capped
+        return bool(running and self.open and not self.alive and self.study_judge.judge.endpoint.down_since)
 
     @property
     def waiting(self) -> bool:
@@ -174,6 +175,9 @@ class Progress:
 
     judges: list[JudgeProgress]
     budget: Budget | None
+    replaced: list[StudyJudge] = field(
+        default_factory=list
+    )  # earlier versions: asked no more, and what they cost counts
     still: int = 0  # looks in a row that saw rows wait and nobody work
 
     @cached_property
@@ -232,6 +236,11 @@ class Progress:
         return {name: sum(getattr(judge.study_judge, name) for judge in self.judges) for name in names}
 
     @property
+    def spent_before(self) -> dict[str, int]:
+        """By versions that were replaced."""
+        return {name: sum(getattr(one, name) for one in self.replaced) for name in ("calls", "cost")}
+
+    @property
     def unpriced(self) -> bool:
         return any(judge.study_judge.output_price is None for judge in self.judges)
 
@@ -274,7 +283,8 @@ def _sum(name: str, judges: Iterable[JudgeProgress]) -> int:
 def progress(study: Study, still: int = 0) -> Progress:
     """`still`: how many looks before this one saw nobody work."""
     now = timezone.now()
-    judges = list(study.judges.filter(active=True).select_related("judge__rater", "judge__endpoint"))
+    every = list(study.judges.select_related("judge__rater", "judge__endpoint"))
+    judges = [one for one in every if one.active]
     budget = Budget.objects.filter(study=study).first()
     items = study.items.count() if judges else 0
     states, alive = tally(study), _alive(judges, now)
@@ -289,7 +299,7 @@ def progress(study: Study, still: int = 0) -> Progress:
             any(call.simulated for call in calls) if calls else _labelled_by_simulation(study_judge)
         )
         found.append(one)
-    seen = Progress(found, budget)
+    seen = Progress(found, budget, [one for one in every if not one.active])
     seen.still = still + 1 if seen.waiting else 0
     return seen
 

@@ -20,7 +20,7 @@ from benchmark.models import Endpoint
 from judging import metering
 from judging.asking import free, tidy_cancelled
 from judging.concluding import conclude
-from judging.models import Attempt, Budget, StudyJudge, Verdict
+from judging.models import Attempt, Budget, Judge, StudyJudge, Verdict
 from judging.money import cost_of, price_of, worst_case
 from judging.parsing import parse
 from judging.prompting import Asked, ask, token_limit
@@ -166,7 +166,7 @@ class JudgeWork:
         judge, answer = question.verdict.study_judge.judge, call.answer
         if call.outcome != Attempt.Outcome.LENGTH or question.max_tokens or answer is None:
             return None
-        if not isinstance(parse(judge, answer.text, question.keys), str):
+        if not _is_unparsed(judge, answer.text, question.keys):
             return None
         used = token_limit(judge) or answer.completion_tokens or 0
         larger = max(SMALLEST_BUDGET, LARGER * used)
@@ -195,11 +195,11 @@ class JudgeWork:
         )
         self._stored |= there | {attempt.uid: attempt.pk for attempt in attempts}
 
-    @transaction.atomic
     def conclude(self, lease: str, made: Sequence[Made]) -> None:
-        conclude(lease, made, self._stored)
-        # A cap that came after the call was stored took the row for one whose call is on its way.
-        metering.give_back(Verdict.objects.filter(pk__in=[one.job.pk for one in made], leased_until=None))
+        with transaction.atomic():
+            conclude(lease, made, self._stored)
+            # A cap that came after the call was stored took the row for one whose call is on its way.
+            metering.give_back(Verdict.objects.filter(pk__in=[one.job.pk for one in made], leased_until=None))
         self._stored.clear()
 
     @transaction.atomic
@@ -220,6 +220,13 @@ class JudgeWork:
     def waiting(self) -> bool:
         wanted = Verdict.objects.filter(state__in=[State.TODO, State.LEASED], study_judge__in=self.asked())
         return self.limit != 0 and wanted.exists()
+
+
+def _is_unparsed(judge: Judge, text: str, keys: Sequence[str]) -> bool:
+    try:
+        return isinstance(parse(judge, text, keys), str)
+    except Exception:  # concluding it says so; here it would end the whole run
+        return False
 
 
 def worst_of(question: Question) -> int | None:

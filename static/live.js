@@ -78,5 +78,6 @@ document.addEventListener("click", (event) => {
   if (dialog) {
     event.preventDefault();
     dialog.showModal();
+    dialog.querySelector("[data-closes]")?.focus();
   } else if (button && ("closes" in button.dataset || button.type === "submit")) button.closest("dialog")?.close();
 });

@@ -4,16 +4,22 @@ import pytest
 from django.urls import get_resolver
 
 from annotation.routing import plan_draw
+from judging.models import Verdict
 from tests import builders
+from tests.judging.helpers import endpoint, judge
+from tests.judging.rows import verdict
 
 pytestmark = pytest.mark.django_db
 READERS = {"owner", "adjudicator", "viewer"}
 LABELLERS = {"ann"}  # everybody else can see other labels
 PEOPLE = ["owner", "adjudicator", "viewer", "ann", "stranger", None]
-# Page: who may, and the method. {key} is an item's.
+# Page: who may, and the method. {key} is an item's, {verdict} a verdict's of the first item.
 PAGES = {
     "study": ("/studies/tiny/", READERS, "get"),
     "study-progress": ("/studies/tiny/progress", READERS, "get"),
+    "study-errors": ("/studies/tiny/errors", READERS, "get"),
+    "study-verdicts": ("/studies/tiny/verdicts/", READERS, "get"),
+    "study-verdict": ("/studies/tiny/verdicts/{verdict}", READERS, "get"),
     "study-agreement": ("/studies/tiny/agreement", READERS, "get"),
     "confusion-chart": ("/studies/tiny/agreement/confusion.svg", READERS, "get"),
     "study-rates": ("/studies/tiny/rates", READERS, "get"),
@@ -42,7 +48,12 @@ def rated(study, cast):
     for item in study.items.all():
         builders.rate(item, builders.rater("judge-a"))
         builders.rate(item, builders.rater("judge-b"))
+    verdict(judge(study, endpoint()), study.items.first())
     return cast
+
+
+def address(name, study):
+    return PAGES[name][0].format(key=study.items.first().key, verdict=Verdict.objects.get().pk)
 
 
 def test_every_page_is_in_the_table():
@@ -56,10 +67,10 @@ def test_every_page_is_in_the_table():
 @pytest.mark.parametrize("name", PAGES)
 @pytest.mark.parametrize("person", PEOPLE)
 def test_a_page_opens_for_its_roles_alone(client, rated, study, name, person):
-    url, allowed, method = PAGES[name]
+    _, allowed, method = PAGES[name]
     if person:
         client.force_login(rated[person])
-    answer = getattr(client, method)(url.format(key=study.items.first().key))
+    answer = getattr(client, method)(address(name, study))
     if person is None:
         assert answer.status_code == 302 and answer.url.startswith("/sign-in?")
     elif person == "stranger":
@@ -73,13 +84,21 @@ def test_a_page_opens_for_its_roles_alone(client, rated, study, name, person):
 @pytest.mark.parametrize("name", [name for name, page in PAGES.items() if page[2] == "post"])
 def test_what_changes_something_is_never_done_by_a_link(client, rated, study, name):
     client.force_login(rated["owner"])
-    assert client.get(PAGES[name][0].format(key=study.items.first().key)).status_code == 405
+    assert client.get(address(name, study)).status_code == 405
 
 
 def test_an_item_of_another_study_is_not_found(client, rated, cast):
     other = builders.study("other")
     client.force_login(cast["owner"])
     assert client.get(f"/studies/tiny/items/{other.items.first().key}").status_code == 404
+
+
+def test_a_verdict_of_another_study_is_not_found(client, rated, cast):
+    other = builders.study("other")
+    theirs = verdict(judge(other, endpoint(name="theirs"), "noisy"), other.items.first())
+    client.force_login(cast["owner"])
+    assert client.get(f"/studies/tiny/verdicts/{theirs.pk}").status_code == 404
+    assert client.get(f"/studies/tiny/verdicts/?judge={theirs.study_judge_id}").status_code == 404
 
 
 def test_only_an_owner_who_asks_gets_names(client, rated, study):

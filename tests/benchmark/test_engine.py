@@ -9,7 +9,7 @@ from django.db import OperationalError
 
 from benchmark import engine
 from benchmark.engine import Engine, wait_before
-from benchmark.lanes import Job
+from benchmark.lanes import EndpointDown, Job
 from benchmark.models import Endpoint
 from tests.benchmark.services import completion, service
 
@@ -224,3 +224,175 @@ def test_an_endpoint_without_its_key_is_left_to_others_and_told_once(monkeypatch
         Engine(work).run()
         assert work.claimed == {}
     assert caplog.text.count("NO_SUCH_KEY, which is not set") == 1
+
+
+# ---------------------------------------------------------------- what comes between two steps
+
+
+@dataclass
+class Slow(Notes):
+    """Steps that take a while, and others that come meanwhile. `gone` is what is withdrawn, once it has been claimed."""
+
+    takes: dict[str, float] = field(default_factory=dict)
+    gone: set[int] = field(default_factory=set)
+    metered: bool = True
+
+    def _take(self, step):
+        time.sleep(self.takes.get(step, 0))
+        super()._take(step)
+
+    def claim(self, *args):
+        return [replace(job, metered=self.metered) for job in super().claim(*args)]
+
+    def permit(self, lease, jobs):
+        self._take("permit")
+        return super().permit(lease, jobs)
+
+    def withdrawn(self, lease):
+        self._take("withdrawn")
+        return self.gone if self.claimed else set()
+
+    def release(self, lease, *, only=None, keep=()):
+        super().release(lease, only=only, keep=keep)
+        if only:
+            self.said.append(f"gave back {sorted(only)}")
+        if len(self.at) == 1:  # else it is not known whose they are
+            next(iter(self.at.values())).extend(set(only or ()) - self.gone)
+
+
+def test_what_is_withdrawn_while_it_is_being_permitted_does_not_set_out(monkeypatch):
+    monkeypatch.setattr(engine, "CHECK_SECONDS", 0.05)
+    asked = []
+    with service(lambda _, body: asked.append(body["seed"]) or completion()) as url:
+        takes = {"claim": 0.15, "withdrawn": 0.1, "permit": 0.2}
+        work = Slow({endpoint(url): [1, 2]}, takes=takes, gone={1})
+        Engine(work).run()
+    assert work.said.index("withdrawn") < work.said.index("permit")
+    assert asked == [2]
+    assert "gave back [1]" in work.said
+
+
+def test_a_row_whose_last_call_is_not_stored_is_not_given_back_before(monkeypatch):
+    """Else its reservation would come back as if no call had been made."""
+    monkeypatch.setattr(engine, "CHECK_SECONDS", 0.03)
+    monkeypatch.setattr(engine, "BATCH_SECONDS", 0.3)  # in which it has landed and is not written
+    with service(lambda *_: time.sleep(0.1) or (500, {}, b"{}")) as url:
+        work = Slow({endpoint(url): [1]}, gone={1})
+        Engine(work).run()
+    assert work.stored[0] == (1, "server_error")
+    assert work.said.index("store") < work.said.index("gave back [1]")
+    assert work.concluded == {}
+
+
+def test_a_run_that_ends_in_an_error_makes_no_further_call():
+    asked = []
+
+    class Broken(Notes):
+        def conclude(self, lease, made):
+            super().conclude(lease, made)
+            if len(self.concluded) >= 12:
+                raise ValueError("a defect")
+
+    with service(lambda _, body: asked.append(body["seed"]) or time.sleep(0.1) or completion()) as url:
+        work = Broken({endpoint(url, concurrency=4): list(range(400))})
+        with pytest.raises(ValueError, match="a defect"):
+            Engine(work).run()
+    # What was in flight landed and is told. None of those that were ready went after it, to be called back at once.
+    assert sorted(work.stored) == [(pk, "answer") for pk in sorted(asked)]
+
+
+def test_told_to_stop_it_writes_what_lands_at_once_though_others_take_their_time(monkeypatch):
+    monkeypatch.setattr(engine, "GRACE_SECONDS", 1.5)
+    stop, written = threading.Event(), []
+
+    class Timed(Notes):
+        def store(self, lease, made):
+            super().store(lease, made)
+            written.append((time.monotonic(), [one.job.pk for one in made]))
+
+    def answer(_, body):
+        stop.set()
+        time.sleep({1: 0.3, 2: 3.0}[body["seed"]])
+        return completion()
+
+    with service(answer) as url:
+        work = Timed({endpoint(url): [1, 2]})
+        Engine(work, stopping=stop.is_set).run()
+    (first, pks), (last, rest) = written
+    assert (pks, rest) == ([1], [2])
+    assert last - first > 0.5  # it was not kept for the end
+    assert work.stored == [(1, "answer"), (2, "abandoned")]
+
+
+def test_told_to_stop_while_the_database_is_away_for_a_moment_it_still_writes():
+    asked = threading.Event()
+    with service(lambda *_: asked.set() or completion()) as url:
+        work = Notes({endpoint(url): [1]}, failing=["store", "conclude", "release"])
+        Engine(work, stopping=asked.is_set).run()
+    assert (work.stored, work.concluded, work.said[-1]) == ([(1, "answer")], {1: "answer"}, "release")
+
+
+def test_rows_that_wait_for_a_key_we_lack_are_not_waited_for(monkeypatch):
+    monkeypatch.delenv("NO_SUCH_KEY", raising=False)
+    work = Notes({endpoint("http://127.0.0.1:1/v1", key_variable="NO_SUCH_KEY"): [1]})
+    work.waiting = lambda: True  # the row is open
+    Engine(work, wait_for_others=True).run()
+    assert work.claimed == {}
+
+
+def test_a_call_that_raises_ends_the_run_and_what_others_answered_is_kept():
+    class Broken(Notes):
+        def again(self, job, call):
+            if job.pk == 1:
+                raise ValueError("a defect")
+
+    with service(lambda *_: completion()) as url:
+        work = Broken({endpoint(url): [1, 2]})
+        with pytest.raises(ValueError, match="a defect"):
+            Engine(work).run()
+    assert (2, "answer") in work.stored
+    assert work.said[-1] == "release"
+
+
+# ---------------------------------------------------------------- endpoints that nobody answers at
+
+
+@pytest.fixture
+def soon_down(monkeypatch, transactional_db):
+    monkeypatch.setattr("benchmark.lanes.DOWN_OVER_SECONDS", 0.1)
+    monkeypatch.setattr("benchmark.lanes.DOWN_FOR_SECONDS", (0.2, 0.4))
+    monkeypatch.setattr(engine, "BACKOFF_SECONDS", 0.05)
+
+
+CLOSED = "http://127.0.0.1:1/v1"
+
+
+def test_where_nobody_answers_nothing_fails_and_the_run_says_so(soon_down):
+    work = Notes({endpoint(CLOSED, concurrency=64): [1, 2, 3]})
+    with pytest.raises(EndpointDown, match="can't be reached"):
+        Engine(work, wait_for_others=True).run()
+    assert work.concluded == {}
+    assert {outcome for _, outcome in work.stored} <= {"connection", "abandoned"}
+
+
+def test_the_others_go_on_and_what_it_was_to_answer_is_given_back(soon_down):
+    with service(lambda *_: time.sleep(0.1) or completion()) as url:
+        down, up = endpoint(CLOSED, 1), endpoint(url, 2)
+        work = Slow({down: [1, 2], up: list(range(10, 60))}, metered=False)
+        with pytest.raises(EndpointDown, match="'e1'"):
+            Engine(work).run()
+    assert work.concluded == dict.fromkeys(range(10, 60), "answer")
+    assert "gave back [1, 2]" in work.said
+
+
+def test_while_it_is_down_one_call_at_a_time_looks_for_it(soon_down):
+    """Else every look would cost as many calls as may be in flight: those called back may have been sent, so they count."""
+    down = endpoint(CLOSED, concurrency=32)
+    work, began = Slow({down: list(range(300))}, metered=False), time.monotonic()
+    Engine(work, stay=True, stopping=lambda: time.monotonic() - began > 3).run()
+    outcomes = [outcome for _, outcome in work.stored]
+    called_back = outcomes.count("abandoned")  # once, as it was found to be down
+    assert called_back < 32
+    looked = outcomes[len(outcomes) - outcomes[::-1].index("abandoned") :] if called_back else outcomes[32:]
+    assert 2 <= len(looked) <= 3 / 0.2
+    assert work.concluded == {}

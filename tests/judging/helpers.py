@@ -1,10 +1,17 @@
 """Builders for judges and what is asked of them."""
 
 import json
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from django.utils import timezone
+
 from annotation.models import Item, Study
+from benchmark.client import Call, read_answer
+from benchmark.engine import Made
+from benchmark.lanes import Job
 from benchmark.models import Endpoint
 from benchmark.text import digest
 from judging.applying import save_judge
@@ -56,3 +63,24 @@ def said(label: str = "convergence", **more: Any) -> Answer:
     return completion(
         json.dumps({"label": label, "confidence": 0.5, "rationale": "So.", "evidence": [], **more})
     )
+
+
+def cut_off(content: str, spent: int = 10) -> Answer:
+    """What a service answers whose token limit was too small."""
+    choice = {"index": 0, "message": {"role": "assistant", "content": content}, "finish_reason": "length"}
+    return completion(choices=[choice], usage={"prompt_tokens": 5, "completion_tokens": spent})
+
+
+def made_of(job: Job, label: str = "convergence") -> Made:
+    """The call that answered it, as the engine hands it on."""
+    raw = said(label)[2].decode()
+    answer = read_answer(raw)
+    return Made(job, Call("answer", timezone.now(), 0.1, raw=raw, answer=answer, status=200), final=True)
+
+
+def wait_until(said: Callable[[], Any], within: float = 60.0) -> None:
+    """For what another process does. The time is what a slow machine may take, no measure."""
+    deadline = time.monotonic() + within
+    while not said():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)

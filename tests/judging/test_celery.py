@@ -7,9 +7,9 @@ from django.conf import settings
 
 from benchmark.simulator.running import running_simulator
 from config.celery import app
+from judging.asking import want_verdicts
 from judging.models import Attempt, Verdict
 from judging.waking import wake_workers
-from judging.work import want_verdicts
 from tests import builders
 from tests.judging.helpers import endpoint, judge, panel, states
 from tests.judging.test_workers import assert_whole, wait_until
@@ -102,7 +102,7 @@ def test_a_broker_that_can_not_be_reached_leaves_the_rows_wanted_and_the_caller_
 import django; django.setup()
 from annotation.models import Study
 from judging.waking import wake_workers
-from judging.work import want_verdicts
+from judging.asking import want_verdicts
 want_verdicts(Study.objects.get())
 wake_workers()
 """

@@ -9,18 +9,12 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from annotation.models import Rating
-from benchmark.client import Call
-from benchmark.engine import Made
+from judging.asking import want_verdicts
 from judging.models import Attempt, Verdict
-from judging.work import JudgeWork, want_verdicts
-from tests.judging.helpers import endpoint, judge, said
+from judging.work import JudgeWork
+from tests.judging.helpers import endpoint, judge, made_of
 
 pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True)]
-
-
-def made_of(job, label):
-    raw = said(label)[2].decode()
-    return Made(job, Call(outcome="answer", started_at=timezone.now(), latency=0.1, raw=raw), final=True)
 
 
 @pytest.mark.parametrize("late_comes", ["first", "last"])
@@ -35,7 +29,7 @@ def test_a_result_that_comes_when_its_lease_is_lost_changes_nothing_and_its_call
     results = [(fast, "fast", taken, "convergence"), (slow, "slow", late, "no_convergence")]
     for work, lease, job, label in results if late_comes == "last" else results[::-1]:
         made = [made_of(job, label)]
-        work.store(made)
+        work.store(lease, made)
         work.conclude(lease, made)
     assert Rating.objects.get().label.key == "convergence"
     assert Attempt.objects.count() == 2
@@ -76,3 +70,61 @@ def test_of_two_workers_that_choose_the_same_rows_one_gets_them(study):
             time.sleep(0.3)
         assert waiting.result() == []
     assert set(Verdict.objects.values_list("lease", flat=True)) == {"first"}
+
+
+def test_a_call_that_is_stored_twice_is_there_once(study):
+    judge(study, endpoint())
+    want_verdicts(study, limit=1)
+    work = JudgeWork(study)
+    [job] = work.claim(work.endpoints()[0], "me", 8)
+    made = [made_of(job)]
+    for _ in range(2):  # the first may have been cut off when it had counted
+        work.store("me", made)
+    for _ in range(2):
+        work.conclude("me", made)
+    assert (Attempt.objects.count(), Rating.objects.count()) == (1, 1)
+    assert Verdict.objects.get().answer == Attempt.objects.get()
+    assert study.judges.get().calls == 1
+
+
+def test_rows_that_were_taken_by_a_claim_we_do_not_know_of_go_back(study):
+    judge(study, endpoint())
+    want_verdicts(study)
+    work = JudgeWork(study)
+    known = work.claim(work.endpoints()[0], "me", 2)
+    work.claim(work.endpoints()[0], "me", 2)
+    work.release("me", keep={job.pk for job in known})
+    assert set(Verdict.objects.filter(lease="me").values_list("pk", flat=True)) == {job.pk for job in known}
+    assert Verdict.objects.filter(state="todo").count() == 4
+
+
+def test_a_limit_counts_what_was_claimed(study):
+    judge(study, endpoint())
+    want_verdicts(study)
+    work = JudgeWork(study, limit=3)
+    [at] = work.endpoints()
+    assert [len(work.claim(at, "me", 2)) for _ in range(3)] == [2, 1, 0]
+    assert work.endpoints() == []
+    assert not work.waiting()
+
+
+def test_a_worker_for_one_endpoint_sees_no_other(study):
+    first, second = endpoint(), endpoint(name="other")
+    judge(study, first)
+    judge(study, second, "noisy")
+    want_verdicts(study)
+    assert JudgeWork(endpoint="other").endpoints() == [second]
+    assert len(JudgeWork(endpoint="other").claim(second, "me", 99)) == 6
+    assert JudgeWork(endpoint="other").claim(first, "me", 99) == []
+    assert JudgeWork(endpoint="none").endpoints() == []
+
+
+def test_of_a_judge_that_was_replaced_nothing_is_claimed_and_what_is_held_is_withdrawn(study):
+    one = judge(study, endpoint())
+    want_verdicts(study)
+    work = JudgeWork()
+    [held] = work.claim(one.judge.endpoint, "me", 1)
+    type(one).objects.update(active=False)
+    assert work.withdrawn("me") == {held.pk}
+    assert work.endpoints() == []
+    assert not work.waiting()

@@ -3,14 +3,12 @@
 import pytest
 
 from annotation.adjudicating import adjudicate
-from judging.models import Verdict
-from judging.overview import disputes, judges_progress, overview
+from judging.models import Scorer, ScorerFailure
+from judging.overview import disputes, overview, scored
 from judging.settling import settle
-from judging.work import want_verdicts
 from tests import builders
-from tests.judging.helpers import endpoint, judge
 
-pytestmark = [pytest.mark.engine, pytest.mark.django_db]
+pytestmark = pytest.mark.django_db
 C, N = "convergence", "no_convergence"
 
 
@@ -27,20 +25,6 @@ def judges(item, *labels):
 @pytest.fixture
 def items(study):
     return list(study.items.order_by("id"))
-
-
-def test_a_judges_progress_counts_what_is_finished_open_and_not_yet_wanted(study):
-    by = judge(study, endpoint(), repeats=2)
-    want_verdicts(study, limit=5)
-    for verdict, state in zip(
-        Verdict.objects.order_by("id"), ["unparsed", "refused", "failed", "leased"], strict=False
-    ):
-        Verdict.objects.filter(pk=verdict.pk).update(state=state)
-    [progress] = judges_progress(study)
-    assert (progress.study_judge, progress.wanted) == (by, 12)
-    assert (progress.finished, progress.open, progress.missing, progress.simulated) == (3, 2, 7, False)
-    builders.rate(study.items.first(), by.judge.rater, simulated=True)
-    assert judges_progress(study)[0].simulated
 
 
 def test_people_who_disagree_are_a_dispute_and_judges_who_disagree_are_not(study, items):
@@ -68,14 +52,22 @@ def test_a_decision_ends_a_dispute(study, items):
 
 
 def test_the_overview_adds_it_up(study, items):
-    judge(study, endpoint())
-    want_verdicts(study, limit=2)
     people(items[0], C, N)
     people(items[1], C)
     adjudicate(items[2], builders.rater("arbiter", "human"), C, "Because.")
     settle(study)
     found = overview(study)
-    assert (found["items"], found["judging"], found["judge_missing"], found["failed"]) == (6, True, 4, 0)
-    assert (found["disputes"], found["gold"]) == (1, 0)
+    assert (found["items"], found["disputes"], found["gold"]) == (6, 1, 0)
     assert (found["settled"], found["settled_open"]) == (2, 4)
     assert found["rules"] == {"adjudicated": 1, "majority": 1, "tie": 1, "unlabelled": 3}
+
+
+def test_scorers_are_counted_with_what_they_could_not_label_and_earlier_ones_beside_them(study, items):
+    now = Scorer.objects.create(rater=builders.rater("state-check", "scorer"), entry_point="checks:state")
+    now.studies.add(study)
+    builders.rate(items[0], now.rater)
+    builders.rate(items[0], now.rater, N)  # a second thought about the same item
+    ScorerFailure.objects.create(item=items[1], scorer=now, reason="ValueError: no state")
+    builders.rate(items[2], builders.rater("column", "scorer"))
+    found = [(str(one.rater), one.source, one.labels, one.failures) for one in scored(study)]
+    assert found == [("state-check", "checks:state", 1, 1), ("column", "imported with the responses", 1, 0)]

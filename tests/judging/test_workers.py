@@ -10,9 +10,9 @@ from django.utils import timezone
 
 from annotation.models import Rating
 from benchmark.simulator.running import running_simulator
+from judging.asking import want_verdicts
 from judging.models import Attempt, Verdict
 from judging.panel import judge_study
-from judging.work import want_verdicts
 from tests import builders
 from tests.judging.helpers import PANEL, endpoint, judge, panel, states
 from tests.processes import result, running, start
