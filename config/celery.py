@@ -15,5 +15,10 @@ app.conf.update(
     task_reject_on_worker_lost=True,
     worker_prefetch_multiplier=1,
     broker_connection_retry_on_startup=True,
+    broker_connection_max_retries=None,  # a worker outlasts any outage
+    # Waking must not hold up a page while the broker is away: once more, at once.
+    broker_transport_options={"max_retries": 1, "interval_start": 0.2, "socket_connect_timeout": 4},
+    # The engine goes on where the broker went away: its work stands in the database.
+    worker_cancel_long_running_tasks_on_connection_loss=False,
 )
 app.autodiscover_tasks(["judging"])

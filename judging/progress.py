@@ -311,10 +311,13 @@ def _alive(judges: Sequence[StudyJudge], now: datetime) -> dict[int, int]:
 
 
 def _latest(study_judge: StudyJudge) -> list[Recent]:
-    calls = Attempt.objects.filter(study_judge=study_judge).order_by("-pk")[:LATEST]
-    return [
-        Recent(*row) for row in calls.values_list("verdict", "outcome", "started_at", "latency", "simulated")
+    # Not `study_judge=`: for that PostgreSQL may walk the primary key past all that other judges called since. The order
+    # is the index's own, whose next rows are another judge's.
+    calls = Attempt.objects.filter(study_judge__lte=study_judge.pk).order_by("-study_judge_id", "-pk")[
+        :LATEST
     ]
+    fields = ("verdict", "outcome", "started_at", "latency", "simulated", "study_judge")
+    return [Recent(*row) for *row, whose in calls.values_list(*fields) if whose == study_judge.pk]
 
 
 def _labelled_by_simulation(study_judge: StudyJudge) -> bool:

@@ -55,12 +55,20 @@ def alike(message: str) -> str:
 
 
 def _calls(judge: StudyJudge, at_most: int) -> Iterator[Trouble]:
-    """By outcome, each in the order of its index: asked for together, all that ever failed would have to be sorted."""
+    """By outcome, each in the order of the index: asked for together, all that ever failed would have to be sorted."""
     for outcome in FAILED:
-        failed = Attempt.objects.filter(study_judge=judge, outcome=outcome).order_by("-pk")[:at_most]
-        for verdict, status, error, at in failed.values_list("verdict", "status", "error", "started_at"):
-            key = (judge.pk, outcome.value, status, alike(error))
-            yield Trouble(str(judge.judge), outcome.value.replace("_", " "), True, verdict, error, at, key)
+        # Not `outcome=`, for which PostgreSQL may walk the primary key: the order keeps it to the index.
+        failed = Attempt.objects.filter(study_judge=judge, outcome__lte=outcome).order_by("-outcome", "-pk")[
+            :at_most
+        ]
+        for verdict, found, status, error, at in failed.values_list(
+            "verdict", "outcome", "status", "error", "started_at"
+        ):
+            if found == outcome:
+                key = (judge.pk, outcome.value, status, alike(error))
+                yield Trouble(
+                    str(judge.judge), outcome.value.replace("_", " "), True, verdict, error, at, key
+                )
 
 
 def _verdicts(judge: StudyJudge, at_most: int) -> Iterator[Trouble]:

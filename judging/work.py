@@ -55,7 +55,7 @@ class JudgeWork:
     judges: Sequence[int] | None = None  # StudyJudge ids
     endpoint: str = ""  # only at this one
     limit: int | None = None  # verdicts this work may still claim
-    _schemes: dict[tuple[int, str], LabelScheme] = field(default_factory=dict)
+    _schemes: dict[tuple[int, str, int], LabelScheme] = field(default_factory=dict)
     _stored: dict[UUID, int] = field(
         default_factory=dict
     )  # calls to their attempts, until they are concluded
@@ -126,8 +126,8 @@ class JudgeWork:
         return [self._job(question, metered, answers) for question in questions]
 
     def _scheme(self, of: StudyJudge) -> LabelScheme:
-        """With its labels, read once."""
-        place = (of.study_id, of.judge.question)
+        """With its labels, read once. A study that nobody was asked for may be given another while we work."""
+        place = (of.study_id, of.judge.question, of.study.scheme_id)
         if place not in self._schemes:
             scheme = of.study.scheme_of(of.judge.question)
             self._schemes[place] = LabelScheme.objects.prefetch_related("labels").get(pk=scheme.pk)

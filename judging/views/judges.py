@@ -91,7 +91,9 @@ def _resume(study: Study, judges: list[StudyJudge]) -> str:
 
 def _cancel(study: Study, judges: list[StudyJudge]) -> str:
     count = asking.cancel(judges)
-    return f"{_judges(len(judges))} cancelled; {_verdicts(count)} taken back. Calls on their way are finished."
+    return (
+        f"{_judges(len(judges))} cancelled; {_verdicts(count)} taken back. Calls on their way are finished."
+    )
 
 
 def _retry(study: Study, judges: list[StudyJudge]) -> str:

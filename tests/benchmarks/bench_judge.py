@@ -1,52 +1,31 @@
-"""Judging 1,000 items at 100 ms a call with 64 in flight, against a bare loop that makes the same calls."""
+"""1,278 responses x 3 judges = 3,834 calls of 100 ms with 64 in flight, as the command a user types, against a bare loop of
+the same calls."""
 
-import asyncio
-import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from time import monotonic
-from typing import Any
+from statistics import mean
 
-import openai
-
-from benchmark.models import Endpoint
 from benchmark.simulator.running import running_simulator
-from judging.models import StudyJudge
-from judging.panel import judge_study
-from judging.prompting import request
-from tests import builders
 from tests.benchmarks.figures import Figure
-from tests.judging.helpers import endpoint, judge
+from tests.benchmarks.judged import bare_loop, endpoint_at, judges, requests, study_of
+from tests.benchmarks.processes import MB, run
 
-VERDICTS, IN_FLIGHT, SECONDS = 1000, 64, 0.1
+RESPONSES, PANEL, IN_FLIGHT, SECONDS = 1278, ("careful", "lenient", "noisy"), 64, 0.1
 
 
 def measure(folder: Path) -> Iterator[Figure]:
-    name = f"bench-judge-{secrets.token_hex(4)}"
-    study = builders.study(name, tasks=10, epochs=VERDICTS // 10)
+    study = study_of(folder, RESPONSES)
     with running_simulator(latency=SECONDS) as simulator:
-        at = endpoint(simulator.base_url, name, concurrency=IN_FLIGHT)
-        asked = requests(judge(study, at))
-        clock = monotonic()
-        asyncio.run(bare_loop(at, asked))
-        bare = monotonic() - clock
-        judged = judge_study(study)
-    assert judged["parsed"] == VERDICTS, judged
-    yield Figure("judge 1,000 items, 64 in flight at 100 ms", VERDICTS / judged["seconds"], "verdicts/s")
-    yield Figure("judge: time over a bare loop", judged["seconds"] / bare, "times")
-
-
-def requests(by: StudyJudge) -> list[dict[str, Any]]:
-    labels = list(by.study.scheme.labels.all())
-    return [request(by.judge, item, labels, 0) for item in by.study.items.all()]
-
-
-async def bare_loop(at: Endpoint, asked: Sequence[Mapping[str, Any]]) -> None:
-    gate = asyncio.Semaphore(IN_FLIGHT)
-    async with openai.AsyncOpenAI(base_url=at.base_url, api_key="none", max_retries=0) as client:
-
-        async def one(body: Mapping[str, Any]) -> None:
-            async with gate:
-                await client.chat.completions.create(**body)
-
-        await asyncio.gather(*(one(body) for body in asked))
+        at = endpoint_at(simulator.base_url, IN_FLIGHT)
+        asked = requests(judges(study, at, PANEL))
+        before = bare_loop(at, asked, IN_FLIGHT)
+        ran = run("manage.py", "judge", study.slug, "--json")
+        bare = mean([before, bare_loop(at, asked, IN_FLIGHT)])
+    said = ran.document()
+    assert (said["parsed"], said["calls"]) == (len(asked), len(asked)), said
+    yield Figure(
+        f"judge {len(asked):,} verdicts: time over a bare loop", said["seconds"] / bare, "times", at_most=1.35
+    )
+    yield Figure("judge: the whole command over a bare loop, its start included", ran.seconds / bare, "times")
+    yield Figure("judge: verdicts a second", len(asked) / said["seconds"], "verdicts/s")
+    yield Figure("judge: peak memory", ran.peak / MB, "MB", at_most=250)

@@ -16,15 +16,20 @@ class Figure:
     unit: str
     at_least: float | None = None
     at_most: float | None = None
+    exactly: float | None = None
 
     @property
     def met(self) -> bool | None:
+        if self.exactly is not None:
+            return self.value == self.exactly
         if self.at_least is not None:
             return self.value >= self.at_least
         return None if self.at_most is None else self.value <= self.at_most
 
     @property
     def asked(self) -> str:
+        if self.exactly is not None:
+            return plain(self.exactly)
         if self.at_least is not None:
             return f"at least {plain(self.at_least)}"
         return "" if self.at_most is None else f"at most {plain(self.at_most)}"

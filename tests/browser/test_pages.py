@@ -1,12 +1,16 @@
 """Every page opens in light and dark, wide and narrow, without a console error, a violation of the CSP or overflow."""
 
 import pytest
+from django.utils import timezone
 from playwright.sync_api import expect
 
 from annotation.routing import plan_draw
+from judging.models import Budget, Verdict
 from judging.settling import settle
 from tests import builders
 from tests.browser.conftest import NARROW, WIDE
+from tests.judging.helpers import endpoint, judge
+from tests.judging.rows import attempt, body, faithful, leased, verdict
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 PAGES = {
@@ -16,6 +20,8 @@ PAGES = {
     "/studies/tiny/rates": "owner",
     "/studies/tiny/rates?source=gold&by=category": "owner",
     "/studies/tiny/items/": "viewer",
+    "/studies/tiny/verdicts/": "viewer",
+    "/studies/tiny/verdicts/?state=unparsed": "viewer",
     "/studies/tiny/people": "owner",
     "/studies/tiny/adjudicate/": "adjudicator",
     "/studies/tiny/label/": "ann",
@@ -24,7 +30,7 @@ PAGES = {
 
 @pytest.fixture
 def rated(study, cast):
-    """Two judges who part on one item; gold for another; a draw."""
+    """Two judges who part on one item; gold for another; a draw; and two judges at work, with all that can go wrong."""
     a, b = builders.rater("judge-a"), builders.rater("judge-b")
     for number, item in enumerate(study.items.all()):
         builders.rate(item, a, "convergence")
@@ -33,17 +39,45 @@ def rated(study, cast):
     first.golds.create(label=study.scheme.labels.first(), origin="imported")
     plan_draw(study, share=1.0, raters_per_item=2, seed=1)
     settle(study)
+    at_work(study)
     return cast
+
+
+LONG = "an-unbroken-word-" * 30
+
+
+def at_work(study):
+    items = list(study.items.order_by("id"))
+    gone = endpoint(name="gone", down_since=timezone.now(), down_error=f"nobody answers at {LONG}")
+    by = judge(
+        study, endpoint(), "a-judge-with-a-rather-long-name-" * 2, model=LONG[:150], show_condition=True
+    )
+    verdict(judge(study, gone, "noisy"), items[0])
+    for item, state in zip(items, ("unparsed", "refused", "failed"), strict=False):
+        made = verdict(by, item, state, reason=f"Why not: {LONG}")
+        attempt(made, "server_error", error=LONG, status=500)
+        made.answer = faithful(
+            made, raw=body(f"{LONG} {{}}", reasoning=LONG), prompt_tokens=9, completion_tokens=9
+        )
+        made.save()
+    evidence = [{"quote": "Response of", "start": 0, "end": 11}, {"quote": LONG, "missing": True}]
+    verdict(by, items[3], "done", rated={"rationale": LONG, "evidence": evidence})
+    leased(by, items[4], seconds=600)
+    Budget.objects.create(study=study, max_calls=10, max_cost=10**12, calls=9, cost=10**11)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", [WIDE, NARROW], ids=["wide", "narrow"])
 def test_every_page_opens_cleanly(visit, rated, study, size, scheme):
     item = study.items.first().key
-    pages = PAGES | {
-        f"/studies/tiny/items/{item}": "owner",
-        f"/studies/tiny/adjudicate/{item}": "adjudicator",
-    }
+    pages = (
+        PAGES
+        | {
+            f"/studies/tiny/items/{item}": "owner",
+            f"/studies/tiny/adjudicate/{item}": "adjudicator",
+        }
+        | {f"/studies/tiny/verdicts/{pk}": "viewer" for pk in Verdict.objects.values_list("pk", flat=True)}
+    )
     open_pages = {who: visit(rated[who], viewport=size, color_scheme=scheme) for who in set(pages.values())}
     for url, who in pages.items():
         page = open_pages[who]

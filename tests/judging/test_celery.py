@@ -11,8 +11,8 @@ from judging.asking import want_verdicts
 from judging.models import Attempt, Verdict
 from judging.waking import wake_workers
 from tests import builders
-from tests.judging.helpers import endpoint, judge, panel, states
-from tests.judging.test_workers import assert_whole, wait_until
+from tests.judging.helpers import endpoint, judge, panel, states, wait_until
+from tests.judging.accounts import assert_whole
 from tests.processes import running
 
 pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True)]

@@ -9,6 +9,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from annotation.models import Rating
+from annotation.schemes import builtin_scheme
 from judging.asking import want_verdicts
 from judging.models import Attempt, Verdict
 from judging.work import JudgeWork
@@ -128,3 +129,15 @@ def test_of_a_judge_that_was_replaced_nothing_is_claimed_and_what_is_held_is_wit
     assert work.withdrawn("me") == {held.pk}
     assert work.endpoints() == []
     assert not work.waiting()
+
+
+def test_a_study_may_be_given_another_scheme_while_a_worker_runs(study):
+    judge(study, endpoint())
+    want_verdicts(study)
+    work = JudgeWork()
+    [at] = work.endpoints()
+    [job] = work.claim(at, "me", 1)
+    work.release("me")  # nobody was asked
+    type(study).objects.update(scheme=builtin_scheme("binary"))
+    [job] = work.claim(at, "me", 1)
+    assert job.context.keys == ["convergence", "no_convergence"]

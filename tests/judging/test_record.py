@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from benchmark.models import Response, Task
 from judging.models import Judge
+from judging.money import dollars
 from judging.record import calls, confidence, find_verdict, marked, read
 from tests import builders
 from tests.judging.helpers import endpoint, item_of, judge
@@ -177,7 +178,7 @@ def test_the_record_shows_label_quotes_tokens_cost_and_every_attempt(client, stu
     assert '<mark><span id="quote-1"></span>keep the pump running</mark>' in shown
     assert shown.count("not in the response") == 1 and "never said" in shown
     for words in ("Convergence", "0.9 (a probability)", "It holds on.", "Attempt 1: rate limited", "slow down", "429",
-                  "1,200 in, 80 out, 30 of them reasoning", "at most $0.0050", "its outcome is read from this",
+                  "1,200 in, 80 out, 30 of them reasoning", f"at most {dollars(5 * 10**9)}", "its outcome is read from this",
                   "byte for byte", "scheme-json", "simulated"):  # fmt: skip
         assert words in shown, words
 
@@ -261,7 +262,7 @@ def listing(client, cast, query=""):
     return answer.content.decode()
 
 
-def shown_in(text, study):
+def shown_in(text):
     return [pk for pk in range(1, 200) if f'href="/studies/tiny/verdicts/{pk}"' in text]
 
 
@@ -270,9 +271,9 @@ def test_verdicts_are_listed_by_judge_and_state(client, study, cast, by):
     items = list(study.items.all())
     unparsed = [verdict(one, items[0], "unparsed", reason="no label") for one in (by, other)]
     done = verdict(by, items[1], "done")
-    assert shown_in(listing(client, cast, "state=unparsed"), study) == [one.pk for one in unparsed]
-    assert shown_in(listing(client, cast, f"judge={by.pk}&state="), study) == [unparsed[0].pk, done.pk]
-    assert shown_in(listing(client, cast, f"judge={other.pk}&state=unparsed"), study) == [unparsed[1].pk]
+    assert shown_in(listing(client, cast, "state=unparsed")) == [one.pk for one in unparsed]
+    assert shown_in(listing(client, cast, f"judge={by.pk}&state=")) == [unparsed[0].pk, done.pk]
+    assert shown_in(listing(client, cast, f"judge={other.pk}&state=unparsed")) == [unparsed[1].pk]
     assert "No such verdicts" in listing(client, cast, "state=failed")
 
 
@@ -282,12 +283,12 @@ def test_a_page_holds_fifty_and_the_next_goes_on_from_there(client, study, cast,
         item = study.items.create(response=builders.response(response.run, response.task, epoch=100 + n))
         last = verdict(by, item, "refused", reason="no")
     first = listing(client, cast, f"judge={by.pk}&state=refused")
-    assert len(shown_in(first, study)) == 50 and "Next page" in first
+    assert len(shown_in(first)) == 50 and "Next page" in first
     following = f"judge={by.pk}&amp;state=refused&amp;after="
     assert following in first
     after = first.split(following)[1].split('"')[0]
     second = listing(client, cast, f"judge={by.pk}&state=refused&after={after}")
-    assert shown_in(second, study) == [last.pk] and "Next page" not in second
+    assert shown_in(second) == [last.pk] and "Next page" not in second
 
 
 @pytest.mark.parametrize("query", ["judge=0", "judge=x", "state=x"])
