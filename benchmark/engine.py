@@ -109,7 +109,11 @@ class Engine:
     def run(self) -> None:
         """Work until nothing is left, or until told to stop. Raises EndpointDown where what is left is left because an
         endpoint can't be reached."""
-        asyncio.run(self._run())
+        try:
+            asyncio.run(self._run())
+        finally:
+            for connection in connections.all(initialized_only=True):
+                connection.close_if_unusable_or_obsolete()  # the caller's may have been cut off meanwhile
         if self.broken:
             raise self.broken
         for lane in self.lanes.values():
@@ -334,10 +338,10 @@ class Engine:
         while True:
             await asyncio.sleep(CHECK_SECONDS)
             with suppress(DatabaseError):
-                # One whose last call is not written yet stays until it is: its row must not go back before.
-                if gone := await self._database(self.work.withdrawn, self.lease) - self._unwritten():
-                    if dropped := set().union(*(lane.drop(gone) for lane in self.lanes.values())):
-                        await self._database(lambda: self.work.release(self.lease, only=dropped))  # noqa: B023
+                gone = await self._database(self.work.withdrawn, self.lease)
+                gone -= self._unwritten()  # their last call is to be written before their row goes back
+                if dropped := set().union(*(lane.drop(gone) for lane in self.lanes.values())):
+                    await self._database(lambda: self.work.release(self.lease, only=dropped))
 
     async def _let_land(self) -> None:
         """Give calls in flight a moment more, and write them as they come. Nothing sets out any more."""

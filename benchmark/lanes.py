@@ -2,7 +2,7 @@
 
 How many may be in flight adapts. A round is as many calls as may be in flight: a round without a complaint raises the
 number, a complaint (429, 503, 529) lowers it, by a tenth if it stands alone and by half if it is one of many. Calls that
-were on their way when the number was last lowered say nothing new about it.
+were on their way when the number was last lowered say nothing new about it, but that it was more than one.
 """
 
 import asyncio
@@ -105,7 +105,7 @@ class Lane:
         self._later: list[tuple[float, int, Job]] = []
         self._numbers = itertools.count()
         self._lowered_at = 0.0
-        self._climbs_slowly = False
+        self._climbs_slowly = self._halved = False
         self._clean = 0
         self._latest: deque[bool] = deque(maxlen=max(8, endpoint.concurrency))
 
@@ -195,11 +195,11 @@ class Lane:
 
     def _lower(self, call: Call, set_out: float) -> None:
         self._clean = 0
-        if set_out < self._lowered_at:
-            return
         many = sum(self._latest) > 1 and sum(self._latest) / len(self._latest) >= MANY
+        if set_out < self._lowered_at and (self._halved or not many):
+            return
         self.limit = max(float(self.endpoint.concurrency_floor), self.limit * (0.5 if many else 0.9))
-        self._climbs_slowly, self._lowered_at = True, monotonic()
+        self._climbs_slowly, self._halved, self._lowered_at = True, many, monotonic()
         if many:
             self._hush(call.pause or 0.0)
             self._latest.clear()

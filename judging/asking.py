@@ -16,7 +16,6 @@ from judging.models import Attempt, StudyJudge, Verdict
 
 State = Verdict.State
 Status = StudyJudge.Status
-FINAL = [State.DONE, State.UNPARSED, State.REFUSED, State.FAILED]
 AS_NEW: dict[str, Any] = {
     "state": State.TODO,
     "reason": "",
@@ -143,12 +142,9 @@ def _take_back(rows: Sequence[int]) -> int:
 def tally(study: Study) -> dict[int, dict[str, int]]:
     """StudyJudge id to its verdicts by state."""
     counts: dict[int, dict[str, int]] = defaultdict(dict)
-    rows = (
-        Verdict.objects.filter(study_judge__in=study.judges.all())
-        .order_by()
-        .values_list("study_judge", "state")
-        .annotate(Count("pk"))
-    )
+    judges = list(study.judges.values_list("pk", flat=True))  # as numbers, by which the index alone is read
+    verdicts = Verdict.objects.filter(study_judge__in=judges).order_by()
+    rows = verdicts.values_list("study_judge", "state").annotate(Count("*"))
     for study_judge, state, count in rows:
         counts[study_judge][state] = count
     return counts

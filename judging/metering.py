@@ -9,18 +9,24 @@ A study's budget counts calls and cost, those on their way included. Under a cap
 4. forfeit: whoever takes over the verdict of a worker that died leaves its reservation spent: the call may have been made.
 """
 
+from __future__ import annotations
+
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from django.db import transaction
 from django.db.models import F, Q, QuerySet, Sum
 from django.utils import timezone
 
 from annotation.models import Study
-from benchmark.client import Call
-from benchmark.lanes import Job
 from judging.models import Budget, StudyJudge, Verdict
+from judging.money import dollars
+
+if TYPE_CHECKING:  # they load the library that calls are made with, which no page needs
+    from benchmark.client import Call
+    from benchmark.lanes import Job
 
 CAPPED = Q(max_calls__isnull=False) | Q(max_cost__isnull=False)
 
@@ -154,3 +160,18 @@ def set_caps(study: Study, max_calls: int | None, max_cost: int | None) -> None:
         budget.cost = spent["cost"] or 0
     budget.max_calls, budget.max_cost, budget.reached = max_calls, max_cost, False
     budget.save()
+
+
+def reached(budget: Budget) -> str:
+    """That a cap was reached, and what was spent under it, in one sentence."""
+    caps = []
+    if budget.max_calls is not None:
+        caps.append(f"{budget.calls:,} of {budget.max_calls:,} calls")
+    if budget.max_cost is not None:
+        caps.append(f"{dollars(max(0, budget.cost))} of {dollars(budget.max_cost)}")
+    lost = (
+        f" ({budget.lost_calls:,} of the calls were reserved by workers that died)"
+        if budget.lost_calls
+        else ""
+    )
+    return f"the study's cap is reached: {' and '.join(caps)} are spent, and the next call might go past it{lost}"

@@ -155,6 +155,9 @@ class Verdict(models.Model):
         return f"{self.study_judge.judge} on {self.item}: {self.state}"
 
 
+FINAL = [Verdict.State.DONE, Verdict.State.UNPARSED, Verdict.State.REFUSED, Verdict.State.FAILED]
+
+
 class Attempt(models.Model):
     """One call made for a verdict. Append-only; the raw answer is stored before anything reads it."""
 

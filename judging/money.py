@@ -20,8 +20,7 @@ from annotation.models import Item, LabelScheme, Study
 from benchmark.batching import batches
 from benchmark.commandline import ArbiterCommand
 from benchmark.yamlfile import read_yaml
-from judging.asking import FINAL, Status
-from judging.models import Attempt, Budget, StudyJudge, Verdict
+from judging.models import FINAL, Attempt, Budget, StudyJudge, Verdict
 from judging.prompting import ask, token_limit
 
 PICO = 10**12
@@ -231,7 +230,7 @@ def dry_run(study: Study, judges: Sequence[StudyJudge], limit: int | None = None
 def _forecast(study: Study, study_judge: StudyJudge, items: int, at_most: int | None) -> Forecast:
     judge, final = study_judge.judge, _final(study_judge)
     forecast = Forecast(str(judge), verdicts=items * judge.repeats, final=sum(final.values()))
-    if study_judge.status == Status.PAUSED:
+    if study_judge.status == StudyJudge.Status.PAUSED:
         forecast.basis.append("paused: nothing is asked of it until it is resumed")
         return forecast
     wanted = {repeat: max(0, items - final.get(repeat, 0)) for repeat in range(judge.repeats)}

@@ -9,9 +9,10 @@ from annotation.models import Study
 from benchmark.client import key_of
 from benchmark.engine import Engine
 from benchmark.errors import UserError
-from judging.asking import FINAL, State, Status, active_judges, retry_failed, tally, uncancel, want_verdicts
-from judging.models import Budget, StudyJudge, Verdict
-from judging.money import as_dollars, dollars
+from judging.asking import State, Status, active_judges, retry_failed, tally, uncancel, want_verdicts
+from judging.metering import reached
+from judging.models import FINAL, Budget, StudyJudge, Verdict
+from judging.money import as_dollars
 from judging.work import JudgeWork
 
 
@@ -88,21 +89,6 @@ def _stopped(study: Study, judges: Sequence[StudyJudge]) -> str:
         return reached(budget)
     halted = StudyJudge.objects.filter(pk__in=[sj.pk for sj in judges]).exclude(status=Status.RUNNING)
     return ", ".join(f"{sj.judge} is {sj.status}" for sj in halted.select_related("judge__rater"))
-
-
-def reached(budget: Budget) -> str:
-    """That a cap was reached, and what was spent under it, in one sentence."""
-    caps = []
-    if budget.max_calls is not None:
-        caps.append(f"{budget.calls:,} of {budget.max_calls:,} calls")
-    if budget.max_cost is not None:
-        caps.append(f"{dollars(max(0, budget.cost))} of {dollars(budget.max_cost)}")
-    lost = (
-        f" ({budget.lost_calls:,} of the calls were reserved by workers that died)"
-        if budget.lost_calls
-        else ""
-    )
-    return f"the study's cap is reached: {' and '.join(caps)} are spent, and the next call might go past it{lost}"
 
 
 def _states(study: Study, judges: Sequence[StudyJudge]) -> Counter[str]:

@@ -16,9 +16,9 @@ from django.utils import timezone
 
 from annotation.models import Study
 from benchmark.models import Endpoint
-from judging.asking import FINAL, State, Status, tally
-from judging.models import Attempt, Budget, StudyJudge, Verdict
-from judging.panel import reached
+from judging.asking import State, Status, tally
+from judging.metering import reached
+from judging.models import FINAL, Attempt, Budget, StudyJudge, Verdict
 
 LATEST = 400  # calls of a judge that its pace is told from
 WINDOW = 30.0  # seconds

@@ -61,10 +61,11 @@ def work_at(endpoint: str) -> None:
             logger.warning("%s", error)
 
 
-def send(endpoint: str) -> None:
+def send(endpoint: str, connection: Any = None) -> None:
     """Wake a worker. What nobody takes up is forgotten: workers look by themselves."""
+    lasts = 4 * settings.LEASE_SECONDS
     try:
-        work_at.apply_async([endpoint], queue=queue_of(endpoint), expires=4 * settings.LEASE_SECONDS)
+        work_at.apply_async([endpoint], queue=queue_of(endpoint), expires=lasts, connection=connection)
     except _unreachable() as error:
         _tell_unreachable(error)
 
@@ -167,10 +168,13 @@ def _endpoints() -> list[str]:
 
 def wake() -> None:
     """Every endpoint with open rows."""
-    for endpoint in JudgeWork().endpoints():
-        try:
-            app.control.broadcast("attend", arguments={"endpoint": endpoint.name})
-        except _unreachable() as error:
-            _tell_unreachable(error)
-            return
-        send(endpoint.name)
+    waiting = JudgeWork().endpoints()
+    try:
+        # A new connection: over one that has broken since it was used last, Celery tries to broadcast for ever.
+        with app.connection_for_write() as connection:
+            for endpoint in waiting:
+                connection.ensure_connection(max_retries=1, interval_start=0.2)
+                app.control.broadcast("attend", {"endpoint": endpoint.name}, connection=connection)
+                send(endpoint.name, connection)
+    except _unreachable() as error:
+        _tell_unreachable(error)

@@ -121,10 +121,11 @@ def test_one_complaint_lowers_it_by_a_tenth_and_asks_for_no_pause(clock, status)
 
 def test_many_complaints_halve_it_and_the_pause_they_ask_for_is_kept(clock):
     of = lane()
-    round_of(of, clock, complaint(pause=7.0))
-    assert of.limit == pytest.approx(57.6)  # the first may have stood alone, and the rest set out with it
-    heed(of, clock, complaint(pause=7.0))
-    assert of.limit == pytest.approx(28.8)
+    set_out, clock.now = clock.now, clock.now + 0.1
+    of.heed(complaint(pause=7.0), set_out)
+    assert of.limit == pytest.approx(57.6)  # it may stand alone
+    of.heed(complaint(pause=7.0), set_out)
+    assert of.limit == pytest.approx(28.8)  # it does not
     assert quiet_for(of, clock) == pytest.approx(7.0)
 
 
@@ -135,11 +136,22 @@ def test_many_complaints_that_ask_for_no_pause_are_given_none(clock):
     assert not of.quiet()
 
 
-def test_of_calls_that_set_out_together_one_complaint_counts(clock):
+def test_however_many_of_a_round_complain_it_is_halved_once(clock):
     of = lane()
-    for _ in range(3):
-        round_of(of, clock, complaint())
-    assert of.limit == pytest.approx(64 * 0.9 / 2 / 2)  # three rounds, three steps, whatever the number of complaints
+    round_of(of, clock, complaint())
+    assert of.limit == pytest.approx(64 * 0.9 / 2)
+    round_of(of, clock, complaint())
+    assert of.limit == pytest.approx(64 * 0.9 / 2 / 2)
+
+
+def test_one_complaint_a_round_is_not_many(clock):
+    of = lane(concurrency=20)
+    for _ in range(4):
+        limit, set_out = of.limit, clock.now
+        clock.now += 0.1
+        for number in range(int(limit)):
+            of.heed(complaint() if number == 3 else call(), set_out)
+        assert of.limit == pytest.approx(limit * 0.9)
 
 
 def test_the_tail_of_a_round_that_was_too_much_is_no_clean_round(clock):
@@ -204,7 +216,9 @@ def test_what_may_set_out_is_less_by_what_is_in_flight_and_by_what_is_not_stored
     assert of.free() == 8
     of.flying, of.unwritten = dict.fromkeys(range(6)), 6
     assert of.free() == 2
-    of.flying, of.unwritten = dict.fromkeys(range(2)), 12  # ten have landed, and the database is slow
+    of.flying, of.unwritten = dict.fromkeys(range(2)), 15  # thirteen have landed, and the database is slow
+    assert of.free() == 1
+    of.unwritten = 16
     assert of.free() == 0
 
 

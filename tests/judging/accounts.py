@@ -103,7 +103,8 @@ def assert_counted(study: Study) -> None:
     for judge in StudyJudge.objects.filter(study=study):
         costs = [cost or 0 for cost in attempts.filter(study_judge=judge).values_list("cost", flat=True)]
         assert (judge.calls, judge.cost) == (len(costs), sum(costs))
-    answers = [json.loads(raw)["id"] for raw in attempts.filter(outcome="answer").values_list("raw", flat=True)]
+    found = attempts.filter(outcome="answer").values_list("study_judge__judge__endpoint", "raw")
+    answers = [(endpoint, json.loads(raw)["id"]) for endpoint, raw in found]
     assert len(answers) == len(set(answers))
 
 

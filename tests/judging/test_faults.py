@@ -43,6 +43,14 @@ def wait_until(said, within=60.0):
         time.sleep(0.02)
 
 
+def wait_for_attempts(command, more):
+    """So many more than there are, made by the command."""
+    enough = Attempt.objects.count() + more
+    while Attempt.objects.count() < enough:
+        assert command.poll() is None, command.communicate()
+        time.sleep(0.02)
+
+
 # ---------------------------------------------------------------- at the endpoint
 
 
@@ -69,7 +77,7 @@ def test_two_workers_share_a_service_full_of_faults(study):
 
 @pytest.mark.parametrize(
     ("limits", "most"),
-    [({"requests_per_second": 100}, 0.1), ({"max_in_flight": 6}, 0.2)],
+    [({"requests_per_second": 100}, 0.15), ({"max_in_flight": 6}, 0.3)],
     ids=["a number a second", "a number at once"],
 )
 def test_at_a_service_that_limits_its_callers_all_gets_done_and_few_calls_are_turned_away(study, limits, most):
@@ -80,7 +88,7 @@ def test_at_a_service_that_limits_its_callers_all_gets_done_and_few_calls_are_tu
         assert stored(study) == sent(simulator)
     assert kinds["ok"] == 300
     assert states(study) == {"done": 300}
-    assert kinds["429"] <= most * 300 + 64  # the first round is all that is known to be too much
+    assert kinds["429"] <= 64 + most * 300  # the first round, that nobody can know to be too much, and some
 
 
 def port():
@@ -118,7 +126,7 @@ def test_a_restart_of_the_endpoint_is_only_a_hiccup(study):
         at = endpoint(simulator.base_url, concurrency=4)
         panel(study, at)
         command = start("manage.py", "judge", study.slug, "--json")
-        wait_until(lambda: Attempt.objects.count() > 20)
+        wait_for_attempts(command, 20)
     with running_simulator(port=fixed, latency=0.02):
         said = result(command)
     assert (said["parsed"], said["failed"], said["open"]) == (300, 0, 0)
@@ -147,6 +155,7 @@ def cut(chance, step, when):
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_steps_that_are_cut_off_are_taken_again_and_count_once(study, monkeypatch, when, cap):
     chance = random.Random(f"{when} {cap}")
+    monkeypatch.setattr(engine, "sleep", lambda seconds: time.sleep(seconds / 20))
     for step in ("endpoints", "claim", "permit", "store", "conclude", "release", "renew", "withdrawn", "waiting"):
         monkeypatch.setattr(JudgeWork, step, cut(chance, getattr(JudgeWork, step), when))
     with running_simulator(**FAULTS, retry_after=0, seed=5) as simulator:
@@ -169,8 +178,7 @@ def test_on_postgresql_connections_that_are_cut_are_made_anew(study, on_sqlite):
         panel(study, endpoint(simulator.base_url, concurrency=8, timeout=1.5))
         command = start("manage.py", "judge", study.slug, "--json")
         for _ in range(5):
-            before = Attempt.objects.count()
-            wait_until(lambda: Attempt.objects.count() > before + 20)  # noqa: B023
+            wait_for_attempts(command, 20)
             with connection.cursor() as cursor:
                 cursor.execute(others)
                 assert cursor.rowcount >= 1
@@ -187,8 +195,7 @@ def test_on_sqlite_a_database_that_another_process_keeps_to_itself_is_waited_for
         panel(study, endpoint(simulator.base_url, concurrency=8, timeout=1.5))
         command = start("manage.py", "judge", study.slug, "--json")
         for _ in range(3):
-            before = Attempt.objects.count()
-            wait_until(lambda: Attempt.objects.count() > before + 20)  # noqa: B023
+            wait_for_attempts(command, 20)
             with closing(sqlite3.connect(connection.settings_dict["NAME"], isolation_level=None, timeout=20)) as other:
                 other.execute("BEGIN IMMEDIATE")
                 time.sleep(2)
@@ -208,7 +215,7 @@ def test_told_to_stop_a_worker_tells_what_landed_and_what_it_called_back_and_hol
         set_caps(study, 10_000, None)
         want_verdicts(study)
         with running("manage.py", "runworker") as worker:
-            wait_until(lambda: Attempt.objects.count() > 20)
+            wait_for_attempts(worker, 20)
             wait_until(lambda: simulator.stats()["in_flight"] > 2)
             worker.send_signal(signal.SIGTERM)
             assert worker.wait(20) == 0
@@ -228,8 +235,7 @@ def test_judges_that_are_paused_stop_and_go_on(study):
         want_verdicts(study)
         with running("manage.py", "runworker") as worker:
             for _ in range(2):
-                before = Attempt.objects.count()
-                wait_until(lambda: Attempt.objects.count() > before + 20)  # noqa: B023
+                wait_for_attempts(worker, 20)
                 assert len(result(start("manage.py", "judge", study.slug, "--pause", "--json"))["judges"]) == len(PANEL)
                 wait_until(lambda: not Verdict.objects.filter(state="leased").exists())
                 made = Attempt.objects.count()

@@ -1,0 +1,84 @@
+"""Celery workers as processes of their own, a broker that a test may kill, and what lies in its queues."""
+
+import shutil
+import socket
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.conf import settings
+from kombu import Connection
+from redis import Redis
+from redis.exceptions import ConnectionError as NotThere
+
+from tests.judging.helpers import wait_until
+from tests.processes import running
+
+ENDPOINTS = ("local", "other", "later", "paid")  # whose queues tests use
+WORKER = ("-m", "celery", "-A", "config.celery", "worker", "--without-gossip", "--without-mingle")
+needs_broker = pytest.mark.skipif(
+    not settings.CELERY_BROKER_URL,
+    reason="needs a broker: CELERY_BROKER_URL is not set (`make test` starts a Redis)",
+)
+needs_redis = pytest.mark.skipif(
+    not shutil.which("redis-server"), reason="needs a Redis to kill: there is no redis-server on the PATH"
+)
+
+
+@contextmanager
+def worker(*options: str, name: str = "one", **environment: str) -> Iterator["subprocess.Popen[str]"]:
+    """One process of its own (`solo`), or as many as the options say; with short leases."""
+    pool = () if "-c" in options else ("--pool", "solo")
+    level = () if "--loglevel" in options else ("--loglevel", "ERROR")
+    environment = {"ARBITER_LEASE_SECONDS": "1", **environment}
+    with running(*WORKER, "-n", f"{name}@%h", *pool, *level, *options, **environment) as process:
+        yield process
+
+
+def lying(url: str = "") -> dict[str, int]:
+    """Messages in each queue that tests use, where there are any."""
+    found = {}
+    with Connection(url or settings.CELERY_BROKER_URL) as connection:
+        for queue in ("celery", *(f"judge.{name}" for name in ENDPOINTS)):
+            with suppress(connection.channel_errors), connection.channel() as channel:
+                found[queue] = channel.queue_declare(queue, passive=True).message_count
+    return {queue: count for queue, count in found.items() if count}
+
+
+def sweep() -> None:
+    """Take out what another test left in the queues."""
+    with Connection(settings.CELERY_BROKER_URL) as connection:
+        for queue in lying():
+            with connection.channel() as channel:
+                channel.queue_purge(queue)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def redis_server(port: int, folder: Path) -> Iterator["subprocess.Popen[bytes]"]:
+    """One that keeps nothing."""
+    command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
+    server = subprocess.Popen([*command, "--dir", str(folder)], stdout=subprocess.DEVNULL)
+    try:
+        wait_until(_answers(port))
+        yield server
+    finally:
+        server.kill()
+        server.wait()
+
+
+def _answers(port: int) -> Callable[[], Any]:
+    def ping() -> bool:
+        with suppress(NotThere):
+            return bool(Redis(port=port).ping())
+        return False
+
+    return ping
