@@ -144,7 +144,7 @@ def tally(study: Study) -> dict[int, dict[str, int]]:
     counts: dict[int, dict[str, int]] = defaultdict(dict)
     judges = list(study.judges.values_list("pk", flat=True))  # as numbers, by which the index alone is read
     verdicts = Verdict.objects.filter(study_judge__in=judges).order_by()
-    rows = verdicts.values_list("study_judge", "state").annotate(Count("*"))
+    rows = verdicts.values_list("study_judge", "state").annotate(count=Count("*"))
     for study_judge, state, count in rows:
         counts[study_judge][state] = count
     return counts

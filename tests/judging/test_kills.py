@@ -26,11 +26,16 @@ LEASE = {"ARBITER_LEASE_SECONDS": "1"}
 
 @pytest.fixture
 def study(db):
-    return builders.study(tasks=10, epochs=60)
+    return builders.study(tasks=10, epochs=120)
 
 
 def service(**options):
     return running_simulator(**FAULTS, retry_after=0, latency=0.08, latency_spread=0.06, **options)
+
+
+def at_full_speed(simulator, in_flight):
+    """Whatever it complains of: else a tenth of complaints would leave little in flight to be killed."""
+    return endpoint(simulator.base_url, concurrency=in_flight, concurrency_floor=in_flight, timeout=2)
 
 
 def kill_at_work(worker, moments):
@@ -56,7 +61,7 @@ def assert_little_was_lost(simulator, study, kills, in_flight):
 def test_killed_twenty_times_among_faults_nothing_is_lost_and_nothing_is_doubled(study, command):
     moments = random.Random(f"killing {command}")
     with service(seed=21) as simulator:
-        panel(study, endpoint(simulator.base_url, concurrency=IN_FLIGHT, timeout=2))
+        panel(study, at_full_speed(simulator, IN_FLIGHT))
         want_verdicts(study)
         for _ in range(KILLS):
             with running(*command, **LEASE) as worker:
@@ -72,7 +77,7 @@ def test_killed_twenty_times_among_faults_nothing_is_lost_and_nothing_is_doubled
 def test_of_two_workers_one_is_killed_again_and_again_and_the_other_never_notices(study):
     moments = random.Random("killing one of two")
     with service(seed=22) as simulator:
-        panel(study, endpoint(simulator.base_url, concurrency=IN_FLIGHT // 2, timeout=2))
+        panel(study, at_full_speed(simulator, IN_FLIGHT // 2))
         want_verdicts(study)
         survivor = start(*JUDGE, **LEASE)
         kills = 0
