@@ -20,6 +20,7 @@ from judging.parsing import Parsed, parse
 from judging.prompting import evidence, shown_to
 
 State = Verdict.State
+LONGEST_REASON = 500
 logger = logging.getLogger(__name__)
 UPDATE = (
     "UPDATE judging_verdict SET state = %s, reason = %s, rating_id = %s, answer_id = %s, cached = %s, finished_at = %s,"
@@ -39,7 +40,13 @@ class Outcome:
         call, question = self.made.call, self.made.job.context
         answer = question.source if call.cached else stored.get(call.uid)
         rating = self.rating.pk if self.rating else None
-        return self.state, storable(self.reason)[0], rating, answer, call.cached, now, self.made.job.pk
+        return self.state, in_a_line(self.reason), rating, answer, call.cached, now, self.made.job.pk
+
+
+def in_a_line(said: str) -> str:
+    """A service may answer with a page: the attempt has all of it."""
+    line = " ".join(storable(said)[0].split())
+    return line if len(line) <= LONGEST_REASON else f"{line[:LONGEST_REASON]}…"
 
 
 @transaction.atomic

@@ -90,4 +90,4 @@ def commas(words: str) -> str:
 @register.filter
 def state_word(state: str) -> str:
     """A verdict's state as people say it."""
-    return {"todo": "open", "leased": "in flight"}.get(state, state).capitalize()
+    return {"todo": "open", "leased": "claimed"}.get(state, state).capitalize()

@@ -2,10 +2,12 @@
 
 import asyncio
 import json
+import socket
+import threading
 
 import pytest
 
-from benchmark.client import Call, Client, key_of, read_answer, request_hash
+from benchmark.client import Call, Client, body_hash, key_of, kind_of, read_answer
 from benchmark.errors import UserError
 from benchmark.models import Endpoint
 from benchmark.simulator.running import running_simulator
@@ -40,7 +42,8 @@ def test_an_answer_is_kept_as_it_came(simulator):
     answer = read_answer(call.raw)
     assert answer.text.startswith("LABEL: ")
     assert (answer.finish_reason, answer.simulated, answer.refused) == ("stop", True, False)
-    assert answer.tokens("completion") == json.loads(call.raw)["usage"]["completion_tokens"]
+    assert answer.completion_tokens == json.loads(call.raw)["usage"]["completion_tokens"]
+    assert (call.answer, call.answered, call.unreached, call.cached) == (answer, True, False, False)
     assert call.latency > 0
     assert not call.worth_retrying
 
@@ -60,7 +63,9 @@ def test_a_fault_is_an_outcome_asked_once_and_worth_a_retry(fault, outcome, stat
         requests = broken.stats()["requests"]
     assert [(call.outcome, call.status) for call in calls] == [(outcome, status)] * 2
     assert all(raw in call.raw and call.error and call.worth_retrying for call in calls)
-    assert calls[0].retry_after == (7 if outcome == "rate_limited" else None)
+    assert calls[0].pause == (7 if outcome == "rate_limited" else None)
+    assert not any(call.answered or call.unreached for call in calls)
+    assert [call.overloaded for call in calls] == [outcome == "rate_limited"] * 2
     assert requests == 2  # the library's own retries are off
 
 
@@ -78,10 +83,34 @@ def test_a_service_that_trickles_times_out_though_every_byte_is_in_time():
         assert ask(url, timeout=0.3).outcome == "timeout"
 
 
+def test_a_service_that_falls_silent_times_out_before_its_time_is_up():
+    held = threading.Event()
+    with service(lambda *_: completion(str(held.wait(5)))) as url:
+        call = ask(url, read_timeout=0.2)
+        held.set()
+    assert (call.outcome, call.unreached) == ("timeout", False)
+    assert call.error == "no answer within 0.2 s"
+
+
 def test_nobody_listening_is_a_connection_failure():
     call = ask("http://127.0.0.1:1/v1")
-    assert (call.outcome, call.status) == ("connection", None)
+    assert (call.outcome, call.status, call.unreached) == ("connection", None, True)
     assert call.error
+
+
+def test_who_can_not_be_connected_to_is_left_after_its_own_time():
+    with socket.socket() as full:  # one that takes no further connection, and turns none away
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        waiting = [socket.socket() for _ in range(4)]
+        for one in waiting:
+            one.setblocking(False)
+            one.connect_ex(full.getsockname())
+        call = ask(f"http://127.0.0.1:{full.getsockname()[1]}/v1", connect_timeout=0.3)
+        for one in waiting:
+            one.close()
+    assert (call.outcome, call.unreached) == ("timeout", True)
+    assert call.error == "no connection within 0.3 s"
 
 
 @pytest.mark.parametrize(
@@ -111,11 +140,47 @@ def test_a_status_says_whether_a_retry_can_help(status, outcome):
 
 
 @pytest.mark.parametrize(
-    ("header", "seconds"), [("2.5", 2.5), ("-3", 0), ("soon", None), ("Wed, 21 Oct 2015 07:28:00 GMT", None)]
+    ("status", "headers", "seconds"),
+    [
+        (429, {"Retry-After": "2.5"}, 2.5),
+        (429, {"Retry-After": "soon"}, None),
+        (503, {"Retry-After": "3"}, 3),
+        (429, {"X-RateLimit-Remaining-Requests": "0", "X-RateLimit-Reset-Requests": "1m2s"}, 62),
+        (200, {"X-RateLimit-Remaining-Tokens": "0", "X-RateLimit-Reset-Tokens": "250ms"}, 0.25),
+        (200, {"X-RateLimit-Remaining-Tokens": "1", "X-RateLimit-Reset-Tokens": "250ms"}, None),
+    ],
 )
-def test_retry_after_is_read_where_it_is_a_number(header, seconds):
-    with service(lambda *_: (429, {"Retry-After": header}, b"{}")) as url:
-        assert ask(url).retry_after == seconds
+def test_what_the_service_asks_its_callers_to_wait_is_handed_on(status, headers, seconds):
+    body = completion()[2] if status == 200 else b"{}"
+    with service(lambda *_: (status, headers, body)) as url:
+        assert ask(url).pause == seconds
+
+
+@pytest.mark.parametrize(
+    ("code", "outcome", "retried"),
+    [("rate_limit_exceeded", "rate_limited", True), ("insufficient_quota", "rejected", False)],
+)
+def test_an_account_with_nothing_left_is_not_asked_again(code, outcome, retried):
+    body = json.dumps({"error": {"message": "No.", "code": code}}).encode()
+    with service(lambda *_: (429, {"Content-Type": "application/json"}, body)) as url:
+        call = ask(url)
+    assert (call.outcome, call.worth_retrying, call.overloaded) == (outcome, retried, retried)
+
+
+@pytest.mark.parametrize(
+    ("body", "outcome"),
+    [
+        (completion("Yes."), "answer"),
+        (completion(None, message={"refusal": "I won't."}), "refusal"),
+        (completion(choices=[{"message": {"content": ""}, "finish_reason": "content_filter"}]), "refusal"),
+        (completion(choices=[{"message": {"content": "Ye"}, "finish_reason": "length"}]), "length"),
+    ],
+)
+def test_a_completion_is_an_answer_a_refusal_or_cut_off(body, outcome):
+    with service(lambda *_: body) as url:
+        call = ask(url)
+    assert (call.outcome, call.answered, call.worth_retrying) == (outcome, True, False)
+    assert kind_of(read_answer(call.raw)) == outcome
 
 
 def test_parameters_that_only_this_service_knows_reach_it():
@@ -148,7 +213,21 @@ def test_the_key_is_sent_and_no_echo_of_it_is_kept(monkeypatch):
         assert KEY not in repr(call)
     with service(lambda headers, _: completion(f"You sent {headers['Authorization']}")) as url:
         call = ask(url, key_variable="OUR_KEY")
-    assert read_answer(call.raw).text == "You sent Bearer [key]"
+    assert read_answer(call.raw).text == call.answer.text == "You sent Bearer [key]"
+
+
+@pytest.mark.parametrize(
+    "spelled",
+    [lambda key: key.replace("/", "\\/"), lambda key: key.replace("+", "\\u002B"), lambda key: key.replace("/", "\\\\/")],
+    ids=["slash", "unicode", "twice"],
+)  # fmt: skip
+def test_a_key_is_found_however_a_service_escapes_it(monkeypatch, spelled):
+    key = "sk-ours/and+secret-0123456789"
+    monkeypatch.setenv("OUR_KEY", key)
+    body = completion("You sent KEY")[2].replace(b"KEY", spelled(key).encode())
+    with service(lambda *_: (200, {}, body)) as url:
+        call = ask(url, key_variable="OUR_KEY")
+    assert call.answer.text == read_answer(call.raw).text == "You sent [key]"
 
 
 def test_white_space_around_a_key_is_no_part_of_it(monkeypatch):
@@ -182,20 +261,10 @@ def test_a_nul_and_a_lone_surrogate_in_a_body_are_kept_escaped():
     assert (call.outcome, call.raw) == ("not_json", "\\u0000 no json")
 
 
-def test_equal_questions_to_one_endpoint_share_a_hash():
-    here, there = endpoint("http://a.invalid/v1"), endpoint("http://a.invalid/v1", name="other")
+def test_a_body_put_together_again_has_the_same_hash():
     again = dict(reversed(REQUEST.items()))
-    assert request_hash(here, REQUEST) == request_hash(here, again)
-    assert (
-        len(
-            {
-                request_hash(here, REQUEST),
-                request_hash(there, REQUEST),
-                request_hash(here, REQUEST | {"seed": 1}),
-            }
-        )
-        == 3
-    )
+    assert body_hash(REQUEST) == body_hash(again)
+    assert body_hash(REQUEST) != body_hash(REQUEST | {"seed": 1})
 
 
 @pytest.mark.parametrize(
@@ -234,4 +303,4 @@ def test_a_token_count_that_is_none_is_not_kept(count):
     answer = read_answer(
         json.dumps({"choices": [{"message": {"content": "x"}}], "usage": {"prompt_tokens": count}})
     )
-    assert answer.tokens("prompt") is None
+    assert answer.prompt_tokens is None

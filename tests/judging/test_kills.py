@@ -26,7 +26,7 @@ LEASE = {"ARBITER_LEASE_SECONDS": "1"}
 
 @pytest.fixture
 def study(db):
-    return builders.study(tasks=10, epochs=120)
+    return builders.study(tasks=10, epochs=60)
 
 
 def service(**options):

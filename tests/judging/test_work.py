@@ -193,6 +193,17 @@ def test_what_a_judge_did_not_say_is_an_outcome_with_its_reason_and_its_answer(s
         assert verdict.answer == verdict.attempts.get()
 
 
+def test_a_reason_is_a_line_however_much_the_service_says(study):
+    page = json.dumps({"error": {"message": "Gone.\n" * 9999}}).encode()
+    with service(lambda *_: (404, {"Content-Type": "application/json"}, page)) as url:
+        judge(study, endpoint(url))
+        assert judge_study(study, limit=1)["failed"] == 1
+    reason = Verdict.objects.get().reason
+    assert reason.startswith("Error code: 404") and "Gone. Gone." in reason
+    assert (len(reason), reason[-1]) == (501, "…")
+    assert Attempt.objects.get().raw == page.decode()
+
+
 def test_an_answer_cut_off_at_its_token_limit_is_asked_for_once_more_with_a_larger_one(study):
     bodies = []
     answers = [cut_off('{"label": "conv', spent=300), said()]
