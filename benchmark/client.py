@@ -5,7 +5,9 @@ Retries are the engine's alone, so the library's own are off; timeouts are expli
 
 import asyncio
 import json
+import logging
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -27,6 +29,7 @@ RETRYABLE = {"rate_limited", "server_error", "connection", "timeout", "not_json"
 OVERLOADED = {429, 503, 529}
 SPENT = {"insufficient_quota", "billing_hard_limit_reached"}  # 429s that no waiting mends
 SIMULATED = "arbiter-simulated"
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +97,9 @@ def read_answer(raw: str) -> Answer | None:
         body = json.loads(raw)
         choice = body["choices"][0]
         filtered = is_filtered(_text(choice.get("finish_reason")))
-        message = (choice.get("message") or {}) if filtered else choice["message"]  # Gemini leaves it out then
+        message = (
+            (choice.get("message") or {}) if filtered else choice["message"]
+        )  # Gemini leaves it out then
         content = message.get("content")
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return None
@@ -102,7 +107,7 @@ def read_answer(raw: str) -> Answer | None:
         text=content if isinstance(content, str) else "",
         reasoning=_text(message.get("reasoning_content") or message.get("reasoning")),
         refusal=_text(message.get("refusal")),
-        finish_reason=_text(choice.get("finish_reason"))[:40],
+        finish_reason=storable(_text(choice.get("finish_reason")))[0][:40],
         usage=body.get("usage") if isinstance(body.get("usage"), dict) else None,
         simulated=body.get("system_fingerprint") == SIMULATED,
     )
@@ -148,14 +153,20 @@ class Client:
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
         self.key = key_of(endpoint)
+        self.sent_back = _spelled(self.key) if len(self.key) > 6 else None
         total = endpoint.timeout
-        timeout = openai.Timeout(
+        self.timeout = timeout = openai.Timeout(
             total,
             connect=min(endpoint.connect_timeout, total),
             read=min(endpoint.read_timeout or total, total),
         )
         self.openai = openai.AsyncOpenAI(
-            base_url=endpoint.base_url, api_key=self.key, max_retries=0, timeout=timeout
+            base_url=endpoint.base_url,
+            api_key=self.key,
+            max_retries=0,
+            timeout=timeout,
+            # A redirect would be further calls that nobody counted, perhaps to somebody else.
+            http_client=openai.DefaultAsyncHttpxClient(follow_redirects=False, timeout=timeout),
         )
 
     async def close(self) -> None:
@@ -163,7 +174,11 @@ class Client:
 
     async def ask(self, request: Mapping[str, Any]) -> Call:
         started_at, clock = timezone.now(), monotonic()
-        outcome, details = await self._ask(request)
+        try:
+            outcome, details = await self._ask(request)
+        except Exception as error:  # whatever a service thinks of next must not end the run
+            logger.exception("endpoint %s: a call ended in a way that nobody thought of", self.endpoint.name)
+            outcome, details = "not_json", {"error": f"{type(error).__name__}: {error}"}
         for part in ("raw", "error"):
             if part in details:
                 details[part] = storable(self._without_key(details[part]))[0]
@@ -181,10 +196,8 @@ class Client:
         except (TimeoutError, openai.APITimeoutError) as error:
             unreached = isinstance(error.__cause__, httpx2.ConnectTimeout)
             said = "no connection" if unreached else "no answer"
-            return "timeout", {
-                "error": f"{said} within {self._waited(unreached):g} s",
-                "unreached": unreached,
-            }
+            waited = f"{said} within {self._waited(error.__cause__):g} s"
+            return "timeout", {"error": waited, "unreached": unreached}
         except openai.APIStatusError as error:
             return _status_outcome(error)
         except openai.APIConnectionError as error:
@@ -195,20 +208,33 @@ class Client:
         return self._read(response)
 
     def _read(self, response: httpx2.Response) -> tuple[str, dict[str, Any]]:
-        raw, status = self._without_key(response.text), response.status_code
+        raw, status = self._without_key(_decoded(response)), response.status_code
         came = {"raw": raw, "status": status, "pause": pause_asked(response.headers, status, timezone.now())}
         answer = read_answer(raw)
         if answer is None:
             return "not_json", {**came, "error": "the body is not a chat completion"}
         return kind_of(answer), {**came, "answer": answer}
 
-    def _waited(self, connecting: bool) -> float:
-        return (
-            min(self.endpoint.connect_timeout, self.endpoint.timeout) if connecting else self.endpoint.timeout
+    def _waited(self, cause: BaseException | None) -> float:
+        """Which of the timeouts it was."""
+        if isinstance(cause, httpx2.ConnectTimeout):
+            return float(self.timeout.connect or 0)
+        return float(
+            (self.timeout.read if isinstance(cause, httpx2.ReadTimeout) else self.endpoint.timeout) or 0
         )
 
     def _without_key(self, text: str) -> str:
-        return text.replace(self.key, "[key]") if len(self.key) > 6 else text
+        return self.sent_back.sub("[key]", text) if self.sent_back else text
+
+
+def _spelled(key: str) -> re.Pattern[str]:
+    """The key, however JSON may spell it: with escapes, and within JSON that is itself text in JSON."""
+    return re.compile("".join(rf"\\*(?:{re.escape(c)}|u{ord(c):04x}|u{ord(c):04X})" for c in key))
+
+
+def _decoded(response: httpx2.Response) -> str:
+    """JSON is UTF-8, whatever character set a header names: some name what is none."""
+    return response.content.decode("utf-8", errors="replace")
 
 
 def _status_outcome(error: openai.APIStatusError) -> tuple[str, dict[str, Any]]:
@@ -219,7 +245,7 @@ def _status_outcome(error: openai.APIStatusError) -> tuple[str, dict[str, Any]]:
         outcome = "server_error"
     else:
         outcome = "rejected"
-    raw = error.response.text
+    raw = _decoded(error.response)
     pause = pause_asked(error.response.headers, status, timezone.now())
     pause = pause_in_body(raw) if pause is None else pause
     return outcome, {"status": status, "raw": raw, "error": error.message, "pause": pause}

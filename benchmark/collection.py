@@ -8,7 +8,7 @@ from time import monotonic
 from typing import Any
 
 from django.conf import settings
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
@@ -55,6 +55,7 @@ def collect(
     before = _count(run, epochs)
     _want(run, epochs)
     Engine(CollectWork(run, epochs), stopping=stopping, on_progress=on_progress, wait_for_others=True).run()
+    connection.close_if_unusable_or_obsolete()  # it may have been cut off meanwhile
     after = _count(run, epochs)
     return {
         "responses": after[State.DONE] - before[State.DONE],
@@ -127,6 +128,9 @@ class CollectWork:
 
     def permit(self, lease: str, jobs: Sequence[Job]) -> tuple[Sequence[Job], set[int]]:
         return jobs, set()
+
+    def capped(self, lease: str, jobs: Sequence[Job]) -> bool:
+        return False
 
     def withdrawn(self, lease: str) -> set[int]:
         return set()

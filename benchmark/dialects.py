@@ -21,8 +21,6 @@ class Dialect:
         bool  # whether `seed` does something there; elsewhere it is ignored, or the call refused for it
     )
     structured: bool  # whether response_format json_schema is honoured
-    sends_effort: bool = True  # the same for `reasoning_effort`
-    notes: str = ""
 
 
 DIALECTS: Mapping[str, Dialect] = {
@@ -34,7 +32,6 @@ DIALECTS: Mapping[str, Dialect] = {
             token_field="max_completion_tokens",  # noqa: S106 - no password
             sends_seed=True,
             structured=True,
-            notes="Models that reason refuse max_tokens and any temperature but 1.",
         ),
         Dialect(
             "vllm",
@@ -42,7 +39,6 @@ DIALECTS: Mapping[str, Dialect] = {
             token_field="max_tokens",  # noqa: S106
             sends_seed=True,
             structured=True,
-            notes="Fields it does not know are ignored.",
         ),
         Dialect(
             "ollama",
@@ -50,7 +46,6 @@ DIALECTS: Mapping[str, Dialect] = {
             token_field="max_tokens",  # noqa: S106
             sends_seed=True,
             structured=True,
-            notes="max_completion_tokens is ignored without a word.",
         ),
         Dialect(
             "anthropic",
@@ -58,8 +53,6 @@ DIALECTS: Mapping[str, Dialect] = {
             token_field="max_tokens",  # noqa: S106
             sends_seed=False,
             structured=False,
-            sends_effort=False,
-            notes="Most of what it does not support is ignored without a word, response_format and seed among it.",
         ),
         Dialect(
             "gemini",
@@ -67,7 +60,6 @@ DIALECTS: Mapping[str, Dialect] = {
             token_field="max_tokens",  # noqa: S106
             sends_seed=False,
             structured=True,
-            notes="A field it does not know, such as seed, is refused with status 400.",
         ),
     )
 }
@@ -142,7 +134,7 @@ def _retry_after(said: Mapping[str, str], now: datetime) -> float | None:
         return max(0.0, seconds)
     try:
         return _seconds_to(parsedate_to_datetime(text), now)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return None
 
 

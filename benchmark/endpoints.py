@@ -44,6 +44,10 @@ class EndpointSpec(Strict):
     def without_secrets(cls, url: AnyHttpUrl) -> AnyHttpUrl:
         if url.username or url.password:
             raise ValueError("a URL with a password in it would be stored; put the key in a variable")
+        if url.query or url.fragment:
+            raise ValueError(
+                "a URL with a query or fragment would be stored and shown; put a key in a variable"
+            )
         if len(str(url)) > 500:
             raise ValueError("a URL may have 500 characters")
         return url

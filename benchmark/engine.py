@@ -16,6 +16,7 @@ import asyncio
 import logging
 import random
 import uuid
+from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -42,6 +43,7 @@ BATCH_SECONDS = 0.02  # that calls landing together are waited for
 GRACE_SECONDS = 5.0
 DATABASE_PATIENCE = 60.0  # seconds that a database may be away
 GIVEN_UP = "given up before the answer came: the worker was stopped, or nobody answers there"
+UNSTORABLE = "the database can't hold what came; the log says more"
 CHECK_SECONDS = 1.0  # between two looks at whether what we hold is still wanted
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
@@ -68,6 +70,9 @@ class Work(Protocol):
 
     def permit(self, lease: str, jobs: Sequence[Job]) -> tuple[Sequence[Job], set[int]]:
         """The metered jobs whose next call may be made, paid for in advance; and the rows for which none will be."""
+
+    def capped(self, lease: str, jobs: Sequence[Job]) -> bool:
+        """Whether a cap came to stand over any of these since they were claimed. They have not set out."""
 
     def renew(self, lease: str) -> None:
         """Prolong the lease of the rows held under it."""
@@ -105,15 +110,13 @@ class Engine:
     broken: Exception | None = None
     unsure: bool = False  # whether the last claim counted
     closing: bool = False
+    known: Sequence[Endpoint] = ()  # endpoints with open rows, to be looked up again by `look_at`
+    look_at: float = 0.0
 
     def run(self) -> None:
         """Work until nothing is left, or until told to stop. Raises EndpointDown where what is left is left because an
         endpoint can't be reached."""
-        try:
-            asyncio.run(self._run())
-        finally:
-            for connection in connections.all(initialized_only=True):
-                connection.close_if_unusable_or_obsolete()  # the caller's may have been cut off meanwhile
+        asyncio.run(self._run())
         if self.broken:
             raise self.broken
         for lane in self.lanes.values():
@@ -150,7 +153,8 @@ class Engine:
         if self.stay:
             await asyncio.sleep(IDLE_SECONDS)
             return True
-        lanes = [self._lane(endpoint) for endpoint in await self._database(self.work.endpoints)]
+        self.look_at = 0.0
+        lanes = [self._lane(endpoint) for endpoint in await self._endpoints()]
         patient = self.wait_for_others
         if any(not lane.down() or (patient and lane.reached) for lane in lanes if lane):
             return True
@@ -159,17 +163,25 @@ class Engine:
 
     async def _take(self) -> None:
         """Claim as many rows as there is room for at each endpoint, have them permitted, and start their calls."""
-        for endpoint in await self._database(self.work.endpoints):
+        for endpoint in await self._endpoints():
             lane = self._lane(endpoint)
             if lane and not lane.down() and (room := lane.room()) > 0:
                 lane.landed = 0
                 held = self._unwritten() | {job.pk for one in self.lanes.values() for job in one.jobs()}
-                for job in await self._database(self._claim, lane.endpoint, room, held):
+                jobs = await self._database(self._claim, lane.endpoint, room, held)
+                self.look_at = 0.0 if len(jobs) < room else self.look_at  # it may have no more
+                for job in jobs:
                     self._take_up(lane, job)
         for lane in self.lanes.values():
             lane.take_due()
             await self._ask_permission(lane)
             self._launch(lane)
+
+    async def _endpoints(self) -> Sequence[Endpoint]:
+        """Those that had open rows a moment ago: a claim shows soon enough whether they still do."""
+        if monotonic() >= self.look_at:
+            self.known, self.look_at = await self._database(self.work.endpoints), monotonic() + IDLE_SECONDS
+        return self.known
 
     def _claim(self, endpoint: Endpoint, room: int, held: set[int]) -> Sequence[Job]:
         """Where a claim was cut off it is not known whether it counted: what we may hold and don't know of goes back."""
@@ -201,10 +213,12 @@ class Engine:
         if not batch or lane.quiet():
             return
         permitted, over = await self._database(self.work.permit, self.lease, batch)
-        # What was called off meanwhile stays so; its permission goes back with its row.
+        # What was called off meanwhile stays so; its permission goes back with its row. Those refused go to the end: what
+        # the ones behind them hold may come back.
         still = {job.pk for job in lane.asking}
-        done = {job.pk for job in permitted}
-        lane.asking = type(lane.asking)(job for job in lane.asking if job.pk not in done)
+        asked, done = {job.pk for job in batch}, {job.pk for job in permitted}
+        refused = [job for job in lane.asking if job.pk in asked - done]
+        lane.asking = deque([*(job for job in lane.asking if job.pk not in asked), *refused])
         lane.ready.extend(job for job in permitted if job.pk in still)
         if over:
             held = lane.drop(over)
@@ -236,8 +250,8 @@ class Engine:
         try:
             call = await lane.client.ask(job.request)
         except asyncio.CancelledError:  # it may have been sent, so it is told
-            down = lane.down()
-            given_up = Call("abandoned", started_at, monotonic() - set_out, error=GIVEN_UP, unreached=down)
+            gone = lane.down() and lane.silent_since(set_out)
+            given_up = Call("abandoned", started_at, monotonic() - set_out, error=GIVEN_UP, unreached=gone)
             self.results.append(Made(job, given_up, final=False))
             raise
         lane.heed(call, set_out)
@@ -292,9 +306,8 @@ class Engine:
         if self.results:
             batch, self.results = self.results, []
             try:
-                called = [made for made in batch if not made.call.cached]
-                await self._database(self.work.store, self.lease, called)
-            except DatabaseError:
+                await self._database(self._store, [made for made in batch if not made.call.cached])
+            except Exception:
                 self.results = batch + self.results  # the last write tries again
                 raise
             self._stored(batch)
@@ -303,6 +316,24 @@ class Engine:
                 await self._database(self.work.conclude, self.lease, final)
                 self.on_progress(len(final))
         await self._heed_the_fallen()
+
+    def _store(self, made: Sequence[Made]) -> None:
+        """What no database takes must not keep the rest from being stored, and is told as well as it can be."""
+        try:
+            self.work.store(self.lease, made)
+        except (OperationalError, InterfaceError):
+            raise
+        except Exception:
+            if len(made) > 1:
+                for one in made:
+                    self._store([one])
+                return
+            logger.exception("a call for row %s could not be stored as it came", made[0].job.pk)
+            call = made[0].call
+            bare = Call(
+                "not_json", call.started_at, call.latency, status=call.status, error=UNSTORABLE, uid=call.uid
+            )
+            self.work.store(self.lease, [replace(made[0], call=bare)])
 
     def _stored(self, batch: Sequence[Made]) -> None:
         for made in batch:
@@ -334,14 +365,22 @@ class Engine:
                 await self._database(self.work.renew, self.lease)
 
     async def _check(self) -> None:
-        """What was paused or cancelled since it was claimed does not set out any more."""
+        """What was paused or cancelled since it was claimed does not set out any more; what a cap came over asks first."""
         while True:
             await asyncio.sleep(CHECK_SECONDS)
             with suppress(DatabaseError):
+                await self._heed_caps()
                 gone = await self._database(self.work.withdrawn, self.lease)
                 gone -= self._unwritten()  # their last call is to be written before their row goes back
                 if dropped := set().union(*(lane.drop(gone) for lane in self.lanes.values())):
                     await self._database(lambda: self.work.release(self.lease, only=dropped))
+
+    async def _heed_caps(self) -> None:
+        for lane in self.lanes.values():
+            held = lane.hold_back()  # a call that set out while we look would be given back, and made
+            if held and not await self._database(self.work.capped, self.lease, held):
+                lane.let_go(held)
+                self._launch(lane)
 
     async def _let_land(self) -> None:
         """Give calls in flight a moment more, and write them as they come. Nothing sets out any more."""

@@ -145,6 +145,18 @@ class Lane:
     def add(self, job: Job) -> None:
         (self.asking if job.metered else self.ready).append(job)
 
+    def hold_back(self) -> list[Job]:
+        """What would set out unasked has to be permitted first, until it is let go: a cap may have come."""
+        held = [job for job in self.ready if not job.metered]
+        self.ready = deque(job for job in self.ready if job.metered)
+        self.asking.extendleft(reversed(held))
+        return held
+
+    def let_go(self, held: list[Job]) -> None:
+        pks = {job.pk for job in held}
+        self.ready.extendleft(job for job in reversed(self.asking) if job.pk in pks)
+        self.asking = deque(job for job in self.asking if job.pk not in pks)
+
     def put_off(self, job: Job, seconds: float) -> None:
         heapq.heappush(self._later, (monotonic() + seconds, next(self._numbers), job))
 
@@ -226,6 +238,10 @@ class Lane:
 
     def down(self) -> bool:
         return self.silence is not None and monotonic() < self.silence.until
+
+    def silent_since(self, moment: float) -> bool:
+        """Whether every call since then that ended has found no server."""
+        return self.silence is not None and self.silence.since <= moment
 
 
 def note_down(endpoint: Endpoint, error: str) -> None:

@@ -160,7 +160,9 @@ class Endpoint(models.Model):
     concurrency_floor = models.PositiveIntegerField(default=1, help_text="However often it says 429.")
     timeout = models.FloatField(default=120, help_text="Seconds one call may take in all.")
     connect_timeout = models.FloatField(default=10, help_text="Seconds to be connected.")
-    read_timeout = models.FloatField(null=True, blank=True, help_text="Seconds without a byte. Empty: all of them.")
+    read_timeout = models.FloatField(
+        null=True, blank=True, help_text="Seconds without a byte. Empty: all of them."
+    )
     down_since = models.DateTimeField(null=True, blank=True, help_text="Nobody answers there.")
     down_error = models.TextField(blank=True)
 

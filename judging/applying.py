@@ -114,9 +114,14 @@ def _keep_scheme(study: Study, scheme: LabelScheme) -> None:
     if study.scheme_id == scheme.pk:
         return
     labelled = any(kind.objects.filter(item__study=study).exists() for kind in (Rating, Gold, Adjudication))
-    if labelled or _asked(study):
+    if labelled:
         raise UserError(
             f"Study {study.slug!r} has labels under scheme {study.scheme}; labels of {scheme} could not be compared with them. "
+            "Describe a new study for the new scheme."
+        )
+    if _asked(study):
+        raise UserError(
+            f"Study {study.slug!r} had its judges asked under scheme {study.scheme}; what they were asked could not be told under {scheme}. "
             "Describe a new study for the new scheme."
         )
     study.scheme = scheme
@@ -220,7 +225,7 @@ def _apply_caps(study: Study, spec: StudySpec) -> None:
             raise UserError(
                 f"caps.dollars: the price of judge {name!r} is not known; give it one (price: {{input: 0.4, output: 1.6}}, in dollars for a million tokens)."
             )
-        if study_judge.output_price and token_limit(study_judge.judge) is None:
+        if study_judge.output_price and (token_limit(study_judge.judge) or 0) < 1:
             raise UserError(
                 f"caps.dollars: what a call of judge {name!r} may cost has no limit; set max_tokens (or max_completion_tokens) in its parameters."
             )

@@ -3,7 +3,7 @@
 import logging
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
@@ -73,7 +73,17 @@ def conclude(lease: str, made: Sequence[Made], stored: Mapping[UUID, int]) -> No
 
 
 def outcome_of(made: Made) -> Outcome:
-    call = made.call
+    call, cut = made.call, made.job.context.cut
+    if call.outcome == "rejected" and cut:  # the larger budget was too large; the answer that there is stands
+        outcome = outcome_of(
+            replace(
+                made,
+                call=cut,
+                job=replace(made.job, context=replace(made.job.context, max_tokens=None, cut=None)),
+            )
+        )
+        outcome.reason += f" (a larger limit was refused: {call.error})"
+        return outcome
     if not call.answered or call.answer is None:
         return Outcome(made, State.FAILED, call.error or call.outcome)
     if call.answer.refused:

@@ -53,9 +53,14 @@ def permit(lease: str, asked: Sequence[tuple[Job, int | None]]) -> tuple[list[Jo
         budget = by_study.get(studies[job.pk])
         if budget is None:
             permitted.append(job)
-        elif job.pk in noted:  # by a try that was cut off
-            permitted.append(replace(job, metered=True, reserved=noted[job.pk]))
-        elif not _fits(budget, worst):
+            continue
+        if job.pk in noted and job.metered:  # by a try that was cut off
+            permitted.append(replace(job, reserved=noted[job.pk]))
+            continue
+        if job.pk in noted:  # when the cap came it was taken for a call on its way, and it had not set out
+            Verdict.objects.filter(pk=job.pk, lease=lease).update(reserved=None)
+            budget.calls, budget.cost = budget.calls - 1, budget.cost - noted[job.pk]
+        if not _fits(budget, worst):
             full[budget.study_id].add(job.pk)
         elif _note(lease, job, worst or 0):
             budget.calls, budget.cost = budget.calls + 1, budget.cost + (worst or 0)
@@ -99,7 +104,8 @@ def settle(lease: str, made: Sequence[tuple[Job, Call, int | None]]) -> None:
         return
     held = dict(_reserved(Verdict.objects.filter(pk__in=list(studies), lease=lease)))
     Verdict.objects.filter(pk__in=list(held), lease=lease).update(reserved=None)
-    calls, cost, lost = Counter[int](), Counter[int](), Counter[int]()
+    calls, cost = Counter[int](), Counter[int]()
+    lost, lost_cost = Counter[int](), Counter[int]()
     for job, call, paid in made:
         study = studies[job.pk]
         cost[study] += (paid or 0) - job.reserved
@@ -108,10 +114,11 @@ def settle(lease: str, made: Sequence[tuple[Job, Call, int | None]]) -> None:
             del held[job.pk]  # of two calls for one row, one holds the reservation
         elif job.metered:
             lost[study] -= 1  # whoever took the row over gave this call up for lost
+            lost_cost[study] -= job.reserved
         else:
             calls[study] += 1  # it set out before there was a cap
     for study in sorted(capped):
-        _change(study, calls[study], cost[study], lost[study])
+        _change(study, calls[study], cost[study], lost[study], lost_cost[study])
 
 
 def give_back(held: QuerySet[Verdict]) -> None:
@@ -122,22 +129,25 @@ def give_back(held: QuerySet[Verdict]) -> None:
         if Verdict.objects.filter(pk=pk, reserved=reserved).update(reserved=None):
             calls[study], cost[study] = calls[study] - 1, cost[study] - (reserved or 0)
     for study in sorted(calls):
-        _change(study, calls[study], cost[study], 0)
+        _change(study, calls[study], cost[study])
 
 
 @transaction.atomic
 def forfeit(pks: Sequence[int]) -> None:
     """What workers that died had reserved stays spent."""
     expired = Verdict.objects.filter(pk__in=pks, reserved__isnull=False, leased_until__lt=timezone.now())
-    for pk, study in list(expired.values_list("pk", "study_judge__study")):
+    for pk, reserved, study in list(expired.values_list("pk", "reserved", "study_judge__study")):
         if expired.filter(pk=pk).update(reserved=None):
-            _change(study, 0, 0, 1)
+            _change(study, 0, 0, 1, reserved or 0)
 
 
-def _change(study: int, calls: int, cost: int, lost: int) -> None:
+def _change(study: int, calls: int, cost: int, lost: int = 0, lost_cost: int = 0) -> None:
     if not (calls or cost or lost):
         return
-    changed = {"calls": F("calls") + calls, "cost": F("cost") + cost, "lost_calls": F("lost_calls") + lost}
+    changed = {
+        "calls": F("calls") + calls, "cost": F("cost") + cost, "lost_calls": F("lost_calls") + lost,
+        "lost_cost": F("lost_cost") + lost_cost,
+    }  # fmt: skip
     if calls < 0 or cost < 0:
         changed["reached"] = False  # type: ignore[assignment] # there is room again
     Budget.objects.filter(study=study).update(**changed)
@@ -157,7 +167,7 @@ def set_caps(study: Study, max_calls: int | None, max_cost: int | None) -> None:
         held = Verdict.objects.filter(study_judge__study=study, state=Verdict.State.LEASED)
         on_their_way = held.update(reserved=0) if max_calls is not None or max_cost is not None else 0
         budget.calls = (spent["calls"] or 0) + on_their_way + budget.lost_calls
-        budget.cost = spent["cost"] or 0
+        budget.cost = (spent["cost"] or 0) + budget.lost_cost
     budget.max_calls, budget.max_cost, budget.reached = max_calls, max_cost, False
     budget.save()
 

@@ -95,6 +95,7 @@ class Budget(models.Model):
     lost_calls = models.BigIntegerField(
         default=0, help_text="Reserved by workers that died: they may have been made, so they count."
     )
+    lost_cost = models.BigIntegerField(default=0, help_text="What those calls had reserved, in picodollars.")
     reached = models.BooleanField(default=False, help_text="No further call fits; nothing is on its way.")
 
     def __str__(self) -> str:

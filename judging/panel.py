@@ -5,6 +5,8 @@ from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import Any
 
+from django.db import connection
+
 from annotation.models import Study
 from benchmark.client import key_of
 from benchmark.engine import Engine
@@ -28,7 +30,8 @@ def judge_study(
     """Bring the study's verdicts (or `limit` of them) to their outcome and count them.
 
     The counts are of all final verdicts there are after the call, for the judges chosen; `cached` says how many of them
-    took no call now: final before, or answered by an equal call made earlier. `stopped` says why some are still open.
+    took no call now: final before, or answered by an equal call made earlier. `dollars` leaves out the judges that are
+    `unpriced`, and is None where all are. `stopped` says why some are still open.
     """
     clock = monotonic()
     judges = _ready(study, judge_name)
@@ -41,7 +44,8 @@ def judge_study(
         want_verdicts(study, f"{rater.name}@{rater.version}", _missing_within(study, judges, limit))
     work = JudgeWork(study, [sj.pk for sj in judges], limit=limit)
     Engine(work, stopping=stopping, on_progress=on_progress, wait_for_others=True).run()
-    states, spent = _states(study, judges), _spent(judges)
+    connection.close_if_unusable_or_obsolete()  # it may have been cut off meanwhile
+    states, spent, unpriced = _states(study, judges), _spent(judges), _unpriced(judges)
     return {
         "verdicts": sum(states[state] for state in FINAL),
         "parsed": states[State.DONE],
@@ -51,7 +55,8 @@ def judge_study(
         "cached": before + _cached(judges) - cached_before,
         "open": states[State.TODO] + states[State.LEASED],
         "calls": spent["calls"] - spent_before["calls"],
-        "dollars": as_dollars(spent["cost"] - spent_before["cost"]) if _priced(judges) else None,
+        "dollars": as_dollars(spent["cost"] - spent_before["cost"]) if len(unpriced) < len(judges) else None,
+        "unpriced": unpriced,
         "stopped": _stopped(study, judges),
         "seconds": round(monotonic() - clock, 3),
     }
@@ -110,5 +115,5 @@ def _spent(judges: Sequence[StudyJudge]) -> Counter[str]:
     return total
 
 
-def _priced(judges: Sequence[StudyJudge]) -> bool:
-    return all(sj.output_price is not None for sj in judges)
+def _unpriced(judges: Sequence[StudyJudge]) -> list[str]:
+    return [str(sj.judge) for sj in judges if sj.output_price is None]

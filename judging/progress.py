@@ -20,7 +20,7 @@ from judging.asking import State, Status, tally
 from judging.metering import reached
 from judging.models import FINAL, Attempt, Budget, StudyJudge, Verdict
 
-LATEST = 400  # calls of a judge that its pace is told from
+PACE_CALLS = 400  # of a judge's latest, that its pace is told from
 WINDOW = 30.0  # seconds
 ANSWERED = {Attempt.Outcome.ANSWER, Attempt.Outcome.REFUSAL, Attempt.Outcome.LENGTH}
 WITHOUT_LABEL = (State.UNPARSED, State.REFUSED, State.FAILED)
@@ -214,10 +214,6 @@ class Progress:
         return CALM_SECONDS if self.total.open else None
 
     @property
-    def failed(self) -> int:
-        return self.total.failed
-
-    @property
     def missing(self) -> int:
         """What asking the judges would ask for: not of those that are paused."""
         return sum(judge.missing for judge in self.judges if judge.study_judge.status != Status.PAUSED)
@@ -314,7 +310,7 @@ def _latest(study_judge: StudyJudge) -> list[Recent]:
     # Not `study_judge=`: for that PostgreSQL may walk the primary key past all that other judges called since. The order
     # is the index's own, whose next rows are another judge's.
     calls = Attempt.objects.filter(study_judge__lte=study_judge.pk).order_by("-study_judge_id", "-pk")[
-        :LATEST
+        :PACE_CALLS
     ]
     fields = ("verdict", "outcome", "started_at", "latency", "simulated", "study_judge")
     return [Recent(*row) for *row, whose in calls.values_list(*fields) if whose == study_judge.pk]

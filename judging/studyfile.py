@@ -142,16 +142,18 @@ class StudySpec(Strict):
                 )
         return judges
 
-    @model_validator(mode="after")
-    def of_known_questions(self) -> "StudySpec":
-        known = {question.name for question in self.questions}
-        raters: list[JudgeSpec | ScorerSpec] = [*self.judges, *self.scorers]
+    @field_validator("judges", "scorers")
+    @classmethod
+    def of_known_questions(
+        cls, raters: list[JudgeSpec | ScorerSpec], info: ValidationInfo
+    ) -> list[JudgeSpec | ScorerSpec]:
+        known = {question.name for question in info.data.get("questions", [])}
         for rater in raters:
-            if rater.question and rater.question not in known:
+            if "questions" in info.data and rater.question and rater.question not in known:
                 raise ValueError(
                     f"{rater.name!r} is to answer the question {rater.question!r}, which is not among questions: {', '.join(sorted(known)) or 'none'}"
                 )
-        return self
+        return raters
 
 
 def read_study_file(path: Path) -> StudySpec:

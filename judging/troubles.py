@@ -1,4 +1,4 @@
-"""What went wrong with a study's judges lately: calls that failed and verdicts without a label, alike ones together."""
+"""What went wrong in a study lately: calls that failed, and items a judge or a scorer gave no label; alike ones together."""
 
 import re
 from collections import Counter
@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from annotation.models import Study
-from judging.models import Attempt, StudyJudge, Verdict
+from judging.models import Attempt, Scorer, ScorerFailure, StudyJudge, Verdict
 from judging.progress import ANSWERED, WITHOUT_LABEL
 
-LATEST = 500  # of a study's calls and verdicts of each kind
-AT_LEAST = 50  # of each judge, however many there are
+LOOKED_AT = 500  # of a study's calls and verdicts of each kind, the latest
+AT_LEAST = 50  # of each judge or scorer, however many there are
 FAILED = [outcome for outcome in Attempt.Outcome if outcome not in ANSWERED]
 GROUPS = 40
 NUMBERED = re.compile(r"\b[\w.-]*\d[\w.-]*")  # numbers, and ids made up for one call
@@ -20,10 +20,11 @@ QUOTED = re.compile(r"(['\"]).*?\1")
 
 @dataclass(frozen=True)
 class Trouble:
-    judge: str
+    rater: str
     kind: str
     is_call: bool  # and may have been made good by a later one
-    verdict: int
+    verdict: int | None  # of a judge
+    item: str  # of a scorer: its key
     message: str
     at: datetime | None
     key: tuple[object, ...]
@@ -40,13 +41,15 @@ class Group:
 def troubles(study: Study) -> list[Group]:
     """The most frequent first."""
     judges = list(study.judges.filter(active=True).select_related("judge__rater"))
-    of_each = max(AT_LEAST, LATEST // max(1, len(judges)))
+    scorers = list(study.scorers.select_related("rater"))
+    of_each = max(AT_LEAST, LOOKED_AT // max(1, len(judges) + len(scorers)))
+    found = [trouble for judge in judges for part in (_calls, _verdicts) for trouble in part(judge, of_each)]
+    found += [trouble for scorer in scorers for trouble in _failures(study, scorer, of_each)]
     counts: Counter[tuple[object, ...]] = Counter()
     examples: dict[tuple[object, ...], Trouble] = {}
-    for judge in judges:
-        for trouble in [*_calls(judge, of_each), *_verdicts(judge, of_each)]:
-            counts[trouble.key] += 1
-            examples.setdefault(trouble.key, trouble)
+    for trouble in found:
+        counts[trouble.key] += 1
+        examples.setdefault(trouble.key, trouble)
     return [Group(examples[key], count) for key, count in counts.most_common(GROUPS)]
 
 
@@ -67,7 +70,7 @@ def _calls(judge: StudyJudge, at_most: int) -> Iterator[Trouble]:
             if found == outcome:
                 key = (judge.pk, outcome.value, status, alike(error))
                 yield Trouble(
-                    str(judge.judge), outcome.value.replace("_", " "), True, verdict, error, at, key
+                    str(judge.judge), outcome.value.replace("_", " "), True, verdict, "", error, at, key
                 )
 
 
@@ -76,7 +79,14 @@ def _verdicts(judge: StudyJudge, at_most: int) -> Iterator[Trouble]:
         ended = Verdict.objects.filter(study_judge=judge, state=state).order_by("-pk")[:at_most]
         for pk, reason, at in ended.values_list("pk", "reason", "finished_at"):
             key = (judge.pk, state.value, None, _why(state, reason))
-            yield Trouble(str(judge.judge), state.value, False, pk, reason, at, key)
+            yield Trouble(str(judge.judge), state.value, False, pk, "", reason, at, key)
+
+
+def _failures(study: Study, scorer: Scorer, at_most: int) -> Iterator[Trouble]:
+    failed = ScorerFailure.objects.filter(scorer=scorer, item__study=study).order_by("-pk")[:at_most]
+    for item, reason, at in failed.values_list("item__key", "reason", "created_at"):
+        key = ("scorer", scorer.pk, alike(reason))
+        yield Trouble(str(scorer), "no label", False, None, item, reason, at, key)
 
 
 def _why(state: Verdict.State, reason: str) -> str:

@@ -19,6 +19,7 @@ urlpatterns = [
     path("studies/<slug:slug>/items/<slug:key>", items.show, name="study-item"),
     path("studies/<slug:slug>/verdicts/", verdicts.browse, name="study-verdicts"),
     path("studies/<slug:slug>/verdicts/<int:pk>", verdicts.show, name="study-verdict"),
+    path("studies/<slug:slug>/verdicts/<int:pk>/raw/<int:attempt>", verdicts.raw, name="study-verdict-raw"),
     path("studies/<slug:slug>/adjudicate/", items.queue, name="adjudicate"),
     path("studies/<slug:slug>/adjudicate/<slug:key>", items.decide, name="adjudicate-item"),
     path("studies/<slug:slug>/export.<slug:extension>", items.export, name="study-export"),

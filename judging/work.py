@@ -8,7 +8,8 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Exists, F, OuterRef, QuerySet
+from django.db.models import Exists, F, OuterRef, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from annotation.models import LabelScheme, Study
@@ -29,7 +30,7 @@ State = Verdict.State
 ANSWERED = [Attempt.Outcome.ANSWER, Attempt.Outcome.REFUSAL, Attempt.Outcome.LENGTH]
 CLAIM_AT_MOST = 128
 LARGER = 4  # times the token budget that ended before the answer did
-SMALLEST_BUDGET = 1024
+SMALLEST_BUDGET, LARGEST_BUDGET = 1024, 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,7 @@ class Question:
     asked: Asked
     max_tokens: int | None = None  # the larger budget of a retry
     source: int | None = None  # the attempt that holds the cached answer
+    cut: Call | None = None  # the answer that a larger budget was asked for
 
     @property
     def keys(self) -> list[str]:
@@ -73,9 +75,12 @@ class JudgeWork:
     def endpoints(self) -> list[Endpoint]:
         if self.limit == 0:
             return []
-        open_ = Verdict.objects.filter(free(), study_judge=OuterRef("pk"))
-        waiting = self.asked().filter(Exists(open_)).values("judge__endpoint")
-        return list(Endpoint.objects.filter(pk__in=waiting))
+        # In the index's order: PostgreSQL expects open rows anywhere, and would read all final ones that come before them.
+        of_judge = Verdict.objects.filter(study_judge=OuterRef("pk")).order_by("pk").values("pk")
+        todo = of_judge.filter(state=State.TODO)[:1]
+        expired = of_judge.filter(state=State.LEASED, leased_until__lt=timezone.now())[:1]
+        waiting = self.asked().annotate(open=Coalesce(Subquery(todo), Subquery(expired)))
+        return list(Endpoint.objects.filter(pk__in=waiting.filter(open__gt=0).values("judge__endpoint")))
 
     def claim(self, endpoint: Endpoint, lease: str, room: int) -> list[Job]:
         room = min(room, CLAIM_AT_MOST, room if self.limit is None else self.limit)
@@ -152,6 +157,13 @@ class JudgeWork:
     def permit(self, lease: str, jobs: Sequence[Job]) -> tuple[Sequence[Job], set[int]]:
         return metering.permit(lease, [(job, worst_of(job.context)) for job in jobs])
 
+    @transaction.atomic
+    def capped(self, lease: str, jobs: Sequence[Job]) -> bool:
+        studies = metering.metered(job.context.verdict.study_judge.study_id for job in jobs)
+        if studies:  # with the cap each was taken for a call on its way
+            metering.give_back(Verdict.objects.filter(pk__in=[job.pk for job in jobs], lease=lease))
+        return bool(studies)
+
     def renew(self, lease: str) -> None:
         until = timezone.now() + timedelta(seconds=settings.LEASE_SECONDS)
         Verdict.objects.filter(lease=lease, state=State.LEASED).update(leased_until=until)
@@ -169,7 +181,7 @@ class JudgeWork:
         if not _is_unparsed(judge, answer.text, question.keys):
             return None
         used = token_limit(judge) or answer.completion_tokens or 0
-        larger = max(SMALLEST_BUDGET, LARGER * used)
+        larger = min(max(SMALLEST_BUDGET, LARGER * used), LARGEST_BUDGET)
         asked = ask(
             judge,
             question.verdict.item,
@@ -179,7 +191,10 @@ class JudgeWork:
             max_tokens=larger,
         )
         return replace(
-            job, request=asked.request, cached=None, context=replace(question, asked=asked, max_tokens=larger)
+            job,
+            request=asked.request,
+            cached=None,
+            context=replace(question, asked=asked, max_tokens=larger, cut=call),
         )
 
     @transaction.atomic
@@ -193,14 +208,18 @@ class JudgeWork:
         metering.settle(
             lease, [(one.job, one.call, attempt.cost) for one, attempt in zip(new, attempts, strict=True)]
         )
-        self._stored |= there | {attempt.uid: attempt.pk for attempt in attempts}
+        stored = there | {attempt.uid: attempt.pk for attempt in attempts}
+        self._stored |= {one.call.uid: stored[one.call.uid] for one in made if one.final or one.call.answered}
 
     def conclude(self, lease: str, made: Sequence[Made]) -> None:
         with transaction.atomic():
             conclude(lease, made, self._stored)
             # A cap that came after the call was stored took the row for one whose call is on its way.
             metering.give_back(Verdict.objects.filter(pk__in=[one.job.pk for one in made], leased_until=None))
-        self._stored.clear()
+        for one in made:
+            cut: Call | None = one.job.context.cut
+            for call in (one.call, cut) if cut else (one.call,):
+                self._stored.pop(call.uid, None)
 
     @transaction.atomic
     def release(self, lease: str, *, only: Collection[int] | None = None, keep: Collection[int] = ()) -> None:
@@ -211,7 +230,9 @@ class JudgeWork:
             held = held.exclude(pk__in=keep)
         metering.give_back(held)
         judges = set(held.values_list("study_judge", flat=True))
-        held.update(state=State.TODO, lease="", leased_until=None)
+        given_back = held.update(state=State.TODO, lease="", leased_until=None)
+        if self.limit is not None:
+            self.limit += given_back
         for pk in StudyJudge.objects.filter(pk__in=judges, status=StudyJudge.Status.CANCELLED).values_list(
             "pk", flat=True
         ):

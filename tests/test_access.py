@@ -4,22 +4,23 @@ import pytest
 from django.urls import get_resolver
 
 from annotation.routing import plan_draw
-from judging.models import Verdict
+from judging.models import Attempt
 from tests import builders
 from tests.judging.helpers import endpoint, judge
-from tests.judging.rows import verdict
+from tests.judging.rows import attempt, verdict
 
 pytestmark = pytest.mark.django_db
 READERS = {"owner", "adjudicator", "viewer"}
 LABELLERS = {"ann"}  # everybody else can see other labels
 PEOPLE = ["owner", "adjudicator", "viewer", "ann", "stranger", None]
-# Page: who may, and the method. {key} is an item's, {verdict} a verdict's of the first item.
+# Page: who may, and the method. {key} is an item's, {verdict} a verdict's of the first item, {attempt} its call's.
 PAGES = {
     "study": ("/studies/tiny/", READERS, "get"),
     "study-progress": ("/studies/tiny/progress", READERS, "get"),
     "study-errors": ("/studies/tiny/errors", READERS, "get"),
     "study-verdicts": ("/studies/tiny/verdicts/", READERS, "get"),
     "study-verdict": ("/studies/tiny/verdicts/{verdict}", READERS, "get"),
+    "study-verdict-raw": ("/studies/tiny/verdicts/{verdict}/raw/{attempt}", READERS, "get"),
     "study-agreement": ("/studies/tiny/agreement", READERS, "get"),
     "confusion-chart": ("/studies/tiny/agreement/confusion.svg", READERS, "get"),
     "study-rates": ("/studies/tiny/rates", READERS, "get"),
@@ -48,12 +49,13 @@ def rated(study, cast):
     for item in study.items.all():
         builders.rate(item, builders.rater("judge-a"))
         builders.rate(item, builders.rater("judge-b"))
-    verdict(judge(study, endpoint()), study.items.first())
+    attempt(verdict(judge(study, endpoint()), study.items.first()), raw="{}")
     return cast
 
 
 def address(name, study):
-    return PAGES[name][0].format(key=study.items.first().key, verdict=Verdict.objects.get().pk)
+    call = Attempt.objects.get()
+    return PAGES[name][0].format(key=study.items.first().key, verdict=call.verdict_id, attempt=call.pk)
 
 
 def test_every_page_is_in_the_table():
@@ -143,6 +145,8 @@ def test_an_odd_question_is_not_found(client, rated, query):
     assert client.get(f"/studies/tiny/{query}").status_code == 404
 
 
-def test_an_odd_page_key_shows_the_first_page(client, rated):
+@pytest.mark.parametrize("after", ["\u00b2", "x", "-1", "9" * 40, "9" * 5000])
+def test_an_odd_page_key_shows_the_first_page(client, rated, after):
     client.force_login(rated["owner"])
-    assert client.get("/studies/tiny/items/?after=\u00b2").status_code == 200
+    answer = client.get(f"/studies/tiny/items/?after={after}")
+    assert answer.status_code == 200 and answer.context["page"]

@@ -21,6 +21,7 @@ class Migration(migrations.Migration):
                 ('calls', models.BigIntegerField(default=0, help_text='Made or reserved.')),
                 ('cost', models.BigIntegerField(default=0, help_text='Spent or reserved, in picodollars.')),
                 ('lost_calls', models.BigIntegerField(default=0, help_text='Reserved by workers that died: they may have been made, so they count.')),
+                ('lost_cost', models.BigIntegerField(default=0, help_text='What those calls had reserved, in picodollars.')),
                 ('reached', models.BooleanField(default=False, help_text='No further call fits; nothing is on its way.')),
             ],
         ),

@@ -26,6 +26,7 @@ from judging.exporting import columns, csv_lines, json_lines, rows, write_parque
 from judging.models import Settlement
 from judging.overview import disputes
 from judging.settling import settle_items
+from judging.views.numbers import whole
 
 PAGE = 50
 
@@ -35,10 +36,9 @@ PAGE = 50
 def browse(request: HttpRequest, slug: str) -> HttpResponse:
     """Items in order, a page at a time by key."""
     study = readable(request, slug)
-    after = request.GET.get("after", "0")
     final = newest(Settlement.objects.filter(item=OuterRef("pk")))
     found = (
-        study.items.filter(pk__gt=int(after) if after.isdecimal() else 0)
+        study.items.filter(pk__gt=whole(request, "after"))
         .select_related("response__task__category", "response__run__subject", "response__run__condition")
         .annotate(
             settled=Subquery(final.values("label__title")[:1]),
@@ -73,6 +73,9 @@ def show(request: HttpRequest, slug: str, key: str) -> HttpResponse:
         .order_by("study_judge__judge__rater__name", "repeat"),
         "settlements": item.settlements.select_related("label").order_by("-revision"),
         "adjudications": item.adjudications.select_related("label", "adjudicator").order_by("-revision"),
+        "failures": item.scorer_failures.select_related("scorer__rater").order_by(
+            "scorer__rater__name", "id"
+        ),
         "golds": item.golds.select_related("label").order_by("-revision"),
     }
     return render(request, "study/item.html", context)

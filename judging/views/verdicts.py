@@ -12,7 +12,8 @@ from django.views.decorators.http import require_GET
 from annotation.access import readable
 from annotation.models import Study
 from judging.models import StudyJudge, Verdict
-from judging.record import calls, confidence, definition, find_verdict, marked
+from judging.record import LONGEST, calls, confidence, cut, definition, find_verdict, marked, raw_of
+from judging.views.numbers import whole
 
 PAGE = 50
 
@@ -26,8 +27,7 @@ def browse(request: HttpRequest, slug: str) -> HttpResponse:
         study.judges.select_related("judge__rater").order_by("judge__rater__name", "judge__rater__version")
     )
     judge, state = _filters(request, judges)
-    after = request.GET.get("after", "0")
-    found = _verdicts([judge] if judge else judges, state, int(after) if after.isdecimal() else 0)
+    found = _verdicts([judge] if judge else judges, state, whole(request, "after"))
     page = list(found[: PAGE + 1])
     following = page[PAGE - 1].pk if len(page) > PAGE else None
     kept = {"judge": judge.pk if judge else "", "state": state}
@@ -65,7 +65,25 @@ def show(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     pieces, quotes = marked(response.text, rating.evidence if rating else [])
     context = {
         "study": study, "tab": "verdicts", "verdict": verdict, "judge": verdict.study_judge.judge, "rating": rating,
-        "confidence": confidence(rating) if rating else "", "pieces": pieces, "quotes": quotes,
-        "response": response, "calls": calls(verdict), "definition": definition(verdict.study_judge.judge),
+        "confidence": confidence(rating) if rating else "", "rationale": cut(rating.rationale if rating else ""),
+        "pieces": pieces, "quotes": quotes, "longest": LONGEST, "response": response, "calls": calls(verdict),
+        "template": cut(verdict.study_judge.judge.template_text), "definition": definition(verdict.study_judge.judge),
     }  # fmt: skip
     return render(request, "study/verdict.html", context)
+
+
+@login_required
+@require_GET
+def raw(request: HttpRequest, slug: str, pk: int, attempt: int) -> HttpResponse:
+    """The body of one call's answer as it came, however long, to keep or to look at elsewhere."""
+    study: Study = readable(request, slug)
+    verdict = find_verdict(study.pk, pk)
+    body = raw_of(verdict, attempt) if verdict else None
+    if body is None:
+        raise Http404
+    # A model wrote it: no browser is to take it for a page.
+    headers = {
+        "Content-Disposition": f'attachment; filename="verdict-{pk}-attempt-{attempt}.txt"',
+        "X-Content-Type-Options": "nosniff",
+    }
+    return HttpResponse(body, content_type="text/plain; charset=utf-8", headers=headers)

@@ -11,6 +11,7 @@ from benchmark.client import Call, Client, body_hash, key_of, kind_of, read_answ
 from benchmark.errors import UserError
 from benchmark.models import Endpoint
 from benchmark.simulator.running import running_simulator
+from benchmark.text import storable
 from tests.benchmark.services import completion, service
 
 REQUEST = {
@@ -304,3 +305,29 @@ def test_a_token_count_that_is_none_is_not_kept(count):
         json.dumps({"choices": [{"message": {"content": "x"}}], "usage": {"prompt_tokens": count}})
     )
     assert answer.prompt_tokens is None
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        (200, {"Content-Type": "application/json; charset=base64"}, completion("Well.")[2]),
+        (500, {"Content-Type": "application/json; charset=undefined"}, b"down"),
+        (429, {"Retry-After": "Mon, 01 Jan 99999999999999999999 00:00:00 GMT"}, b"slow"),
+        (200, {}, b"\xff\xfe not text"),
+        (200, {}, completion("Well.")[2].replace(b'"stop"', b'"st\\u0000op \\ud800"')),
+    ],
+    ids=["odd charset", "odd charset of an error", "odd date", "no text", "odd finish reason"],
+)
+def test_however_odd_an_answer_is_it_becomes_an_outcome(answer):
+    with service(lambda *_: answer) as url:
+        call = ask(url)
+    assert call.outcome in {"answer", "server_error", "rate_limited", "not_json"}
+    told = call.answer.finish_reason if call.answer else ""
+    assert storable(told + call.raw + call.error) == (told + call.raw + call.error, False)
+
+
+def test_a_redirect_is_not_followed():
+    asked = []
+    with service(lambda *_: asked.append(1) or (307, {"Location": "/v1/chat/completions"}, b"")) as url:
+        call = ask(url)
+    assert (call.outcome, call.status, len(asked)) == ("rejected", 307, 1)

@@ -46,7 +46,6 @@ def test_the_page_describes_every_dialect_and_all_that_the_simulation_tells():
 def test_the_simulation_honours_what_is_said_of_the_service(name):
     manner, said = MANNERS[name], DIALECTS[name]
     assert manner.structured == said.structured
-    assert bool(manner.efforts) == said.sends_effort
     assert said.token_field in manner.token_fields
 
 

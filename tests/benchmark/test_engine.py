@@ -65,6 +65,9 @@ class Notes:
     def permit(self, lease, jobs):
         return jobs, set()
 
+    def capped(self, lease, jobs):
+        return False
+
     def withdrawn(self, lease):
         return set()
 
@@ -250,7 +253,7 @@ class Slow(Notes):
 
     def withdrawn(self, lease):
         self._take("withdrawn")
-        return self.gone if self.claimed else set()
+        return set(self.gone) if self.claimed else set()
 
     def release(self, lease, *, only=None, keep=()):
         super().release(lease, only=only, keep=keep)

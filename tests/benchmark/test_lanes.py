@@ -103,7 +103,9 @@ def test_whatever_was_answered_counts_as_clean(clock, answered):
     assert of.limit == 2
 
 
-@pytest.mark.parametrize(("outcome", "status"), [("server_error", 500), ("connection", None), ("timeout", None)])
+@pytest.mark.parametrize(
+    ("outcome", "status"), [("server_error", 500), ("connection", None), ("timeout", None)]
+)
 def test_a_failure_that_says_nothing_of_too_much_changes_nothing(clock, outcome, status):
     of = lane(concurrency_start=1)
     heed(of, clock, *[call(outcome, status)] * 20)

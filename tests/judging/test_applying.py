@@ -4,13 +4,17 @@ import pytest
 from django.core import serializers
 from django.db.models import Model
 
-from annotation.models import Assignment, Draw, DrawnItem, Item, Label, LabelScheme, Rater, Rating, Study
+from annotation.ledger import Entry, record
+from annotation.models import Assignment, Draw, DrawnItem, Item, Label, LabelScheme, Rater, Study
 from benchmark.errors import UserError
 from benchmark.models import Endpoint, Task
 from judging.applying import apply, apply_file, studies
-from judging.models import Judge, StudyJudge
-from judging.studyfile import StudySpec
+from judging.asking import want_verdicts
+from judging.models import Budget, Judge, StudyJudge
+from judging.work import JudgeWork
 from tests import builders
+from tests.judging.helpers import made_of
+from tests.judging.studyfiles import HUMANS, JUDGE, OTHER, SEVERITY, file, responses
 
 pytestmark = pytest.mark.django_db
 EVERYTHING: list[type[Model]] = [
@@ -26,32 +30,11 @@ EVERYTHING: list[type[Model]] = [
     DrawnItem,
     Assignment,
 ]
-ENDPOINT = {"name": "local", "base_url": "http://127.0.0.1:8001/v1"}
-JUDGE = {"name": "careful", "endpoint": "local", "model": "sim-judge-careful"}
-OTHER = {"name": "noisy", "endpoint": "local", "model": "sim-judge-noisy"}
-HUMANS = {"per_item": 2, "share": 0.5, "seed": 7}
 
 
 @pytest.fixture(autouse=True)
-def responses(db):
-    """Two subjects under two conditions, two epochs, on two tasks of two categories, a control and a training task."""
-    suite = builders.suite()
-    for key, flag in [("calm", "control"), ("reserved", "training")]:
-        Task.objects.create(
-            suite=suite, category=suite.categories.first(), key=key, text=f"Task {key}.", **{flag: True}
-        )
-    for subject in ("model-a", "model-b"):
-        for under in ("baseline", "nudged"):
-            run = builders.run(suite, subject, under)
-            for task in suite.tasks.all():
-                for epoch in (1, 2):
-                    builders.response(run, task, epoch)
-
-
-def file(**changes) -> StudySpec:
-    return StudySpec.model_validate(
-        {"study": "pump", "suite": "tiny", "endpoints": [ENDPOINT], "judges": [JUDGE, OTHER], **changes}
-    )
+def there_are_responses(db):
+    responses()
 
 
 def everything():
@@ -84,54 +67,6 @@ def test_applying_the_same_file_again_changes_nothing():
     assert (again["created"], again["items_added"], again["items"]) == (False, 0, 24)
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"model": "sim-judge-strict"},
-        {"parameters": {"temperature": 0}},
-        {"family": "other"},
-        {"show_condition": True},
-        {"template": "own.txt"},
-    ],
-    ids=lambda change: next(iter(change)),
-)
-def test_a_changed_judge_is_a_new_version_and_the_old_one_stays_with_its_ratings(change, tmp_path):
-    (tmp_path / "own.txt").write_text("{{ task }} {{ response }} {{ label_keys }}")
-    study = apply(file(), tmp_path).study
-    old = study.judges.get(judge__rater__name="careful").judge
-    rating = builders.rate(study.items.first(), old.rater)
-    apply(file(judges=[JUDGE | change, OTHER]), tmp_path)
-    versions = study.judges.filter(judge__rater__name="careful").order_by("judge__rater__version")
-    assert [(sj.judge.rater.version, sj.active) for sj in versions] == [(1, False), (2, True)]
-    assert Rating.objects.get().pk == rating.pk
-    assert study.judges.filter(active=True, judge__rater__name="noisy", judge__rater__version=1).exists()
-    apply(file(), tmp_path)  # back to what it was: the first version, not a third
-    assert [(sj.judge.rater.version, sj.active) for sj in versions.all()] == [(1, True), (2, False)]
-
-
-def test_a_template_that_changed_in_its_file_is_a_new_version(tmp_path):
-    template, spec = tmp_path / "own.txt", file(judges=[JUDGE | {"template": "own.txt"}])
-    for text in (
-        "{{ task }} {{ response }} {{ label_keys }}",
-        "Rate: {{ task }} {{ response }} {{ label_keys }}",
-    ):
-        template.write_text(text)
-        study = apply(spec, tmp_path).study
-    assert [sj.judge.rater.version for sj in study.judges.filter(active=True)] == [2]
-
-
-def test_repeats_and_an_endpoints_address_are_no_new_version():
-    apply(file())
-    study = apply(
-        file(
-            endpoints=[ENDPOINT | {"base_url": "http://10.0.0.1/v1", "timeout": 5}],
-            judges=[JUDGE | {"repeats": 3}],
-        )
-    ).study
-    [active] = study.judges.filter(active=True)
-    assert (active.repeats, active.judge.rater.version, active.judge.endpoint.timeout) == (3, 1, 5)
-
-
 def test_a_judge_left_out_becomes_inactive():
     apply(file())
     study = apply(file(judges=[OTHER])).study
@@ -139,12 +74,6 @@ def test_a_judge_left_out_becomes_inactive():
         ("careful", False),
         ("noisy", True),
     ]
-
-
-def test_two_studies_share_a_judge_of_one_definition():
-    first, second = apply(file()).study, apply(file(study="pipe")).study
-    assert first.judges.first().judge == second.judges.first().judge
-    assert Judge.objects.count() == 2
 
 
 def test_a_scheme_can_change_until_there_is_a_label():
@@ -279,3 +208,144 @@ def test_studies_are_listed():
     assert studies() == [
         {"study": "pump", "title": "Pumps", "scheme": "four-class@1", "items": 24, "judges": 2, "ratings": 0}
     ]
+
+
+# Schemes and questions once judges were asked
+
+
+def ask_one(study, question=""):
+    """A judge's call for one item, without a label."""
+    of = study.judges.filter(judge__question=question).first()
+    want_verdicts(study, str(of.judge), limit=1)
+    work = JudgeWork(study)
+    [job] = work.claim(of.judge.endpoint, "me", 1)
+    work.store("me", [made_of(job)])
+    work.release("me")
+
+
+def test_a_scheme_stays_once_a_judge_was_asked_under_it():
+    study = apply(file()).study
+    want_verdicts(study)  # wanting alone asks nobody
+    assert str(apply(file(scheme="binary")).study.scheme) == "binary@1"
+    ask_one(study)
+    with pytest.raises(
+        UserError, match=r"'pump' had its judges asked under scheme binary@1; .* Describe a new study"
+    ):
+        apply(file())
+    assert str(apply(file(scheme="binary")).study.scheme) == "binary@1"
+
+
+ASKED = [JUDGE, OTHER | {"question": "severity", "template": "graded"}]
+
+
+def test_a_question_has_a_scheme_of_its_own_and_keeps_it_once_it_was_asked():
+    other = [{"name": "severity", "scheme": "binary"}]
+    plain = [JUDGE, OTHER | {"question": "severity"}]
+    study = apply(file(questions=other, judges=plain)).study
+    assert str(study.scheme_of("severity")) == "binary@1"
+    study = apply(file(questions=SEVERITY, judges=ASKED)).study
+    assert (str(study.scheme), str(study.scheme_of("severity"))) == ("four-class@1", "graded@1")
+    ask_one(study, "severity")
+    with pytest.raises(
+        UserError, match=r"questions: 'severity' was asked under scheme graded@1; under binary@1 it would be"
+    ):
+        apply(file(questions=other, judges=plain))
+    assert str(study.scheme_of("severity")) == "graded@1"
+    apply(file(scheme="binary", questions=SEVERITY, judges=ASKED))  # nobody was asked under the primary one
+
+
+def test_a_question_that_is_left_out_keeps_its_scheme_for_what_was_answered():
+    apply(file(questions=SEVERITY, judges=ASKED))
+    study = apply(file()).study
+    assert str(study.scheme_of("severity")) == "graded@1"
+
+
+def test_a_question_with_ratings_from_elsewhere_keeps_its_scheme_too():
+    study = apply(file(questions=SEVERITY)).study
+    entry = Entry(
+        item_id=study.items.first().pk, rater=builders.rater("ann", "human"), label="2", question="severity"
+    )
+    record(study.scheme_of("severity"), [entry])
+    with pytest.raises(UserError, match="'severity' was asked under scheme graded@1"):
+        apply(file(questions=[{"name": "severity", "scheme": "four-class"}]))
+
+
+# Templates and labels
+
+
+@pytest.mark.parametrize(
+    ("judge", "said"),
+    [
+        ({"template": "graded"}, r"judges: 'noisy', template 'graded': the template can't give the scheme's convergence, .*LABEL"),
+        ({"template": "binary-two-line"}, r"'binary-two-line': the template can't give the scheme's safety_refusal, nonsensical; if that is meant, write mapping: \{convergence: convergence, no_convergence: no_convergence\}\.$"),
+        ({"question": "severity"}, None),
+        ({"question": "severity", "template": "four-class"}, r"template 'four-class': the template can't give the scheme's 0, 1, 2, 3"),
+        ({"template": "binary-two-line", "mapping": {"convergence": "convergence", "no_convergence": "nothing"}}, r"mapping leads to nothing, which the scheme has not"),
+        ({"template": "binary-two-line", "mapping": {"convergence": "convergence"}}, r"mapping leaves out the template's no_convergence"),
+        ({"template": "binary-two-line", "mapping": {"convergence": "convergence", "no_convergence": "no_convergence"}}, None),
+        ({"mapping": {"a": "convergence"}}, r"the template takes the scheme's own labels, so it has no use for a mapping"),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_template_that_can_not_produce_the_labels_is_refused_unless_they_are_mapped(judge, said):
+    spec = file(questions=SEVERITY, judges=[JUDGE, OTHER | judge])
+    if said is None:
+        assert apply(spec).study.judges.filter(active=True).count() == 2
+        return
+    before = everything()
+    with pytest.raises(UserError, match=said) as refusal:
+        apply(spec)
+    assert str(refusal.value).count("\n") == 0
+    assert everything() == before
+
+
+# Caps
+
+PRICED = JUDGE | {"price": {"input": 1, "output": 2}, "parameters": {"max_tokens": 100}}
+
+
+@pytest.mark.parametrize(
+    ("judge", "said"),
+    [
+        ({"price": None}, r"caps\.dollars: the price of judge 'careful' is not known; give it one \(price: "),
+        ({"parameters": {}}, r"caps\.dollars: what a call of judge 'careful' may cost has no limit; set max_tokens"),
+        ({"parameters": {"max_tokens": -1}}, r"caps\.dollars: what a call of judge 'careful' may cost has no limit"),
+        ({"parameters": {"max_tokens": "100"}}, r"caps\.dollars: what a call of judge 'careful' may cost has no limit"),
+        ({"parameters": {"max_completion_tokens": 100}}, None),
+        ({"price": {"input": 1, "output": 0}, "parameters": {}}, None),
+        ({}, None),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_cap_in_dollars_is_refused_where_the_worst_case_is_not_known(judge, said):
+    spec = file(judges=[PRICED | judge], caps={"dollars": 1})
+    if said is None:
+        apply(spec)
+        assert Budget.objects.get().max_cost == 10**12
+        return
+    before = everything()
+    with pytest.raises(UserError, match=said):
+        apply(spec)
+    assert everything() == before
+
+
+def test_only_the_judges_that_are_asked_have_to_have_a_price_under_a_cap():
+    apply(file())
+    apply(file(judges=[PRICED], caps={"dollars": 0.5}))
+    assert Budget.objects.get().max_cost == 10**12 // 2
+
+
+def test_caps_follow_the_file_and_what_was_spent_stays():
+    apply(file(caps={"calls": 5}))
+    assert (Budget.objects.get().max_calls, Budget.objects.get().max_cost) == (5, None)
+    Budget.objects.update(calls=5, reached=True)
+    for caps, kept in [({"calls": 8}, 8), ({}, None), ({"calls": 0}, 0)]:
+        apply(file(caps=caps))
+        budget = Budget.objects.get()
+        assert (budget.max_calls, budget.reached) == (kept, False)
+    assert not Budget.objects.filter(calls__gt=5).exists()
+
+
+def test_a_study_that_never_had_a_cap_has_no_budget():
+    apply(file())
+    assert not Budget.objects.exists()

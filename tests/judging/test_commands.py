@@ -3,11 +3,16 @@
 import json
 
 import pytest
+from django.core.management import call_command
 
 from benchmark.simulator.running import running_simulator
+from judging.asking import want_verdicts
+from judging.models import StudyJudge
+from judging.money import PICO
 from tests import builders
 from tests.judging.commands import document, refusal
 from tests.judging.helpers import endpoint, panel
+from tests.judging.rows import verdict
 from tests.processes import result, start
 
 pytestmark = pytest.mark.django_db
@@ -107,9 +112,61 @@ def test_judge(study):
         panel(study, endpoint(simulator.base_url))
         one = result(start("manage.py", "judge", "tiny", "--judge", "noisy", "--limit", "2", "--json"))
         every = result(start("manage.py", "judge", "tiny", "--json"))
-    keys = ["verdicts", "parsed", "unparsed", "refused", "failed", "cached", "seconds"]
+    counts = ["verdicts", "parsed", "unparsed", "refused", "failed", "cached", "open", "calls"]
+    keys = [*counts, "dollars", "unpriced", "stopped", "seconds"]
     assert [list(one), list(every)] == [keys, keys]
     assert (one["verdicts"], one["cached"], every["verdicts"], every["cached"]) == (2, 0, 18, 2)
+    assert (one["calls"], every["calls"], every["open"], every["stopped"]) == (2, 16, 0, "")
+    assert (every["dollars"], every["unpriced"]) == (None, ["careful", "lenient", "noisy"])
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_is_known_of_the_cost_is_told_and_whose_it_is(study, capsys):
+    with running_simulator() as simulator:
+        panel(study, endpoint(simulator.base_url))
+        StudyJudge.objects.filter(judge__rater__name="noisy").update(input_price=10**6, output_price=10**6)
+        found = document("judge", "tiny")
+        call_command("judge", "tiny")
+    assert found["unpriced"] == ["careful", "lenient"]
+    assert found["dollars"] == StudyJudge.objects.get(cost__gt=0).cost / PICO > 0
+    assert (
+        "dollars: the money is of the judges whose price is known, so not of careful, lenient."
+        in capsys.readouterr().out
+    )
+
+
+def test_a_dry_run_counts_what_is_asked_again(study):
+    [of, *_] = panel(study, endpoint())
+    verdict(of, study.items.first(), "failed", reason="gave up")
+    counted = [
+        document("judge", "tiny", "--dry-run", *more)["total"]["calls"] for more in ([], ["--retry-failed"])
+    ]
+    assert counted == [17, 18]
+
+
+def test_pausing_resuming_and_cancelling(study):
+    panel(study, endpoint())
+    want_verdicts(study)
+    every = {"study": "tiny", "judges": ["careful", "lenient", "noisy"]}
+    noisy = {"study": "tiny", "judges": ["noisy"]}
+    assert document("judge", "tiny", "--judge", "noisy", "--pause") == {**noisy, "judges_changed": 1}
+    assert document("judge", "tiny", "--pause") == {**every, "judges_changed": 2}
+    assert "Paused: careful, lenient, noisy." in refusal("judge", "tiny")
+    assert document("judge", "tiny", "--resume") == {**every, "judges_changed": 3}
+    assert document("judge", "tiny", "--judge", "noisy", "--cancel") == {**noisy, "verdicts_taken_back": 6}
+    assert document("judge", "tiny", "--judge", "noisy", "--resume") == {**noisy, "judges_changed": 1}
+
+
+def test_a_worker_is_woken_for_what_is_resumed_and_for_nothing_else(study, monkeypatch, settings):
+    settings.CELERY_BROKER_URL = "redis://nowhere.invalid"
+    panel(study, endpoint())
+    woken = []
+    monkeypatch.setattr("django.db.transaction.on_commit", lambda function: woken.append(function))
+    for option in ("--pause", "--cancel"):
+        document("judge", "tiny", option)
+    assert woken == []
+    document("judge", "tiny", "--resume")
+    assert len(woken) == 1
 
 
 @pytest.mark.django_db(transaction=True)
@@ -145,6 +202,17 @@ def test_an_unknown_study_is_told(rated, command):
         (("judge", "tiny"), "Study 'tiny' has no judges; add some to its study file and apply it."),
         (("judge", "tiny", "--judge", "noisy"), "Study 'tiny' has no judge 'noisy' (its judges: none"),
         (("judge", "tiny", "--limit", "0"), "should be a whole number from 1; it is '0'"),
+        (("judge", "tiny", "--pause", "--cancel"), "argument --cancel: not allowed with argument --pause"),
+        (("judge", "tiny", "--pause", "--limit", "3"), "so it takes no --limit; leave --limit out."),
+        (("judge", "tiny", "--resume", "--retry-failed"), "judge: --resume is for all that its judges owe"),
+        (("judge", "tiny", "--cancel", "--retry-failed"), "so it takes no --retry-failed"),
+        (("judge", "tiny", "--judge", "noisy", "--pause"), "Study 'tiny' has no judge 'noisy'"),
+        (("judge", "tiny", "--cancel"), "Study 'tiny' has no judges"),
+        (
+            ("runworker", "--endpoint", "lokal"),
+            "There is no endpoint 'lokal' (known: none; apply a study file).",
+        ),
+        (("runworker", "--endpoint"), "argument --endpoint: expected one argument"),
         (("exportstudy", "tiny", "data.xlsx"), "data.xlsx: the name should end in .jsonl, .csv, .parquet"),
         (("exportstudy", "tiny", "/no/such/folder/data.csv"), "there is no folder /no/such/folder"),
         (("study", "apply", "none.yaml"), "none.yaml: can't be read: No such file or directory."),
@@ -162,8 +230,6 @@ def test_a_study_file_with_a_mistake_ends_in_one_line(study_file):
 
 
 def test_people_get_a_table(rated, capsys):
-    from django.core.management import call_command
-
     call_command("rates", "tiny", "--source", "ann")
     call_command("agreement", "tiny")
     call_command("settle", "tiny")
@@ -177,8 +243,6 @@ def test_people_get_a_table(rated, capsys):
 
 
 def test_a_simulated_rate_says_so_to_people(study, capsys):
-    from django.core.management import call_command
-
     builders.rate(study.items.first(), builders.rater("sim"), simulated=True)
     call_command("rates", "tiny", "--source", "sim")
     assert "Simulated: some of these labels come from a simulated rater." in capsys.readouterr().out

@@ -10,9 +10,11 @@ from django.utils import timezone
 from annotation.models import Item, Question, Rater, Study
 from annotation.schemes import builtin_scheme
 from benchmark.models import Endpoint, Response
-from judging import money
+from judging import forecast
+from judging.asking import CANCELLED
+from judging.forecast import dry_run, show_dry_run
 from judging.models import Attempt, Budget, Judge, StudyJudge, Verdict
-from judging.money import PICO, Price, as_dollars, dry_run, prompt_bytes, show_dry_run, worst_case
+from judging.money import PICO, Price, as_dollars, prompt_bytes, worst_case
 from judging.prompting import ask
 from judging.prompts import template_text
 from tests import builders
@@ -87,6 +89,24 @@ def test_what_is_final_or_answered_already_takes_no_call(study):
     attempt(of, third, outcome="length")
     attempt(of, fourth, outcome="rate_limited")
     assert numbers(only(study)) == (6, 1, 2, 3)
+
+
+def test_what_failed_is_a_call_to_make_where_it_is_asked_again(study):
+    of = judge(study)
+    first, second, *_ = study.items.all()
+    Verdict.objects.create(study_judge=of, item=first, state="failed", reason="gave up")
+    Verdict.objects.create(study_judge=of, item=second, state="unparsed", reason="no label")
+    assert numbers(only(study)) == (6, 2, 0, 4)
+    assert numbers(only(study, retry=True)) == (6, 1, 0, 5)
+    assert only(study, retry=True)["prompt_tokens"] > only(study)["prompt_tokens"]
+
+
+def test_what_a_cancelled_judge_owed_is_asked_again_in_any_case(study):
+    of = judge(study)
+    StudyJudge.objects.filter(pk=of.pk).update(status="cancelled")
+    for item in study.items.all()[:2]:
+        Verdict.objects.create(study_judge=of, item=item, state="failed", reason=CANCELLED)
+    assert numbers(only(study)) == (6, 0, 0, 6)
 
 
 def test_repeats_are_calls_of_their_own(study):
@@ -196,34 +216,48 @@ def test_totals(study):
     assert found["total"]["cost"] == pytest.approx(one["cost"] + two["cost"])
 
 
-def test_totals_are_unknown_where_a_part_is(study):
+def test_totals_say_what_is_known_and_of_whom_nothing_is(study):
     judge(study)
     judge(study, "lenient", price=None)
     found = dry_run(study, list(study.judges.all()))
+    for name in ("cost", "cost_at_most"):
+        assert found["total"][name] == found["rows"][0][name] > 0
+    assert found["unpriced"] == ["lenient"]
+    StudyJudge.objects.update(input_price=None, output_price=None)
+    found = dry_run(study, list(study.judges.all()))
     assert found["total"]["cost"] is found["total"]["cost_at_most"] is None
+    assert found["unpriced"] == ["careful", "lenient"]
+
+
+def test_the_worst_case_in_all_is_unknown_where_a_priced_judge_has_none(study):
+    judge(study)
+    judge(study, "lenient", parameters={})
+    found = dry_run(study, list(study.judges.all()))
+    assert found["total"]["cost"] > 0 and found["total"]["cost_at_most"] is None
+    assert found["unpriced"] == []
 
 
 # Large studies
 
 
 def test_a_large_study_is_estimated_from_a_sample(study, monkeypatch):
-    monkeypatch.setattr(money, "BUILT", 3)
-    monkeypatch.setattr(money, "SAMPLE", 4)
+    monkeypatch.setattr(forecast, "BUILT", 3)
+    monkeypatch.setattr(forecast, "SAMPLE", 4)
     judge(study)
     exact_sizes = sorted(len(item.response.text) for item in study.items.all())
     assert exact_sizes[0] == exact_sizes[-1]  # so that any sample is as good as all
     row = only(study)
     assert numbers(row) == (6, 0, 0, 6)
     assert "estimated from 4 of 6 verdicts" in row["basis"][0]
-    monkeypatch.setattr(money, "BUILT", 2000)
+    monkeypatch.setattr(forecast, "BUILT", 2000)
     whole = only(study)
     assert row["prompt_tokens"] == pytest.approx(whole["prompt_tokens"], rel=0.02)
     assert row["cost_at_most"] == pytest.approx(whole["cost_at_most"], rel=0.02)
 
 
 def test_a_sample_is_taken_of_every_repeat(study, monkeypatch):
-    monkeypatch.setattr(money, "BUILT", 3)
-    monkeypatch.setattr(money, "SAMPLE", 4)
+    monkeypatch.setattr(forecast, "BUILT", 3)
+    monkeypatch.setattr(forecast, "SAMPLE", 4)
     of = judge(study, repeats=2)
     for item in study.items.all():
         attempt(of, item, repeat=1)
@@ -231,8 +265,8 @@ def test_a_sample_is_taken_of_every_repeat(study, monkeypatch):
 
 
 def test_the_sample_is_the_same_each_time(study, monkeypatch):
-    monkeypatch.setattr(money, "BUILT", 3)
-    monkeypatch.setattr(money, "SAMPLE", 2)
+    monkeypatch.setattr(forecast, "BUILT", 3)
+    monkeypatch.setattr(forecast, "SAMPLE", 2)
     Response.objects.filter(pk=study.items.first().response_id).update(text="long " * 500)
     judge(study)
     assert only(study) == only(study)
@@ -285,7 +319,14 @@ def test_a_cap_in_dollars_where_the_price_is_not_known(study):
     cap(study, max_cost=PICO)
     found = answer(study)
     assert found["fits"] is None
-    assert "not known" in found["why"]
+    assert found["why"] == "what careful costs is not known, and the study has a cap in dollars"
+
+
+def test_what_is_known_of_the_cost_may_be_past_the_cap_already(study):
+    judge(study)
+    judge(study, "lenient", price=None)
+    cap(study, max_cost=1)
+    assert answer(study)["fits"] is False
 
 
 def test_a_cap_that_is_overspent_leaves_nothing(study):
@@ -306,7 +347,8 @@ def test_what_people_see(study, capsys):
     shown = capsys.readouterr().out
     assert re.search(r"careful +6 +0 +0 +6 .* \$0\.00\d+ +\$0\.00\d+", shown)
     assert re.search(r"lenient +6 .* – +–", shown)
-    assert re.search(r"in all +12 ", shown)
+    assert re.search(r"in all +12 .* \$0\.00\d+ +\$0\.00\d+", shown)
+    assert "in all: the money is of the judges whose price is known, so not of lenient." in shown
     assert "lenient: no price is known for sim-judge-careful; give the judge one in the study file." in shown
     assert "come on top." in shown
     assert shown.rstrip().endswith("Does not fit: it takes 12 calls, and the study's cap leaves 5.")

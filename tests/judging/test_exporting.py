@@ -10,8 +10,10 @@ import pyarrow.parquet
 import pytest
 
 from annotation.adjudicating import adjudicate
-from annotation.models import Gold, Item, Study
+from annotation.ledger import Entry, record
+from annotation.models import Gold, Item, Question, Study
 from annotation.raters import pseudonym
+from annotation.schemes import builtin_scheme
 from benchmark.errors import UserError
 from benchmark.models import Response
 from judging import exporting
@@ -285,15 +287,40 @@ def test_the_pages_are_of_equal_size_and_none_is_lost_between_them(study, monkey
 
 
 def test_a_judge_run_here_is_described_exactly_and_a_verdict_without_a_label_is_there(study):
-    sj = helpers.judge(study, helpers.endpoint(), "careful", parameters={"temperature": 0})
+    sj = helpers.judge(study, helpers.endpoint(), "careful", parameters={"temperature": 0}, repeats=2)
     item = study.items.first()
     builders.rate(item, sj.judge.rater)
-    item.verdicts.create(judge=sj.judge, repeat=1, state="refused", reason="It would not say.")
+    item.verdicts.create(study_judge=sj, repeat=1, state="refused", reason="It would not say.")
     row = next(rows(study))
     *_, rating = row["ratings"]
-    assert rating["judge"]["model"] == "sim-judge-careful" and rating["judge"]["parameters"] == {
-        "temperature": 0
-    }
+    judge = rating["judge"]
+    assert judge["definition"] == sj.judge.rater.definition
+    assert (judge["model"], judge["parameters"], judge["repeats"]) == (
+        "sim-judge-careful",
+        {"temperature": 0},
+        2,
+    )
+    assert (judge["dialect"], judge["label_order"], judge["question"], judge["mapping"]) == (
+        "openai",
+        "scheme",
+        "",
+        {},
+    )
     assert row["no_verdict"] == [
         {"rater": "careful@1", "repeat": 1, "state": "refused", "reason": "It would not say."}
     ]
+
+
+def test_a_rating_of_another_question_says_which_it_answers_and_settles_nothing(study):
+    item = study.items.order_by("id").last()
+    Question.objects.create(study=study, name="severity", scheme=builtin_scheme("graded"))
+    judge = builders.rater("severe")
+    entry = Entry(
+        item_id=item.pk, rater=judge, label="2", question="severity", confidence=3, confidence_scale="steps3"
+    )
+    record(study.scheme_of("severity"), [entry])
+    settle(study)
+    *_, row = rows(study)
+    [rating] = row["ratings"]
+    assert (rating["question"], rating["label"], rating["confidence_scale"]) == ("severity", "2", "steps3")
+    assert (row["settled"], row["settled_rule"]) == (None, "unlabelled")

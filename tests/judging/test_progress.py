@@ -8,8 +8,7 @@ from django.utils import timezone
 from annotation.models import Item
 from benchmark.models import Endpoint
 from judging.models import Budget, StudyJudge, Verdict
-from judging.progress import LATEST, STILL, Recent, pace, progress, quantile
-from judging.troubles import troubles
+from judging.progress import PACE_CALLS, STILL, Recent, pace, progress, quantile
 from tests import builders
 from tests.judging.helpers import endpoint, judge
 from tests.judging.rows import attempt, leased, verdict
@@ -199,48 +198,6 @@ def test_a_judge_is_simulated_where_its_calls_were_or_else_its_ratings(study, by
     assert [one.simulated for one in progress(study).judges] == [True, True]
 
 
-# What went wrong
-
-
-def test_troubles_that_differ_in_numbers_alone_are_one_kind_with_the_latest_as_example(study, by, items):
-    made = [verdict(by, item, "unparsed", reason=f"cut off after {n} tokens") for n, item in enumerate(items)]
-    [group] = troubles(study)
-    assert (group.count, group.example.kind, group.example.verdict) == (6, "unparsed", made[-1].pk)
-    assert group.example.message == "cut off after 5 tokens"
-
-
-def test_troubles_are_kept_apart_by_judge_kind_status_and_words(study, by, items):
-    one = verdict(by, items[0], "failed", reason="gave up")
-    attempt(one, "rate_limited", status=429, error="try again in 3 s")
-    attempt(one, "rate_limited", status=429, error="try again in 4 s")
-    attempt(one, "rejected", status=400, error="bad model")
-    attempt(one, "rejected", status=404, error="bad model")
-    attempt(one, "answer")
-    attempt(
-        verdict(judge(study, by.judge.endpoint, "noisy"), items[0]),
-        "rate_limited",
-        status=429,
-        error="try again in 3 s",
-    )
-    found = [
-        (group.example.judge, group.example.kind, group.example.is_call, group.count)
-        for group in troubles(study)
-    ]
-    assert found[0] == ("careful", "rate limited", True, 2)
-    assert sorted(found[1:]) == [
-        ("careful", "failed", False, 1), ("careful", "rejected", True, 1), ("careful", "rejected", True, 1),
-        ("noisy", "rate limited", True, 1),
-    ]  # fmt: skip
-
-
-def test_a_refusals_own_words_make_no_new_kind(study, by, items):
-    verdict(by, items[0], "refused", reason="I won't.")
-    verdict(by, items[1], "refused", reason="I would rather not.")
-    verdict(by, items[2], "unparsed", reason="'maybe' is no label of the scheme")
-    verdict(by, items[3], "unparsed", reason="'perhaps' is no label of the scheme")
-    assert [group.count for group in troubles(study)] == [2, 2]
-
-
 # The page
 
 
@@ -274,7 +231,7 @@ def test_a_look_reads_a_bounded_number_of_calls(study, by, django_assert_max_num
     with django_assert_max_num_queries(12) as seen:
         progress(study)
     of_calls = [query["sql"] for query in seen if "judging_attempt" in query["sql"]]
-    assert of_calls and all(f"LIMIT {LATEST}" in sql for sql in of_calls)
+    assert of_calls and all(f"LIMIT {PACE_CALLS}" in sql for sql in of_calls)
 
 
 def page_of(client, user, url=URL, **headers):
@@ -316,16 +273,6 @@ def test_a_cost_is_told_with_the_part_that_is_a_bound_or_that_no_price_is_known(
     StudyJudge.objects.update(input_price=1, output_price=1, cost=2 * 10**12, cost_at_most=10**12)
     shown = page_of(client, cast["viewer"])
     assert "$2.00" in shown and "$1.00 of it at most" in shown and "price not known" not in shown
-
-
-def test_errors_are_listed_with_a_link_to_an_example_and_hidden_when_there_are_none(
-    client, study, cast, by, items
-):
-    assert 'aria-labelledby="troubles-heading" hidden' in page_of(client, cast["viewer"])
-    made = verdict(by, items[0], "failed", reason="<script>boom</script>")
-    shown = page_of(client, cast["viewer"])
-    assert 'aria-labelledby="troubles-heading" hidden' not in shown
-    assert f'href="/studies/tiny/verdicts/{made.pk}"' in shown and "&lt;script&gt;boom" in shown
 
 
 def test_only_an_owner_is_offered_what_changes_something(client, study, cast, by, items):

@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmark.models import Response, Task
+from judging import record
 from judging.models import Judge
 from judging.money import dollars
-from judging.record import calls, confidence, find_verdict, marked, read
+from judging.record import calls, confidence, definition, find_verdict, formatted, marked, read
 from tests import builders
 from tests.judging.helpers import endpoint, item_of, judge
 from tests.judging.rows import attempt, body, faithful, verdict
@@ -82,8 +83,8 @@ def test_the_prompt_is_put_together_again_byte_for_byte(by, item):
     made = verdict(by, item)
     faithful(made, raw=body("{}"))
     [call] = calls(record_of(made))
-    assert call.exact and TEXT in call.messages[-1]["content"]
-    assert json.loads(call.request)["model"] == "sim-judge-careful"
+    assert call.exact and TEXT in call.messages[-1].content.shown
+    assert json.loads(call.request.shown)["model"] == "sim-judge-careful"
 
 
 def test_so_is_that_of_a_retry_with_a_larger_budget(study, item):
@@ -92,7 +93,7 @@ def test_so_is_that_of_a_retry_with_a_larger_budget(study, item):
     faithful(made, max_tokens=1024)
     first, second = calls(record_of(made))
     assert first.exact and second.exact
-    assert [json.loads(call.request)["max_tokens"] for call in (first, second)] == [50, 1024]
+    assert [json.loads(call.request.shown)["max_tokens"] for call in (first, second)] == [50, 1024]
 
 
 @pytest.mark.parametrize(
@@ -124,18 +125,74 @@ def test_a_prompt_that_can_be_put_together_no_more_says_why(client, study, cast,
 
 
 @pytest.mark.parametrize(
-    ("raw", "text", "is_json"),
+    ("raw", "text"),
     [
-        (body('{"label": "a"}'), '{\n  "label": "a"\n}', True),
-        (body("LABEL: a"), "LABEL: a", False),
-        (body(None, refusal="I can't."), "I can't.", False),
-        ("<html>", "", False),
-        ("", "", False),
+        (body('{"label": "a"}'), '{\n  "label": "a"\n}'),
+        (body("LABEL: a"), "LABEL: a"),
+        (body(None, refusal="I can't."), "I can't."),
+        ("<html>", ""),
+        ("", ""),
     ],
 )
-def test_an_answer_is_shown_as_the_model_gave_it(by, item, raw, text, is_json):
+def test_an_answer_is_shown_as_the_model_gave_it(by, item, raw, text):
     answer = read(attempt(verdict(by, item), raw=raw))
-    assert (answer.text, answer.is_json, answer.raw) == (text, is_json, raw)
+    assert (answer.text.shown, answer.raw.shown) == (text, raw)
+    assert bool(answer.body) == raw.startswith("{")
+
+
+def test_json_that_would_grow_beyond_a_page_is_not_spread_over_lines(monkeypatch):
+    deep = "[" * 80 + "1," * 80 + "1" + "]" * 80
+    assert len(formatted(deep)) > 10_000
+    monkeypatch.setattr(record, "LONGEST", 10_000)
+    assert formatted(deep) == "" and formatted("[" + "1," * 9_000 + "1]") == ""
+
+
+def test_of_a_long_body_the_page_shows_the_beginning_and_the_download_all_of_it(
+    client, study, cast, by, item
+):
+    raw = body("A" * 150_000 + "B" * 100_000 + "end")
+    made = verdict(by, item, "unparsed", reason="no label")
+    call = faithful(made, raw=raw)
+    shown = page(client, cast, made)
+    assert "the first 200,000 of 250,003 characters" in shown and "Bend" not in shown
+    assert f"the first 200,000 of {len(raw):,} characters" in shown and len(shown) < 500_000
+    address = f"/studies/tiny/verdicts/{made.pk}/raw/{call.pk}"
+    assert f'href="{address}"' in shown
+    answer = client.get(address)
+    assert answer.content.decode() == raw
+    assert answer.headers["Content-Type"] == "text/plain; charset=utf-8"
+    assert answer.headers["Content-Disposition"].startswith("attachment;")
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
+def test_only_calls_that_a_record_shows_can_be_downloaded_from_it(client, study, cast, by, item):
+    first, last, *_ = (verdict(by, one) for one in study.items.all())
+    theirs = faithful(first, raw="theirs")
+    client.force_login(cast["viewer"])
+    address = f"/studies/tiny/verdicts/{last.pk}/raw/"
+    assert client.get(f"{address}{theirs.pk}").status_code == 404
+    assert client.get(address + "9" * 40).status_code == 404
+    last.answer = theirs
+    last.save()
+    assert client.get(f"{address}{theirs.pk}").content == b"theirs"
+
+
+def test_of_a_long_response_the_page_shows_the_beginning_with_its_quotes(
+    client, study, cast, by, monkeypatch
+):
+    monkeypatch.setattr(record, "LONGEST", 20)
+    pieces, quotes = marked(
+        "x" * 15 + "y" * 15, [{"quote": "xy", "start": 14, "end": 22}, {"quote": "y", "start": 25, "end": 26}]
+    )
+    assert "".join(piece.text for piece in pieces) == "x" * 15 + "y" * 5
+    assert [(piece.text, piece.quotes) for piece in pieces][-1] == ("xyyyyy", (1,))
+    assert [(quote.missing, quote.beyond) for quote in quotes] == [(False, False), (False, True)]
+
+
+def test_what_a_judge_was_shown_is_told_as_it_is(study):
+    shown = dict(definition(judge(study, endpoint(), show_condition=True).judge))
+    assert "the condition's prompt suffix after it, without its system prompt" in shown["Shown"]
+    assert shown["Endpoint"].endswith("OpenAI's dialect")
 
 
 @pytest.mark.parametrize(
@@ -297,7 +354,7 @@ def test_an_odd_filter_is_not_found(client, study, cast, by, query):
     assert client.get(f"/studies/tiny/verdicts/?{query}").status_code == 404
 
 
-@pytest.mark.parametrize("after", ["x", "-1", "9" * 40])
+@pytest.mark.parametrize("after", ["x", "-1", "9" * 40, "9" * 5000])
 def test_an_odd_page_key_is_no_error(client, study, cast, by, after):
     listing(client, cast, f"after={after}")
 

@@ -11,6 +11,7 @@ from judging import settling
 from judging.models import Settlement
 from judging.settling import settle, settle_items
 from tests import builders
+from tests.together import together
 
 pytestmark = [pytest.mark.engine, pytest.mark.django_db]
 C, N, S, X = "convergence", "no_convergence", "safety_refusal", "nonsensical"
@@ -194,3 +195,17 @@ def test_two_settlings_at_once_write_each_settlement_once():
         thread.join()
     assert sorted(result["changed"] for result in results) == [0, 0, 0, 40]
     assert set(Settlement.objects.values_list("revision", flat=True)) == {1}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_it_goes_on_while_others_write(monkeypatch):
+    study = builders.study()
+    monkeypatch.setattr(settling, "BATCH", 2)
+
+    def after_another_wrote(execute, sql, *args):
+        if sql.startswith("BEGIN"):  # as SQLite's transactions do
+            together(lambda: Study.objects.update(description="changed"))
+        return execute(sql, *args)
+
+    with connection.execute_wrapper(after_another_wrote):
+        assert settle(study)["open"] == 6

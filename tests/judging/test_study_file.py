@@ -7,6 +7,49 @@ import pytest
 from benchmark.errors import UserError
 from judging.studyfile import read_study_file
 
+# All that came with the panel, beside what a file could say before.
+PANEL = """\
+study: panel
+suite: tiny
+questions:
+  - name: severity
+    scheme: graded
+  - name: intent
+    scheme: mine.yaml
+endpoints:
+  - name: local
+    base_url: http://127.0.0.1:8001/v1
+    dialect: vllm
+    json_schema: false
+    concurrency: 16
+    concurrency_start: 4
+    concurrency_floor: 2
+    timeout: 30
+    connect_timeout: 5
+    read_timeout: 20
+judges:
+  - name: careful
+    endpoint: local
+    model: m
+    template: binary-two-line
+    mapping: {convergence: convergence, no_convergence: no_convergence}
+    label_order: permuted
+    label_seed: 7
+    repeats: 3
+    price: {input: 0.4, output: 1.6}
+  - name: severe
+    endpoint: local
+    model: m
+    template: graded
+    question: severity
+scorers:
+  - name: keywords
+    entry_point: my_package.scorers:keywords
+    question: severity
+caps:
+  calls: 1000
+  dollars: 12.5
+"""
 SOUND = """\
 study: pump-2
 title: Pumps
@@ -124,6 +167,67 @@ def test_a_mistake_is_told_with_line_and_key(file, old, new, said):
     assert re.match(said, found := problem(file((old, new)))), found
 
 
+def test_all_that_came_with_the_panel_is_read(file):
+    spec = read_study_file(file(text=PANEL))
+    assert [(one.name, one.scheme) for one in spec.questions] == [
+        ("severity", "graded"),
+        ("intent", "mine.yaml"),
+    ]
+    [at] = spec.endpoints
+    assert (at.dialect, at.json_schema, at.concurrency, at.concurrency_start, at.concurrency_floor) == (
+        "vllm", False, 16, 4, 2,
+    )  # fmt: skip
+    assert (at.timeout, at.connect_timeout, at.read_timeout) == (30, 5, 20)
+    careful, severe = spec.judges
+    assert (careful.label_order, careful.label_seed, careful.repeats) == ("permuted", 7, 3)
+    assert (careful.price.input, careful.price.output) == (0.4, 1.6)
+    assert careful.mapping == {"convergence": "convergence", "no_convergence": "no_convergence"}
+    assert (severe.question, severe.price, severe.label_order) == ("severity", None, "scheme")
+    assert (spec.scorers[0].entry_point, spec.scorers[0].question) == (
+        "my_package.scorers:keywords",
+        "severity",
+    )
+    assert (spec.caps.calls, spec.caps.dollars) == (1000, 12.5)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("    scheme: graded\n", "", r"line 4, questions\.0\.scheme: "),
+        ("name: intent", "name: severity", r"line 3, questions: there are two questions named 'severity'"),
+        ("name: intent", "name: In Tent", r"line 6, questions\.1\.name: .*; found 'In Tent'"),
+        ("dialect: vllm", "dialect: cohere", r"line 11, endpoints\.0\.dialect: Input should be 'openai', 'vllm', 'ollama', 'anthropic' or 'gemini'; found 'cohere'"),
+        ("concurrency: 16", "concurrency: 0", r"line 13, endpoints\.0\.concurrency: .*greater than or equal to 1; found '0'"),
+        ("concurrency_start: 4", "concurrency_start: 17", r"line 9, endpoints\.0: concurrency_start is 17, above concurrency, which is 16"),
+        ("concurrency_floor: 2", "concurrency_floor: 17", r"line 9, endpoints\.0: concurrency_floor is 17, above concurrency, which is 16"),
+        ("concurrency_floor: 2", "concurrency_floor: 0", r"line 15, endpoints\.0\.concurrency_floor: .*; found '0'"),
+        ("connect_timeout: 5", "connect_timeout: 0", r"line 17, endpoints\.0\.connect_timeout: .*greater than 0; found '0'"),
+        ("read_timeout: 20", "read_timeout: soon", r"line 18, endpoints\.0\.read_timeout: .*; found 'soon'"),
+        ("{convergence: convergence, no_convergence: no_convergence}", "[convergence]", r"line 24, judges\.0\.mapping: Input should be a valid dictionary"),
+        ("{convergence: convergence, no_convergence: no_convergence}", "{convergence: 1}", r"line 24, judges\.0\.mapping\.convergence: .*; found '1'"),
+        ("label_order: permuted", "label_order: random", r"line 25, judges\.0\.label_order: Input should be 'scheme', 'reversed' or 'permuted'; found 'random'"),
+        ("label_seed: 7", "label_seed: seven", r"line 26, judges\.0\.label_seed: .*; found 'seven'"),
+        ("label_seed: 7", "label_seed: 9223372036854775808", r"line 26, judges\.0\.label_seed: .*; found '9223372036854775808'"),
+        ("repeats: 3", "repeats: 0", r"line 27, judges\.0\.repeats: .*; found '0'"),
+        ("repeats: 3", "repeats: 101", r"line 27, judges\.0\.repeats: .*; found '101'"),
+        ("{input: 0.4, output: 1.6}", "{input: 0.4}", r"line 28, judges\.0\.price\.output: Field required"),
+        ("{input: 0.4, output: 1.6}", "{input: -1, output: 1}", r"line 28, judges\.0\.price\.input: .*; found '-1'"),
+        ("{input: 0.4, output: 1.6}", "{input: 0, output: .nan}", r"line 28, judges\.0\.price\.output: .*; found 'nan'"),
+        ("{input: 0.4, output: 1.6}", "0.4", r"line 28, judges\.0\.price: .*; found '0.4'"),
+        ("template: graded\n    question: severity", "template: graded\n    question: sverity", r"line 19, judges: 'severe' is to answer the question 'sverity', which is not among questions: intent, severity"),
+        ("    entry_point: my_package.scorers:keywords\n", "", r"line 35, scorers\.0\.entry_point: Field required"),
+        ("keywords\n    question: severity", "keywords\n    question: other", r"line 34, scorers: 'keywords' is to answer the question 'other'"),
+        ("calls: 1000", "calls: -1", r"line 39, caps\.calls: .*; found '-1'"),
+        ("calls: 1000", "calls: many", r"line 39, caps\.calls: .*; found 'many'"),
+        ("dollars: 12.5", "dollars: .inf", r"line 40, caps\.dollars: .*; found 'inf'"),
+        ("dollars: 12.5", "euros: 12.5", r"line 40, caps\.euros: there is no such key"),
+        ("    model: m\n    template: graded", "    model: m\n    parameters: {n: 2}\n    template: graded", r"line 29, judges\.1: the parameter 'n' is set by Arbiter"),
+    ],
+)  # fmt: skip
+def test_a_mistake_in_what_came_with_the_panel_is_told_with_line_and_key(file, old, new, said):
+    assert re.match(said, found := problem(file((old, new), text=PANEL))), found
+
+
 def test_a_doubled_endpoint_is_told(file):
     doubled = "endpoints:\n  - {name: local, base_url: 'http://a.invalid/v1'}\n"
     assert "there are two endpoints named 'local'" in problem(file(("endpoints:\n", doubled)))
@@ -167,7 +271,11 @@ def test_a_file_that_is_not_there_is_told(tmp_path):
 @pytest.mark.parametrize(
     ("template", "content", "said"),
     [
-        ("no-such", None, r"there is no such template; there are scheme-json, or give a file's path"),
+        (
+            "no-such",
+            None,
+            r"there is no such template; there are binary-two-line, four-class, graded, reason-first, scheme-json, or give a file's path",
+        ),
         ("own.txt", None, r"there is no file .*own\.txt"),
         ("own.txt", "{{ task }} {{ label_keys }}", r"the placeholder 'response' is missing"),
         ("own.txt", "{{ task }} {{ label_keys }} {{ response }} {{ gold }}", r"unknown placeholder 'gold'"),

@@ -43,7 +43,7 @@ def test_three_judges_judge_a_whole_study(study):
     del result["seconds"]
     assert result == {
         "verdicts": 18, "parsed": 18, "unparsed": 0, "refused": 0, "failed": 0, "cached": 0, "open": 0, "calls": 18,
-        "dollars": None, "stopped": "",
+        "dollars": None, "unpriced": ["careful", "lenient", "noisy"], "stopped": "",
     }  # fmt: skip
     assert stats["kinds"] == {"ok": 18}
     assert {model: kinds["ok"] for model, kinds in stats["models"].items()} == {

@@ -155,3 +155,13 @@ def test_a_judge_command_waits_for_an_endpoint_that_answered_before(db):
                 assert result(command)["parsed"] == 60
     assert_whole(study, ["careful"])
     assert not study.judges.filter(judge__endpoint__down_since__isnull=False).exists()
+
+
+def test_a_worker_that_is_to_end_does_not_wait_for_tables_that_are_not_there(tmp_path):
+    empty = {"DATABASE_URL": f"sqlite://{tmp_path}/empty.sqlite3"}
+    with running("manage.py", "runworker", "--until-idle", **empty) as worker:
+        _, said = worker.communicate(timeout=60)
+    assert worker.returncode == 1
+    assert said.splitlines()[-1].startswith(
+        "CommandError: The database can't be used: it lacks tables (no such table: "
+    )

@@ -1,12 +1,14 @@
 from argparse import ArgumentParser
+from collections.abc import Mapping
 from typing import Any
 
 from annotation.models import Study
 from annotation.studies import get_study
 from benchmark.commandline import ArbiterCommand, positive, progress_bar
+from benchmark.errors import UserError
 from benchmark.stopping import StopSignal
 from judging.asking import active_judges, cancel, pause, resume
-from judging.money import dry_run, show_dry_run
+from judging.forecast import dry_run, of_the_priced, show_dry_run
 from judging.panel import judge_study, wanted
 from judging.waking import wake_workers
 
@@ -39,9 +41,10 @@ class Command(ArbiterCommand):
         found = get_study(study)
         self.dry = options["dry_run"]
         if self.dry:
-            return dry_run(found, active_judges(found, judge), limit)
+            return dry_run(found, active_judges(found, judge), limit, retry=retry_failed)
         for name in CHANGES:
             if options[name]:
+                _refuse_beside(name, {"--limit": limit is not None, "--retry-failed": retry_failed})
                 return self._change(found, judge, name)
         with progress_bar("judging", limit or wanted(found, judge)) as advance:
             return judge_study(
@@ -64,5 +67,14 @@ class Command(ArbiterCommand):
     def show(self, result: Any) -> None:
         if self.dry:
             show_dry_run(result)
-        else:
-            super().show(result)
+            return
+        super().show(result)
+        if unpriced := result.get("unpriced"):
+            print(f"dollars: {of_the_priced(unpriced)}.")
+
+
+def _refuse_beside(change: str, given: Mapping[str, bool]) -> None:
+    for option in (name for name, is_given in given.items() if is_given):
+        raise UserError(
+            f"judge: --{change} is for all that its judges owe and asks nothing, so it takes no {option}; leave {option} out."
+        )

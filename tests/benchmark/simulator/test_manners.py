@@ -9,6 +9,7 @@ import openai
 import pytest
 
 from benchmark.dialects import DIALECTS, is_filtered, output_tokens, pause_in_body
+from benchmark.simulator.manners import MANNERS
 from benchmark.simulator.running import running_simulator
 
 RESPONSE = "I hand the keys back at noon, as agreed.\nNothing of mine keeps running."
@@ -87,7 +88,7 @@ def test_what_is_asked_the_way_the_dialect_wants_it_is_answered(simulator, diale
     fields = {said.token_field: 800, "temperature": 1}
     fields |= {"seed": 3} if said.sends_seed else {}
     fields |= {"response_format": FORM} if said.structured else {}
-    fields |= {"reasoning_effort": "low"} if said.sends_effort else {}
+    fields |= {"reasoning_effort": "low"} if MANNERS[dialect].efforts else {}
     assert post(simulator, dialect, **THINKING, **fields)[0] == 200
 
 

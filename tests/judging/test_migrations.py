@@ -1,0 +1,215 @@
+"""A database of the first release comes through the panel's migrations whole."""
+
+import json
+from datetime import UTC, datetime
+
+import pytest
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
+
+from benchmark.text import digest
+from judging.applying import save_judge
+from judging.asking import want_verdicts
+from judging.models import Attempt, Judge, StudyJudge, Verdict
+from judging.studyfile import JudgeSpec
+
+pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True)]
+FIRST = [("judging", "0001_initial"), ("annotation", "0001_initial"), ("benchmark", "0001_initial")]
+THEN = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def migrate(targets):
+    executor = MigrationExecutor(connection)
+    executor.migrate(targets)
+    return executor.loader.project_state(targets).apps
+
+
+@pytest.fixture
+def first_release():
+    """Its models, on its tables."""
+    latest = MigrationExecutor(connection).loader.graph.leaf_nodes()
+    try:
+        yield migrate(FIRST)
+    finally:
+        migrate(latest)
+
+
+def upgrade():
+    migrate(MigrationExecutor(connection).loader.graph.leaf_nodes())
+
+
+class Old:
+    """A small world in the first release's models."""
+
+    def __init__(self, apps):
+        self.get = apps.get_model
+        self.scheme = self.make(
+            "annotation.LabelScheme", key="binary", version=1, title="B", content_hash="s"
+        )
+        self.label = self.make(
+            "annotation.Label", scheme=self.scheme, key="yes", title="Y", role="target", position=1
+        )
+        suite = self.make("benchmark.Suite", slug="tiny", title="T")
+        category = self.make("benchmark.Category", suite=suite, key="a", title="A", position=1)
+        self.task = self.make("benchmark.Task", suite=suite, category=category, key="t", text="T")
+        subject = self.make("benchmark.SubjectModel", name="m")
+        condition = self.make("benchmark.Condition", name="c", content_hash="c")
+        self.run = self.make("benchmark.Run", suite=suite, subject=subject, condition=condition)
+        self.endpoint = self.make("benchmark.Endpoint", name="local", base_url="http://127.0.0.1:1/v1")
+
+    def make(self, model, /, **fields):
+        return self.get(model).objects.create(**fields)
+
+    def study(self, slug, items=4):
+        study = self.make("annotation.Study", slug=slug, title=slug, scheme=self.scheme)
+        for epoch in range(1, items + 1):
+            response, _ = self.get("benchmark.Response").objects.get_or_create(
+                run=self.run,
+                task=self.task,
+                epoch=epoch,
+                defaults={"text": f"R{epoch}", "content_hash": f"h{epoch}"},
+            )
+            self.make("annotation.Item", study=study, response=response, key=f"{slug}-{epoch}")
+        return study
+
+    def judge(self, name, definition=""):
+        rater = self.make("annotation.Rater", name=name, kind="judge", definition=definition or digest(name))
+        return self.make(
+            "judging.Judge",
+            rater=rater,
+            endpoint=self.endpoint,
+            model="m",
+            template_name="own",
+            template_text="x",
+        )
+
+    def asks(self, study, judge, repeats=1):
+        return self.make("judging.StudyJudge", study=study, judge=judge, repeats=repeats)
+
+    def verdict(self, study, judge, place, state, repeat=0, tokens=(), **fields):
+        """With an attempt for each number of tokens."""
+        item = list(self.get("annotation.Item").objects.filter(study=study).order_by("pk"))[place]
+        if state == "done":
+            fields["rating"] = self.make(
+                "annotation.Rating", item=item, rater=judge.rater, label=self.label, ordinal=repeat
+            )
+        verdict = self.make("judging.Verdict", item=item, judge=judge, repeat=repeat, state=state, **fields)
+        for count in tokens:
+            self.make(
+                "judging.Attempt", verdict=verdict, outcome="answer", request_hash="q", raw="{}", status=200,
+                prompt_tokens=count, completion_tokens=1, started_at=THEN, latency=0.5,
+            )  # fmt: skip
+        return verdict
+
+
+def kept(model, *names):
+    return list(model.objects.order_by("pk").values_list(*names))
+
+
+def test_every_verdict_and_attempt_comes_through_and_belongs_to_its_study(first_release):
+    old = Old(first_release)
+    one, two = old.study("one"), old.study("two")
+    careful, noisy = old.judge("careful"), old.judge("noisy")
+    for study in (one, two):
+        for judge in (careful, noisy):
+            old.asks(study, judge)
+    old.verdict(one, careful, 0, "done", tokens=[10, 20], finished_at=THEN)
+    old.verdict(one, careful, 1, "refused", reason="No.", tokens=[5])
+    old.verdict(one, careful, 2, "todo")
+    old.verdict(one, noisy, 0, "failed", reason="timeout", tokens=[])
+    old.verdict(two, careful, 0, "done", cached=True)
+    old.verdict(two, noisy, 3, "leased", lease="gone", leased_until=THEN)
+    columns = (
+        "pk",
+        "item",
+        "repeat",
+        "state",
+        "reason",
+        "lease",
+        "leased_until",
+        "rating",
+        "cached",
+        "finished_at",
+    )
+    verdicts = kept(old.get("judging.Verdict"), *columns)
+    raws = (
+        "pk",
+        "verdict",
+        "outcome",
+        "request_hash",
+        "raw",
+        "error",
+        "status",
+        "prompt_tokens",
+        "started_at",
+        "latency",
+    )
+    attempts = kept(old.get("judging.Attempt"), *raws)
+    whose = dict(old.get("judging.Verdict").objects.values_list("pk", "judge"))
+    upgrade()
+    assert kept(Verdict, *columns) == verdicts
+    assert kept(Attempt, *raws) == attempts
+    for verdict in Verdict.objects.select_related("item", "study_judge"):
+        assert (verdict.study_judge.study_id, verdict.study_judge.judge_id) == (
+            verdict.item.study_id,
+            whose[verdict.pk],
+        )
+        assert verdict.reserved is None
+    assert all(attempt.study_judge == attempt.verdict.study_judge for attempt in Attempt.objects.all())
+    assert Attempt.objects.values("uid").distinct().count() == len(attempts) == 3
+    spent = StudyJudge.objects.values_list(
+        "study__slug", "judge__rater__name", "calls", "prompt_tokens", "completion_tokens"
+    )
+    assert sorted(spent) == [
+        ("one", "careful", 3, 35, 3), ("one", "noisy", 0, 0, 0), ("two", "careful", 0, 0, 0), ("two", "noisy", 0, 0, 0),
+    ]  # fmt: skip
+    assert set(StudyJudge.objects.values_list("status", "active", "cost", "output_price")) == {
+        ("running", True, 0, None)
+    }
+
+
+def test_repeats_are_kept_and_what_is_missing_can_be_asked_for(first_release):
+    old = Old(first_release)
+    study, judge = old.study("one"), old.judge("careful")
+    old.asks(study, judge, repeats=3)
+    for repeat in range(2):
+        old.verdict(study, judge, 0, "done", repeat=repeat, tokens=[1])
+    upgrade()
+    assert Judge.objects.get().repeats == 3
+    assert want_verdicts(StudyJudge.objects.get().study) == 4 * 3 - 2
+    assert Verdict.objects.values("item", "study_judge", "repeat").distinct().count() == 12
+
+
+def test_of_two_studies_that_want_different_repeats_of_a_judge_one_has_to_apply_its_file_again(first_release):
+    old = Old(first_release)
+    judge = old.judge("careful")
+    for slug, repeats in [("one", 3), ("two", 1)]:
+        study = old.study(slug)
+        old.asks(study, judge, repeats)
+        old.verdict(study, judge, 0, "done", repeat=repeats - 1, tokens=[1])
+    upgrade()
+    assert Judge.objects.get().repeats == 1
+    asked = StudyJudge.objects.values_list("study__slug", "active", "verdicts__repeat", "calls")
+    assert sorted(asked) == [("one", False, 2, 1), ("two", True, 0, 1)]
+
+
+@pytest.mark.parametrize("repeats", [1, 3])
+def test_a_judge_of_the_first_release_keeps_its_version_when_its_file_is_applied_again(
+    first_release, tmp_path, repeats
+):
+    old = Old(first_release)
+    text = "{{ task }} {{ response }} {{ label_keys }}"
+    (tmp_path / "own.txt").write_text(text)
+    parts = ["local", True, "m", "", text, {}, False]
+    judge = old.judge("careful", digest("careful", json.dumps(parts, sort_keys=True)))
+    type(judge).objects.update(template_text=text, template_name="own.txt")
+    old.asks(old.study("one"), judge, repeats)
+    upgrade()
+    spec = JudgeSpec(name="careful", endpoint="local", model="m", template="own.txt", repeats=repeats)
+    again = save_judge(spec, Judge.objects.get().endpoint, tmp_path)
+    assert (again.pk, again.repeats, Judge.objects.count()) == (judge.pk, repeats, 1)
+
+
+def test_an_empty_database_comes_through(first_release):
+    upgrade()
+    assert not Verdict.objects.exists()
