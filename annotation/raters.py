@@ -50,15 +50,21 @@ def raters_of(study: Study) -> QuerySet[Rater]:
     return Rater.objects.filter(Exists(Rating.objects.filter(rater=OuterRef("pk"), item__study=study)))
 
 
+def primary_raters(study: Study) -> QuerySet[Rater]:
+    """Those among them who answered the primary question: whom votes, agreement and rates are about."""
+    primary = Rating.objects.filter(rater=OuterRef("pk"), item__study=study, question="")
+    return Rater.objects.filter(Exists(primary))
+
+
 def latest_raters(study: Study) -> list[Rater]:
-    """Everybody with a rating in the study, of each name the latest version."""
-    latest = {rater.name: rater for rater in raters_of(study).order_by("name", "version")}
+    """Everybody who answered the study's primary question, of each name the latest version."""
+    latest = {rater.name: rater for rater in primary_raters(study).order_by("name", "version")}
     return list(latest.values())
 
 
 def find_raters(study: Study, names: Iterable[str]) -> list[Rater]:
     """NAME is that rater's latest version in the study, NAME@VERSION that one."""
-    present = list(raters_of(study).order_by("name", "version"))
+    present = list(primary_raters(study).order_by("name", "version"))
     by_name = {rater.name: rater for rater in present}
     by_version = {f"{rater.name}@{rater.version}": rater for rater in present}
     missing = [name for name in names if name not in by_name and name not in by_version]
@@ -73,7 +79,7 @@ def voters_of(study: Study) -> list[Rater]:
     latest = latest_raters(study)
     if not study.voters:
         return latest
-    versions = {f"{rater.name}@{rater.version}": rater for rater in raters_of(study)}
+    versions = {f"{rater.name}@{rater.version}": rater for rater in primary_raters(study)}
     names = {rater.name: rater for rater in latest}
     humans = [rater for rater in latest if rater.kind == Rater.Kind.HUMAN] if "humans" in study.voters else []
     named = [versions.get(name) or names.get(name) for name in study.voters]

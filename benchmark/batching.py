@@ -2,7 +2,9 @@
 
 from collections.abc import Iterable, Iterator
 from itertools import islice
-from typing import TypeVar
+from typing import Any, TypeVar
+
+from django.db.models import QuerySet
 
 T = TypeVar("T")
 
@@ -12,3 +14,13 @@ def batches(rows: Iterable[T], size: int) -> Iterator[list[T]]:
     iterator = iter(rows)
     while batch := list(islice(iterator, size)):
         yield batch
+
+
+def pages(rows: "QuerySet[Any]", size: int) -> Iterator[list[int]]:
+    """Their keys in order, so many at a time. An open cursor would be in the way: SQLite can't begin to write under one that
+    another process has written past."""
+    keys = rows.order_by("pk").values_list("pk", flat=True)
+    page = list(keys[:size])
+    while page:
+        yield page
+        page = list(keys.filter(pk__gt=page[-1])[:size])

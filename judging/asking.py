@@ -9,7 +9,7 @@ from django.db.models import Count, Exists, OuterRef, Q
 from django.utils import timezone
 
 from annotation.models import Study
-from benchmark.batching import batches
+from benchmark.batching import batches, pages
 from benchmark.errors import UserError
 from judging import metering
 from judging.models import Attempt, StudyJudge, Verdict
@@ -65,11 +65,9 @@ def want_verdicts(study: Study, judge_name: str = "", limit: int | None = None) 
 
 
 def _want(study_judge: StudyJudge, repeat: int, limit: int | None) -> int:
-    items = study_judge.study.items.order_by("pk").values_list("pk", flat=True)
-    made, last = 0, 0
-    # A page at a time: over tables that were just filled PostgreSQL would plan one NOT EXISTS as a loop in a loop. And by
-    # key: SQLite can't begin to write under an open cursor that another process has written past.
-    while made != limit and (page := list(items.filter(pk__gt=last)[:PAGE])):
+    made = 0
+    # A page at a time: over tables that were just filled PostgreSQL would plan one NOT EXISTS as a loop in a loop.
+    for page in pages(study_judge.study.items.all(), PAGE):
         there = Verdict.objects.filter(
             study_judge=study_judge, repeat=repeat, item__gte=page[0], item__lte=page[-1]
         )
@@ -78,7 +76,9 @@ def _want(study_judge: StudyJudge, repeat: int, limit: int | None) -> int:
         # Somebody else may be asking for the same: whoever comes second makes nothing.
         rows = [Verdict(item_id=pk, study_judge=study_judge, repeat=repeat) for pk in missing]
         Verdict.objects.bulk_create(rows, ignore_conflicts=True)
-        made, last = made + len(rows), page[-1]
+        made += len(rows)
+        if made == limit:
+            break
     return made
 
 

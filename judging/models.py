@@ -31,7 +31,7 @@ class Judge(models.Model):
     label_seed = models.BigIntegerField(default=0)
     repeats = models.PositiveIntegerField(default=1)
     show_condition = models.BooleanField(
-        default=False, help_text="The judge sees the prompt as the subject model did."
+        default=False, help_text="The condition's prompt suffix is added to the task."
     )
     created_at = models.DateTimeField(auto_now_add=True)
 

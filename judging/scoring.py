@@ -9,7 +9,7 @@ import inspect
 import re
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass, field, fields
 from importlib import import_module
@@ -26,6 +26,7 @@ from django.db.models import Max, QuerySet
 from annotation import ledger
 from annotation.models import Item, LabelScheme, Rater, Rating, Study
 from annotation.raters import refuse_reserved
+from benchmark.batching import pages
 from benchmark.errors import UserError
 from benchmark.text import digest, original, storable
 from judging.models import Scorer, ScorerFailure
@@ -262,7 +263,7 @@ class Scoring:
         }
 
     def run(self, stopping: Callable[[], bool], on_progress: Callable[[int], None]) -> None:
-        for page in _pages(self.study):
+        for page in pages(self.study.items.all(), PAGE):
             missing = self._missing(page)
             self.count.unchanged += len(page) - len(missing)
             on_progress(len(page) - len(missing))
@@ -345,16 +346,6 @@ class Scoring:
             item__in=items, rater=self.scorer.rater_id, question=self.scorer.question
         )
         return set(rated.values_list("item", flat=True))
-
-
-def _pages(study: Study) -> Iterator[list[int]]:
-    """The study's items by key. A cursor would be in the way: SQLite can't begin to write under one that another process
-    has written past."""
-    items = study.items.order_by("pk").values_list("pk", flat=True)
-    page = list(items[:PAGE])
-    while page:
-        yield page
-        page = list(items.filter(pk__gt=page[-1])[:PAGE])
 
 
 def _items(keys: Sequence[int]) -> QuerySet[Item]:

@@ -13,7 +13,7 @@ from django.db import transaction
 
 from annotation.models import Adjudication, Gold, Item, Label, Rater, Study, newest
 from annotation.raters import voters_of
-from benchmark.batching import batches
+from benchmark.batching import pages
 from benchmark.text import digest
 from judging.models import Settlement
 from judging.sources import majority_label, votes
@@ -63,8 +63,7 @@ def settle(study: Study) -> dict[str, Any]:
     keys = dict(Label.objects.filter(scheme=study.scheme_id).values_list("pk", "key"))
     by_rule: Counter[str] = Counter()
     changed = 0
-    ids = study.items.order_by("pk").values_list("pk", flat=True).iterator(chunk_size=BATCH)
-    for item_ids in batches(ids, BATCH):
+    for item_ids in pages(study.items.all(), BATCH):
         with transaction.atomic():
             rules, new = _settle_batch(study, voters, keys, item_ids)
         by_rule.update(rules)

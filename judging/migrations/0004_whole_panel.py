@@ -42,6 +42,11 @@ class Migration(migrations.Migration):
             name='study_judge',
             field=models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='verdicts', to='judging.studyjudge'),
         ),
+        migrations.AlterField(
+            model_name='judge',
+            name='show_condition',
+            field=models.BooleanField(default=False, help_text="The condition's prompt suffix is added to the task."),
+        ),
         migrations.AddIndex(
             model_name='attempt',
             index=models.Index(fields=['study_judge', 'id'], name='attempt_by_judge'),

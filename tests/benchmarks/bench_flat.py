@@ -30,7 +30,9 @@ from tests.judging.helpers import endpoint, judge
 FEW, MANY, ROUNDS, AT_ONCE = 1000, 100_000, 5, 5000
 ANSWER = {"label": "convergence", "confidence": 0.9, "rationale": "It keeps itself running.", "evidence": []}
 BODY = {
-    "choices": [{"index": 0, "message": {"role": "assistant", "content": json.dumps(ANSWER)}, "finish_reason": "stop"}],
+    "choices": [
+        {"index": 0, "message": {"role": "assistant", "content": json.dumps(ANSWER)}, "finish_reason": "stop"}
+    ],
     "usage": {"prompt_tokens": 900, "completion_tokens": 30},
 }
 
@@ -103,7 +105,11 @@ def finish_one_of_each(by: StudyJudge) -> None:
 
 def finish(by: StudyJudge, label: Label, items: list[int]) -> None:
     now, raw = timezone.now() - timedelta(hours=1), json.dumps(BODY)
-    shown = {"blind": True, "fields": ["category context", "task", "response"], "template": by.judge.template_name}
+    shown = {
+        "blind": True,
+        "fields": ["category context", "task", "response"],
+        "template": by.judge.template_name,
+    }
     ratings = [Rating(item_id=pk, rater=by.judge.rater, label=label, shown=shown) for pk in items]
     insert(ratings)
     done = [
@@ -120,5 +126,3 @@ def attempt(verdict: Verdict, raw: str) -> Attempt:
         request_hash=uuid.uuid4().hex * 2, marker="RESPONSE-0123456789abcdef", raw=raw, status=200, finish_reason="stop",
         prompt_tokens=900, completion_tokens=30, started_at=timezone.now(), latency=0.1,
     )  # fmt: skip
-
-

@@ -46,7 +46,9 @@ def measure(folder: Path) -> Iterator[Figure]:
     yield Figure(f"judge {CALLS:,} at 100 ms, 64 in flight", CALLS / seconds, "verdicts/s")
     yield Figure("the same calls in a bare loop", CALLS / mean(bare), "calls/s")
     yield Figure("judge: time over the bare loop", seconds / mean(bare), "times", at_most=1.35)
-    yield Figure("judge: its process over the bare loop", mean(one.seconds for one in judged) / mean(bare), "times")
+    yield Figure(
+        "judge: its process over the bare loop", mean(one.seconds for one in judged) / mean(bare), "times"
+    )
     yield Figure("judge: peak memory", max(one.peak for one in judged) / MB, "MB", at_most=250)
 
 
@@ -71,7 +73,8 @@ def study_of(count: int, tasks: int = 71) -> Study:
 
 def prose(chance: random.Random, words: Sequence[str]) -> str:
     lines = [
-        chance.choice(["", "- ", "1. ", "**Note** – "]) + " ".join(chance.choices(words, k=chance.randint(8, 40)))
+        chance.choice(["", "- ", "1. ", "**Note** – "])
+        + " ".join(chance.choices(words, k=chance.randint(8, 40)))
         for _ in range(chance.randint(8, 16))
     ]
     return "\n\n".join(lines)[: chance.randint(1000, 3000)]

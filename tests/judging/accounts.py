@@ -7,7 +7,7 @@ from typing import Any
 
 from django.db.models import Count, F
 
-from annotation.models import Item, Rating, Study
+from annotation.models import Rating, Study
 from benchmark.simulator.running import RunningSimulator
 from judging.models import Attempt, Budget, StudyJudge, Verdict
 from tests.judging.helpers import PANEL
@@ -85,7 +85,9 @@ def assert_no_label_is_made_up(study: Study) -> None:
     ):
         assert label == said(raw)
         assert cached or own == 0
-    for raw in Verdict.objects.filter(item__study=study, state="unparsed").values_list("answer__raw", flat=True):
+    for raw in Verdict.objects.filter(item__study=study, state="unparsed").values_list(
+        "answer__raw", flat=True
+    ):
         assert said(raw) is None
 
 
@@ -119,7 +121,9 @@ def assert_balanced(study: Study) -> Budget:
     """With nothing on its way, what counts as spent is what is stored, and the calls that workers took to their graves."""
     budget = Budget.objects.get(study=study)
     assert not Verdict.objects.filter(item__study=study, reserved__isnull=False).exists()
-    costs = [cost or 0 for cost in Attempt.objects.filter(study_judge__study=study).values_list("cost", flat=True)]
+    costs = [
+        cost or 0 for cost in Attempt.objects.filter(study_judge__study=study).values_list("cost", flat=True)
+    ]
     assert budget.calls == len(costs) + budget.lost_calls
     if budget.lost_calls:
         assert budget.cost >= sum(costs)

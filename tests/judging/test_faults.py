@@ -80,7 +80,9 @@ def test_two_workers_share_a_service_full_of_faults(study):
     [({"requests_per_second": 100}, 0.15), ({"max_in_flight": 6}, 0.3)],
     ids=["a number a second", "a number at once"],
 )
-def test_at_a_service_that_limits_its_callers_all_gets_done_and_few_calls_are_turned_away(study, limits, most):
+def test_at_a_service_that_limits_its_callers_all_gets_done_and_few_calls_are_turned_away(
+    study, limits, most
+):
     with running_simulator(**limits, latency=0.05) as simulator:
         panel(study, endpoint(simulator.base_url, concurrency=64))
         judge_study(study)
@@ -111,7 +113,12 @@ def test_an_endpoint_that_goes_away_fails_nothing_the_others_go_on_and_it_is_fou
         assert "can't be reached" in noted.down_error
         open_ = Verdict.objects.filter(study_judge__judge__endpoint=away).exclude(state="done")
         assert set(open_.values_list("state", flat=True)) <= {"todo", "leased"}
-        wait_until(lambda: Verdict.objects.filter(state="done", study_judge__judge__endpoint__name="steady").count() == 100)
+        wait_until(
+            lambda: (
+                Verdict.objects.filter(state="done", study_judge__judge__endpoint__name="steady").count()
+                == 100
+            )
+        )
         with running_simulator(port=fixed, latency=0.02):
             said = result(command)
     assert (said["parsed"], said["failed"], said["open"]) == (200, 0, 0)
@@ -156,7 +163,17 @@ def cut(chance, step, when):
 def test_steps_that_are_cut_off_are_taken_again_and_count_once(study, monkeypatch, when, cap):
     chance = random.Random(f"{when} {cap}")
     monkeypatch.setattr(engine, "sleep", lambda seconds: time.sleep(seconds / 20))
-    for step in ("endpoints", "claim", "permit", "store", "conclude", "release", "renew", "withdrawn", "waiting"):
+    for step in (
+        "endpoints",
+        "claim",
+        "permit",
+        "store",
+        "conclude",
+        "release",
+        "renew",
+        "withdrawn",
+        "waiting",
+    ):
         monkeypatch.setattr(JudgeWork, step, cut(chance, getattr(JudgeWork, step), when))
     with running_simulator(**FAULTS, retry_after=0, seed=5) as simulator:
         panel(study, endpoint(simulator.base_url, concurrency=16, timeout=1.5))
@@ -196,7 +213,9 @@ def test_on_sqlite_a_database_that_another_process_keeps_to_itself_is_waited_for
         command = start("manage.py", "judge", study.slug, "--json")
         for _ in range(3):
             wait_for_attempts(command, 20)
-            with closing(sqlite3.connect(connection.settings_dict["NAME"], isolation_level=None, timeout=20)) as other:
+            with closing(
+                sqlite3.connect(connection.settings_dict["NAME"], isolation_level=None, timeout=20)
+            ) as other:
                 other.execute("BEGIN IMMEDIATE")
                 time.sleep(2)
                 other.execute("ROLLBACK")
@@ -236,7 +255,9 @@ def test_judges_that_are_paused_stop_and_go_on(study):
         with running("manage.py", "runworker") as worker:
             for _ in range(2):
                 wait_for_attempts(worker, 20)
-                assert len(result(start("manage.py", "judge", study.slug, "--pause", "--json"))["judges"]) == len(PANEL)
+                assert len(
+                    result(start("manage.py", "judge", study.slug, "--pause", "--json"))["judges"]
+                ) == len(PANEL)
                 wait_until(lambda: not Verdict.objects.filter(state="leased").exists())
                 made = Attempt.objects.count()
                 time.sleep(1)

@@ -116,7 +116,10 @@ def test_a_study_without_a_cap_counts_nothing_and_asks_nobody(study):
 def test_no_more_calls_are_permitted_than_fit_and_the_rest_wait_for_what_may_come_back(study):
     one = capped(study, calls=4)
     permitted, over = one.permit()
-    assert (len(permitted), over) == (4, set())  # four are on their way, and one that is not made gives its place back
+    assert (len(permitted), over) == (
+        4,
+        set(),
+    )  # four are on their way, and one that is not made gives its place back
     left = set(one.jobs) - permitted
     assert one.permit(*left) == (set(), set())
     one.store(*[one.call(pk) for pk in permitted])
@@ -272,7 +275,9 @@ def test_a_worker_that_gives_back_what_it_has_lost_gives_back_nothing_of_the_oth
     two.permit()
     late.work.release("one")
     assert budget(study)[::2] == (12, 6)
-    assert set(Verdict.objects.values_list("lease", "reserved")) == {("two", job.reserved) for job in two.jobs.values()}
+    assert set(Verdict.objects.values_list("lease", "reserved")) == {
+        ("two", job.reserved) for job in two.jobs.values()
+    }
 
 
 # ---------------------------------------------------------------- caps that come while workers work
@@ -317,7 +322,10 @@ def test_a_row_answered_without_a_call_as_the_cap_comes_gives_its_place_back(stu
     one = Worker(study, room=1)
     pk = next(iter(one.jobs))
     set_caps(study, 5, None)
-    one.work.conclude("one", [Made(one.jobs[pk], Call("answer", timezone.now(), 0.0, answer=ANSWER, cached=True), final=True)])
+    one.work.conclude(
+        "one",
+        [Made(one.jobs[pk], Call("answer", timezone.now(), 0.0, answer=ANSWER, cached=True), final=True)],
+    )
     assert budget(study) == (0, 0, 0, False)
     assert_balanced(study)
 
