@@ -131,7 +131,7 @@ def test_no_more_calls_are_permitted_than_fit_and_the_rest_wait_for_what_may_com
 def test_dollars_hold_for_the_worst_case(db):
     study = builders.study(tasks=1, epochs=6)  # of one length
     probe = capped(study, calls=1)
-    pk = next(iter(probe.permit()[0]))
+    probe.permit()
     most = worst(probe)
     probe.work.release("one")
     set_caps(study, None, 3 * most - 1)
@@ -239,7 +239,7 @@ def test_what_comes_back_opens_a_study_that_was_full(study):
 
 def test_what_a_dead_worker_had_reserved_stays_spent_once_its_row_is_taken_over(study):
     dead = capped(study, calls=3)
-    permitted, _ = dead.permit()
+    dead.permit()
     dead.die()
     two = Worker(study, "two")
     assert set(two.jobs) == set(dead.jobs)
