@@ -10,6 +10,8 @@ from django.utils import timezone
 
 from annotation.models import Rating
 from annotation.schemes import builtin_scheme
+from benchmark.engine import Engine
+from benchmark.lanes import EndpointDown
 from judging.asking import want_verdicts
 from judging.models import Attempt, Verdict
 from judging.work import JudgeWork
@@ -129,6 +131,16 @@ def test_of_a_judge_that_was_replaced_nothing_is_claimed_and_what_is_held_is_wit
     assert work.withdrawn("me") == {held.pk}
     assert work.endpoints() == []
     assert not work.waiting()
+
+
+def test_an_endpoint_that_is_known_to_be_down_is_tried_with_no_more_than_one_round_of_calls(study):
+    at = endpoint(concurrency=2, down_since=timezone.now())
+    judge(study, at)
+    want_verdicts(study)
+    with pytest.raises(EndpointDown):
+        Engine(JudgeWork()).run()
+    assert Attempt.objects.count() <= 2
+    assert Verdict.objects.filter(state="todo").count() == 6
 
 
 def test_a_study_may_be_given_another_scheme_while_a_worker_runs(study):
