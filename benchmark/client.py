@@ -4,6 +4,7 @@ Retries are the engine's alone, so the library's own are off; timeouts are expli
 """
 
 import asyncio
+import itertools
 import json
 import logging
 import os
@@ -29,6 +30,8 @@ RETRYABLE = {"rate_limited", "server_error", "connection", "timeout", "not_json"
 OVERLOADED = {429, 503, 529}
 SPENT = {"insufficient_quota", "billing_hard_limit_reached"}  # 429s that no waiting mends
 SIMULATED = "arbiter-simulated"
+# For every call the library looks at each connection of its pool: a few small pools cost half as much as a large one.
+IN_A_POOL, POOLS = 16, 8
 logger = logging.getLogger(__name__)
 
 
@@ -155,22 +158,27 @@ class Client:
         self.key = key_of(endpoint)
         self.sent_back = _spelled(self.key) if len(self.key) > 6 else None
         total = endpoint.timeout
-        self.timeout = timeout = openai.Timeout(
+        self.timeout = openai.Timeout(
             total,
             connect=min(endpoint.connect_timeout, total),
             read=min(endpoint.read_timeout or total, total),
         )
-        self.openai = openai.AsyncOpenAI(
-            base_url=endpoint.base_url,
+        self.pools = [self._pool() for _ in range(min(POOLS, -(-endpoint.concurrency // IN_A_POOL)))]
+        self.turns = itertools.cycle(self.pools)
+
+    def _pool(self) -> openai.AsyncOpenAI:
+        return openai.AsyncOpenAI(
+            base_url=self.endpoint.base_url,
             api_key=self.key,
             max_retries=0,
-            timeout=timeout,
+            timeout=self.timeout,
             # A redirect would be further calls that nobody counted, perhaps to somebody else.
-            http_client=openai.DefaultAsyncHttpxClient(follow_redirects=False, timeout=timeout),
+            http_client=openai.DefaultAsyncHttpxClient(follow_redirects=False, timeout=self.timeout),
         )
 
     async def close(self) -> None:
-        await self.openai.close()
+        for pool in self.pools:
+            await pool.close()
 
     async def ask(self, request: Mapping[str, Any]) -> Call:
         started_at, clock = timezone.now(), monotonic()
@@ -190,7 +198,7 @@ class Client:
             async with asyncio.timeout(self.endpoint.timeout):
                 # Not `chat.completions.create`: it takes no parameters that only some services know, and reads
                 # the answer into objects that nobody needs before its text is stored.
-                response = await self.openai.post(
+                response = await next(self.turns).post(
                     "/chat/completions", cast_to=httpx2.Response, body=dict(request)
                 )
         except (TimeoutError, openai.APITimeoutError) as error:

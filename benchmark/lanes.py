@@ -100,7 +100,8 @@ class Lane:
         self.reached = False  # somebody answered, once
         self.fallen: set[int] = set()  # rows to be given back, since it is down
         self.told_down = endpoint.down_since is not None  # what its row says
-        self.silence: Silence | None = None
+        # Where its row says that it is down, one call is enough to know that it still is.
+        self.silence = Silence(times=1) if endpoint.down_since else None
         self.quiet_until = 0.0
         self._later: list[tuple[float, int, Job]] = []
         self._numbers = itertools.count()

@@ -17,7 +17,7 @@ from benchmark.bulk import insert
 from benchmark.client import Call, body_hash
 from benchmark.engine import Made
 from benchmark.lanes import Job
-from benchmark.models import Endpoint
+from benchmark.models import Endpoint, Response, Run, Task
 from judging import metering
 from judging.asking import free, tidy_cancelled
 from judging.concluding import conclude
@@ -120,8 +120,9 @@ class JudgeWork:
     def _jobs(self, mine: QuerySet[Verdict], judges: dict[int, StudyJudge]) -> list[Job]:
         metered = metering.metered(judge.study_id for judge in judges.values())
         questions: list[Question] = []
-        related = mine.select_related("item__response__task__category", "item__response__run__condition")
-        for verdict in related.order_by("pk"):
+        verdicts = list(mine.select_related("item__response").order_by("pk"))
+        _complete([verdict.item.response for verdict in verdicts])
+        for verdict in verdicts:
             verdict.study_judge = judges[verdict.study_judge_id]
             verdict.item.study = verdict.study_judge.study
             scheme = self._scheme(verdict.study_judge)
@@ -241,6 +242,14 @@ class JudgeWork:
     def waiting(self) -> bool:
         wanted = Verdict.objects.filter(state__in=[State.TODO, State.LEASED], study_judge__in=self.asked())
         return self.limit != 0 and wanted.exists()
+
+
+def _complete(responses: Sequence[Response]) -> None:
+    """With their tasks and runs: many share one, so that a join would make most of them many times over."""
+    tasks = Task.objects.select_related("category").in_bulk({one.task_id for one in responses})
+    runs = Run.objects.select_related("condition").in_bulk({one.run_id for one in responses})
+    for one in responses:
+        one.task, one.run = tasks[one.task_id], runs[one.run_id]
 
 
 def _is_unparsed(judge: Judge, text: str, keys: Sequence[str]) -> bool:

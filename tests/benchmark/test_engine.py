@@ -279,8 +279,14 @@ def test_a_row_whose_last_call_is_not_stored_is_not_given_back_before(monkeypatc
     """Else its reservation would come back as if no call had been made."""
     monkeypatch.setattr(engine, "CHECK_SECONDS", 0.03)
     monkeypatch.setattr(engine, "BATCH_SECONDS", 0.3)  # in which it has landed and is not written
-    with service(lambda _, body: time.sleep(0.1 * body["seed"]) or (500, {}, b"{}")) as url:
-        work = Slow({endpoint(url): [1, 8]}, gone={1})
+
+    def fail_once_withdrawn(_, body):
+        work.gone.add(1)
+        time.sleep(0.1 * body["seed"])
+        return 500, {}, b"{}"
+
+    with service(fail_once_withdrawn) as url:
+        work = Slow({endpoint(url): [1, 8]})
         Engine(work).run()
     assert work.stored[0] == (1, "server_error")
     assert work.said.index("store") < work.said.index("gave back [1]")
