@@ -262,7 +262,7 @@ class Engine:
             return
         following = self._following(job, call)
         self.results.append(Made(job, call, final=following is None))
-        if following:
+        if following and job.pk not in lane.fallen:  # else it was withdrawn meanwhile
             lane.put_off(following, 0.0 if call.answered else wait_before(following, call.pause))
 
     def _following(self, job: Job, call: Call) -> Job | None:
@@ -371,9 +371,10 @@ class Engine:
             with suppress(DatabaseError):
                 await self._heed_caps()
                 gone = await self._database(self.work.withdrawn, self.lease)
-                gone -= self._unwritten()  # their last call is to be written before their row goes back
-                if dropped := set().union(*(lane.drop(gone) for lane in self.lanes.values())):
-                    await self._database(lambda: self.work.release(self.lease, only=dropped))
+                for lane in self.lanes.values() if gone else ():
+                    # A call that is in flight or not written yet comes first; then its row goes back, without another.
+                    flying = {job.pk for job in lane.flying.values()} & gone
+                    lane.fallen |= lane.drop(gone) | flying
 
     async def _heed_caps(self) -> None:
         for lane in self.lanes.values():

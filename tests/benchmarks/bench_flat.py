@@ -23,8 +23,8 @@ from benchmark.models import Endpoint
 from judging.asking import want_verdicts
 from judging.models import Attempt, StudyJudge, Verdict
 from judging.work import JudgeWork
-from tests.benchmarks.bench_judge import study_of
 from tests.benchmarks.figures import Figure
+from tests.benchmarks.judged import study_of
 from tests.judging.helpers import endpoint, judge
 
 FEW, MANY, ROUNDS, AT_ONCE = 1000, 100_000, 5, 5000

@@ -1,34 +1,64 @@
-"""What benchmarks of judging share: a study to judge, the bare loop to compare with, workers."""
+"""What benchmarks of judging share: a study to judge, its judges, the bare loop to compare with, patience."""
 
 import asyncio
+import random
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from time import monotonic
 from typing import Any
 
 import openai
 
-from annotation.models import LabelScheme, Study
-from benchmark.models import Endpoint
+from annotation.models import Item, LabelScheme, Study
+from annotation.schemes import builtin_scheme
+from benchmark.bulk import insert
+from benchmark.models import Response, Run, Task
 from judging.models import StudyJudge
 from judging.prompting import ask
-from tests.benchmarks.responses import imported
-from tests.judging.helpers import endpoint, judge
+from tests import builders
+from tests.judging.helpers import PANEL, endpoint, judge
+
+TASKS = 71
 
 
-def study_of(folder: Path, responses: int) -> Study:
-    return Study.objects.get(slug=imported(folder, responses).study)
+def study_of(count: int) -> Study:
+    """With so many responses of one to three kB."""
+    name = f"bench-{secrets.token_hex(4)}"
+    of = builders.suite(name, TASKS)
+    study = Study.objects.create(slug=name, title=name, scheme=builtin_scheme("four-class"))
+    run, tasks, chance = builders.run(of, name=name), list(of.tasks.all()), random.Random(count)
+    words = ["".join(chance.choices("etaoinshrdlucmf", k=chance.randint(2, 9))) for _ in range(3000)]
+    for start in range(0, count, 5000):
+        responses = [
+            response(run, tasks[number % TASKS], number // TASKS + 1, prose(chance, words))
+            for number in range(start, min(start + 5000, count))
+        ]
+        insert(responses)
+        insert([Item(study=study, response=one) for one in responses])
+    return study
 
 
-def endpoint_at(base_url: str, in_flight: int, **fields: Any) -> Endpoint:
-    return endpoint(base_url, f"bench-{secrets.token_hex(4)}", concurrency=in_flight, **fields)
+def response(run: Run, task: Task, epoch: int, text: str) -> Response:
+    return Response(run=run, task=task, epoch=epoch, text=text, content_hash=Response.hash_of(text, "", ""))
 
 
-def judges(of: Study, at: Endpoint, names: Sequence[str]) -> list[StudyJudge]:
-    """Under names of their own: an earlier benchmark's judges were asked at another address."""
-    return [judge(of, at, f"{name}-{at.name}", model=f"sim-judge-{name}") for name in names]
+def prose(chance: random.Random, words: Sequence[str]) -> str:
+    """As models write: lines, lists, now and then something that isn't ASCII."""
+    lines = [
+        chance.choice(["", "- ", "1. ", "**Note** – "])
+        + " ".join(chance.choices(words, k=chance.randint(8, 40)))
+        for _ in range(chance.randint(8, 16))
+    ]
+    return "\n\n".join(lines)[: chance.randint(1000, 3000)]
+
+
+def judges(
+    of: Study, base_url: str, in_flight: int, names: Sequence[str] = PANEL, **fields: Any
+) -> list[StudyJudge]:
+    """At an endpoint of their own: an earlier benchmark's judges were asked at another address."""
+    at = endpoint(base_url, of.slug, concurrency=in_flight, **fields)
+    return [judge(of, at, name) for name in names]
 
 
 def requests(by: Sequence[StudyJudge]) -> list[dict[str, Any]]:
@@ -40,16 +70,16 @@ def requests(by: Sequence[StudyJudge]) -> list[dict[str, Any]]:
     return [ask(one.judge, item, scheme, 0).request for one in by for item in items]
 
 
-def bare_loop(at: Endpoint, asked: Sequence[Mapping[str, Any]], in_flight: int) -> float:
+def bare_loop(base_url: str, asked: Sequence[Mapping[str, Any]], in_flight: int) -> float:
     """Seconds that the same calls take with the library alone, and nothing stored."""
 
     async def all_of_them() -> None:
         gate = asyncio.Semaphore(in_flight)
-        async with openai.AsyncOpenAI(base_url=at.base_url, api_key="none", max_retries=0) as client:
+        async with openai.AsyncOpenAI(base_url=base_url, api_key="none", max_retries=0) as client:
 
             async def one(body: Mapping[str, Any]) -> None:
                 async with gate:
-                    await client.chat.completions.create(**body)
+                    await client.chat.completions.create(**body)  # type: ignore[call-overload]
 
             await asyncio.gather(*(one(body) for body in asked))
 
