@@ -81,7 +81,7 @@ def test_of_two_workers_one_is_killed_again_and_again_and_the_other_never_notice
         want_verdicts(study)
         survivor = start(*JUDGE, **LEASE)
         kills = 0
-        while kills < KILLS and Verdict.objects.filter(state="todo").count() > 200:
+        while kills < 8 and Verdict.objects.filter(state="todo").count() > 200:
             with running(*RUNWORKER, **LEASE) as worker:
                 kill_at_work(worker, moments)
                 kills += 1

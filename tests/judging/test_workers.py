@@ -1,14 +1,11 @@
 """Several workers on one study, each a process of its own: no call is made twice, whoever is told to stop or dies."""
 
-import random
 import signal
-import time
 from datetime import timedelta
 
 import pytest
 from django.utils import timezone
 
-from annotation.models import Rating
 from benchmark.simulator.running import running_simulator
 from judging.asking import want_verdicts
 from judging.models import Attempt, Verdict
@@ -31,37 +28,6 @@ def test_two_judge_commands_share_a_study_without_a_call_made_twice(db):
     assert [(one["verdicts"], one["open"]) for one in results] == [(600, 0), (600, 0)]
     assert_whole(study)
     assert Attempt.objects.count() == 600
-
-
-KILLS = 10
-
-
-@pytest.mark.parametrize(
-    "command", [("judge", "tiny"), ("runworker", "--until-idle")], ids=["judge", "runworker"]
-)
-def test_killed_ten_times_and_resumed_nothing_is_lost_or_counted_twice(db, command):
-    study = builders.study(tasks=10, epochs=30)
-    moments = random.Random(f"killing {command}")
-    with running_simulator(latency=0.04, latency_spread=0.03, seed=5) as simulator:
-        panel(study, endpoint(simulator.base_url, concurrency=8))
-        if command[0] == "runworker":
-            want_verdicts(study)
-        for _ in range(KILLS):
-            before = Attempt.objects.count()
-            with running("manage.py", *command, ARBITER_LEASE_SECONDS="1") as worker:
-                wait_until(lambda: Attempt.objects.count() > before)  # noqa: B023
-                time.sleep(moments.uniform(0, 0.3))
-                assert worker.poll() is None  # or it was not killed at work
-                worker.send_signal(signal.SIGKILL)
-        assert 0 < Verdict.objects.filter(state="done").count() < 900
-        with running("manage.py", *command, ARBITER_LEASE_SECONDS="1") as worker:
-            assert worker.wait(60) == 0
-        kinds = simulator.stats()["kinds"]
-    assert_whole(study)
-    assert states(study) == {"done": 900}
-    assert Rating.objects.count() == 900
-    # At most the calls in flight when it was killed are repeated: eight, and half as many that had just landed.
-    assert 900 <= Attempt.objects.count() <= kinds["ok"] <= 900 + KILLS * 12
 
 
 @pytest.mark.parametrize("command", [("judge", "tiny"), ("runworker",)], ids=["judge", "runworker"])
