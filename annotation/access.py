@@ -50,8 +50,8 @@ def owned(request: HttpRequest, slug: str) -> Study:
 
 
 def labelled(request: HttpRequest, slug: str) -> Study:
-    """The study's workspace: for raters alone, since everybody else can see other labels."""
-    return study_for(request, slug, Role.RATER)
+    """The study's workspace: for raters and experts alone, since everybody else can see other labels."""
+    return study_for(request, slug, Role.RATER, Role.EXPERT)
 
 
 def adjudicated(request: HttpRequest, slug: str) -> Study:

@@ -9,10 +9,10 @@ from dataclasses import asdict, dataclass, field
 
 from django.db import IntegrityError, transaction
 
+from annotation.draws import extend_draws
 from annotation.ledger import Entry, record
 from annotation.models import Gold, Item, Rater, Study, newest
 from annotation.raters import rater_named
-from annotation.routing import extend_draws
 from annotation.schemes import builtin_scheme
 from benchmark.batching import batches
 from benchmark.bulk import insert

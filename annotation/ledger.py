@@ -12,6 +12,7 @@ from typing import Any
 from django.db import IntegrityError, transaction
 from django.db.models import Q
 
+from annotation.keeping import keep_votes, lock
 from annotation.models import Label, LabelScheme, Purpose, Rater, Rating
 from benchmark.bulk import insert
 from benchmark.errors import UserError
@@ -38,6 +39,7 @@ class Entry:
     evidence: Sequence[dict[str, Any]] = ()
     active_seconds: float | None = None
     shown: dict[str, Any] = field(default_factory=dict)
+    flagged: bool = False
     simulated: bool = False
     submission: str | None = None
 
@@ -78,6 +80,8 @@ def record(scheme: LabelScheme, entries: Sequence[Entry], *, skip_equal: bool = 
 
 
 def _write(labels: dict[str, Label], entries: Sequence[Entry], skip_equal: bool) -> Recorded:
+    touched = sorted({entry.item_id for entry in entries})
+    lock(touched)
     newest = _newest(entries)
     sent = {
         rating.submission: rating
@@ -103,6 +107,7 @@ def _write(labels: dict[str, Label], entries: Sequence[Entry], skip_equal: bool)
     # In one order for everybody: two batches that take the same places in different orders would deadlock.
     in_order = sorted(new, key=_place)
     insert(in_order)
+    keep_votes(sorted({rating.item_id for rating in new if rating.is_vote()}))
     out.new = len(new)
     return out
 
@@ -138,6 +143,7 @@ def _rating(entry: Entry, label: Label, revision: int) -> Rating:
         evidence=list(entry.evidence),
         active_seconds=entry.active_seconds,
         shown=entry.shown,
+        flagged=entry.flagged,
         simulated=entry.simulated,
         submission=entry.submission,
     )

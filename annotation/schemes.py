@@ -33,6 +33,7 @@ class SchemeSpec(BaseModel):
     title: str = Field(min_length=1, max_length=200)
     question: str = ""
     ordinal: bool = False
+    evidence: Literal["optional", "target"] = "optional"
     labels: list[LabelSpec] = Field(min_length=2, max_length=9)
 
     @model_validator(mode="after")
@@ -46,7 +47,10 @@ class SchemeSpec(BaseModel):
 
     def content_hash(self) -> str:
         # Without what is as it always was: a new key must not make new versions of schemes there are.
-        content = self.model_dump(exclude=None if self.ordinal else {"ordinal"})
+        usual = {"ordinal": False, "evidence": "optional"}
+        content = self.model_dump(
+            exclude={key for key, value in usual.items() if getattr(self, key) == value}
+        )
         return digest(json.dumps(content, sort_keys=True))
 
 
@@ -155,7 +159,7 @@ def save_scheme(spec: SchemeSpec) -> LabelScheme:
     versions = LabelScheme.objects.filter(key=spec.key).count()
     scheme = LabelScheme.objects.create(
         key=spec.key, version=versions + 1, title=spec.title, question=spec.question, ordinal=spec.ordinal,
-        content_hash=content,
+        content_hash=content, evidence_for_target=spec.evidence == "target",
     )  # fmt: skip
     Label.objects.bulk_create(
         Label(scheme=scheme, position=position, **label.model_dump())

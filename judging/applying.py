@@ -8,9 +8,11 @@ from typing import Any
 from django.db import transaction
 from django.db.models import Exists, Max, OuterRef, QuerySet
 
-from annotation.models import Adjudication, Gold, Item, LabelScheme, Question, Rater, Rating, Study
+from annotation.draws import Waiting, extend_draws, plan_draw
+from annotation.guidelines import set_guidelines
+from annotation.humanplan import humans_of
+from annotation.models import Adjudication, Draw, Gold, Item, LabelScheme, Question, Rater, Rating, Study
 from annotation.raters import LIKE_A_VERSION
-from annotation.routing import extend_draws, plan_draw
 from annotation.schemes import SchemeSpec, builtin_scheme, save_scheme, scheme_from_file
 from benchmark.batching import batches
 from benchmark.endpoints import save_endpoint
@@ -32,6 +34,7 @@ class Applied:
     study: Study
     created: bool
     items_added: int
+    waiting: list[str]
 
     def summary(self) -> dict[str, Any]:
         judges = [
@@ -44,6 +47,7 @@ class Applied:
             "items": self.study.items.count(),
             "items_added": self.items_added,
             "judges": judges,
+            "waiting": self.waiting,
         }
 
 
@@ -67,16 +71,45 @@ def apply(spec: StudySpec, beside: Path | None = None) -> Applied:
     study.config = spec.model_dump(mode="json")
     study.save()
     _apply_questions(study, spec, beside)
+    _apply_humans(study, spec, beside)
     added = _add_items(study, spec)
     _apply_judges(study, spec, beside)
     apply_scorers(study, spec.scorers)
     _apply_caps(study, spec)
     _refuse_unknown_voters(spec)
-    if spec.humans:
-        plan_draw(study, share=spec.humans.share, raters_per_item=spec.humans.per_item, seed=spec.humans.seed)
-    else:
+    return Applied(study, created, added, draw_items(study))
+
+
+def draw_items(study: Study, *, now: bool = False) -> list[str]:
+    """Make or grow the draws of the study's human plan; returns what they wait for."""
+    plan = humans_of(study)
+    if not study.humans:
         extend_draws(study)
-    return Applied(study, created, added)
+        return []
+    made = [plan_draw(study, plan, now=now)]
+    if plan.gold:
+        made.append(plan_draw(study, plan.gold, name="gold", purpose=Draw.Purpose.GOLD, now=now))
+    extend_draws(study)
+    return [draw.reason for draw in made if isinstance(draw, Waiting)]
+
+
+def _apply_humans(study: Study, spec: StudySpec, beside: Path | None) -> None:
+    """How people label. Guidelines that changed are a new version; what raters were shown names it."""
+    if spec.humans is None:
+        return
+    study.humans = spec.humans.model_dump(mode="json", exclude={"guidelines"})
+    study.save(update_fields=["humans"])
+    set_guidelines(study, _text_or_file(spec.humans.guidelines, beside))
+
+
+def _text_or_file(told: str, beside: Path | None) -> str:
+    if not told.strip().endswith(".md") or "\n" in told.strip():
+        return told
+    path = (beside or Path()) / told.strip()
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"humans.guidelines: {path} can't be read ({error}).") from error
 
 
 def _scheme(chosen: str | SchemeSpec, beside: Path | None) -> LabelScheme:

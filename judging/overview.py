@@ -5,9 +5,9 @@ from typing import Any
 
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 
+from annotation.draws import slot_counts
 from annotation.models import Adjudication, Gold, Item, Rater, Rating, Skip, Study, newest
 from annotation.raters import raters_of
-from annotation.routing import slot_counts
 from judging.models import ScorerFailure, Settlement
 
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.db import transaction
+from django.db import connection, transaction
 
 from annotation.models import Adjudication, Gold, Item, Label, Rater, Study, newest
 from annotation.raters import voters_of
@@ -106,7 +106,24 @@ def _settle_batch(
         ):
             new.append(settlement)
     Settlement.objects.bulk_create(new)
+    keep_finals([(settlement.label_id, settlement.rule, settlement.item_id) for settlement in new])
     return rules, len(new)
+
+
+def keep_finals(rows: Sequence[tuple[int | None, str, int]]) -> None:
+    """Label, rule and item: what pages filter by, on the items themselves."""
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            "UPDATE annotation_item SET final_id = %s, final_rule = %s WHERE id = %s",
+            [(label, str(rule), item) for label, rule, item in rows],
+        )
+
+
+def rebuild_finals(study: Study) -> None:
+    """Anew from the newest settlements."""
+    for ids in pages(study.items.all(), BATCH):
+        latest = newest(Settlement.objects.filter(item__in=ids))
+        keep_finals([(one.label_id, one.rule, one.item_id) for one in latest])
 
 
 def gather(

@@ -18,6 +18,7 @@ from pydantic import (
     model_validator,
 )
 
+from annotation.humanplan import HumansSpec
 from annotation.raters import RESERVED
 from annotation.schemes import SchemeSpec
 from benchmark.endpoints import EndpointSpec, Slug, Strict
@@ -94,12 +95,6 @@ class CapsSpec(Strict):
 
     calls: Annotated[int, Field(ge=0, lt=2**62)] | None = None
     dollars: Annotated[float, Field(ge=0, le=1_000_000)] | None = None
-
-
-class HumansSpec(Strict):
-    per_item: int = Field(2, ge=1, le=100)
-    share: float = Field(1.0, gt=0, le=1)
-    seed: int = Field(0, ge=-(2**63), lt=2**63)
 
 
 class SettlementSpec(Strict):

@@ -3,11 +3,28 @@
 from typing import Any
 
 from django.contrib.auth.models import User
+from django.utils import timezone
 
+from annotation.draws import plan_draw
+from annotation.humanplan import DrawSpec, HumansSpec, humans_of
 from annotation.ledger import Entry, record
-from annotation.models import Item, Label, LabelScheme, Membership, Rater, Rating, Study
+from annotation.models import (
+    Draw,
+    Enrolment,
+    Item,
+    Label,
+    LabelScheme,
+    Membership,
+    Rater,
+    Rating,
+    Serving,
+    Study,
+)
 from annotation.raters import rater_named, rater_of
+from annotation.routing import Desk, enrolment_of, serve
 from annotation.schemes import builtin_scheme
+from annotation.submitting import Submission, submit
+from annotation.views.labelling import consent_hash
 from benchmark.models import Category, Condition, Response, Run, SubjectModel, Suite, Task
 from benchmark.simulator.running import RunningSimulator
 
@@ -85,3 +102,42 @@ def human(user: User) -> Rater:
 
 def rate(item: Item, by: Rater, label: str = "convergence", **fields: Any) -> Rating:
     return record(item.study.scheme, [Entry(item_id=item.pk, rater=by, label=label, **fields)])[0]
+
+
+def draw(of: Study, **plan: Any) -> Draw:
+    """The study's draw for raters, every item at two raters each unless said otherwise."""
+    made = plan_draw(of, DrawSpec.model_validate(plan))
+    assert isinstance(made, Draw), made
+    return made
+
+
+def humans(of: Study, **plan: Any) -> HumansSpec:
+    """Set how people label the study, without drawing anything."""
+    of.humans = HumansSpec.model_validate(plan).model_dump(mode="json", exclude={"guidelines"})
+    of.save()
+    return humans_of(of)
+
+
+def ready(of: Study, *people: User) -> None:
+    """They have agreed to what comes before the first item, and need no training."""
+    for user in people:
+        mine = enrolment_of(of, rater_of(user))
+        Enrolment.objects.filter(pk=mine.pk).update(
+            consented_at=timezone.now(), consent_hash=consent_hash(of), trained_at=timezone.now()
+        )
+
+
+def desk(of: Study, by: Rater, purpose: str = "slot") -> Desk:
+    return Desk(of, by, enrolment_of(of, by), purpose)
+
+
+def take(of: Study, by: Rater, purpose: str = "slot") -> Serving | None:
+    """What the rater is given first."""
+    return next(iter(serve(desk(of, by, purpose))), None)
+
+
+def label(serving: Serving, key: str = "convergence", *, submission: str = "", **sent: Any) -> Rating:
+    """Send a label for what was served, as the page does."""
+    serving.refresh_from_db()
+    submission = submission or f"{serving.key}.{serving.revision}"
+    return submit(serving, Submission(key=submission, label=key, **({"base": serving.revision} | sent)))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from django.conf import settings
+from django.core.cache import cache
 
 from tests import builders
 
@@ -42,3 +43,9 @@ def simulator() -> Iterator["builders.RunningSimulator"]:
 @pytest.fixture
 def on_sqlite() -> bool:
     return settings.DATABASES["default"]["ENGINE"].endswith("sqlite3")
+
+
+@pytest.fixture(autouse=True)
+def nothing_remembered() -> None:
+    """Keys are used again from test to test, so what a process remembers by them would be another test's."""
+    cache.clear()

@@ -1,150 +1,349 @@
-"""The raters' page. What it sends holds the task's own text and the response, under an opaque key, and nothing else of them."""
+"""The raters' page and what it talks to. Nothing it sends tells the subject model, another label, gold, or what an item is for:
+an item is known to it by its serving's key, and holds the task's own text, the response, and what the study shows beside."""
 
-import secrets
 from collections.abc import Callable
-from typing import Any
+from functools import wraps
+from typing import Annotated, Any, Literal
 
 from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
-from django.utils.crypto import constant_time_compare, salted_hmac
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from annotation import routing
-from annotation.access import item_in, labelled
-from annotation.models import Assignment, Item, Rater, Rating, Study
-from annotation.raters import rater_of
+from annotation import guidelines, routing, submitting
+from annotation.access import labelled
+from annotation.humanplan import humans_of
+from annotation.models import Enrolment, Item, LabelScheme, Serving, Study
+from annotation.progress import pace, progress
+from annotation.raters import pseudonym, rater_of
+from annotation.routing import Desk, enrolment_of, purpose_of
 from annotation.schemes import QUESTION
+from annotation.training import passed
 from annotation.views.signing import signed_in
 from benchmark.errors import UserError
+from benchmark.text import digest, storable
 
-CONFIDENCE = {"1": 1.0, "2": 2.0, "3": 3.0}
-LONGEST_ACTIVE = 24 * 3600.0
+Key = Annotated[str, StringConstraints(pattern=r"^[a-z2-7]{12}$")]
+View = Callable[..., HttpResponse]
+
+
+class Body(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Span(Body):
+    start: int
+    end: int
+
+
+class Draft(Body):
+    label: str = Field("", max_length=60)
+    confidence: Literal[1, 2, 3] | None = None
+    note: str = Field("", max_length=submitting.LONGEST_NOTE)
+    evidence: list[Span] = Field([], max_length=submitting.MOST_EVIDENCE)
+    answers: dict[str, Annotated[str, StringConstraints(max_length=60)]] = {}
+    flagged: bool = False
+
+
+class Wanting(Body):
+    """How many items the page would like to hold, and those it holds."""
+
+    want: int = Field(default=1, ge=0, le=routing.AHEAD)
+    have: list[Key] = Field(default=[], max_length=4 * routing.AHEAD)
+
+
+class Submitted(Draft, Wanting):
+    key: Key
+    submission: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9-]{8,40}$")]
+    base: int = Field(0, ge=0)
+    active_seconds: float | None = Field(None, ge=0, le=86_400)
+
+
+class Skipped(Wanting):
+    key: Key
+    reason: str = Field(max_length=2000)
+
+
+class Drafted(Body):
+    key: Key
+    draft: Draft
+
+
+class Kept(Body):
+    keys: list[Key] = Field(max_length=4 * routing.AHEAD)
+
+
+class Preferences(Body):
+    """How somebody likes their keys; the page knows the actions."""
+
+    keys: dict[
+        Annotated[str, StringConstraints(max_length=20)], Annotated[str, StringConstraints(max_length=20)]
+    ] = Field({}, max_length=40)
+    single_keys: bool = True
+    auto_advance: bool = False
+
+
+def desk_for(request: HttpRequest, slug: str) -> Desk:
+    study = labelled(request, slug)
+    rater = rater_of(signed_in(request))
+    return Desk(study, rater, enrolment_of(study, rater), purpose_of(study.role))  # type: ignore[attr-defined]
+
+
+def consent_hash(study: Study) -> str:
+    return digest(humans_of(study).consent_text())
+
+
+def refused(kind: str, message: str, status: int, **more: Any) -> JsonResponse:
+    """The one shape of an error: what kind it is, for the page, and a sentence, for the person."""
+    return JsonResponse({"kind": kind, "error": message, **more}, status=status)
+
+
+def answering(view: View) -> View:
+    """For what the page talks to: whoever is signed out or not ready is told so in JSON, and so is every refusal."""
+
+    @wraps(view)
+    @never_cache
+    def checked(request: HttpRequest, slug: str, *given: Any, **named: Any) -> HttpResponse:
+        if not request.user.is_authenticated:
+            return refused("signed-out", "You have been signed out. Sign in again; nothing is lost.", 401)
+        desk = desk_for(request, slug)
+        if waits_for(desk):
+            return refused("not-ready", "Open the study's page again: there is something to read first.", 403)
+        try:
+            return view(request, desk, *given, **named)
+        except submitting.Conflict as error:
+            return refused("conflict", str(error), 409)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"])) or "the request"
+            return refused("refused", f"{where}: {first['msg']}.", 422)
+        except UserError as error:
+            return refused("refused", str(error), 422)
+
+    return checked
+
+
+def waits_for(desk: Desk) -> str:
+    """The page that comes before the first item: consent, then training; empty where the rater may label."""
+    mine = desk.enrolment
+    if mine.consented_at is None or mine.consent_hash != consent_hash(desk.study):
+        return "label-consent"
+    return "" if passed(desk) else "label-training"
+
+
+# Pages
 
 
 @login_required
 @require_GET
 @never_cache
 def workspace(request: HttpRequest, slug: str) -> HttpResponse:
-    study = labelled(request, slug)
-    return _next(request, study, rater_of(signed_in(request)))
+    desk = desk_for(request, slug)
+    if first := waits_for(desk):
+        return redirect(first, slug)
+    return render(request, "label/page.html", {"study": desk.study, "desk": start(desk)})
 
 
 @login_required
+@never_cache
+def consent(request: HttpRequest, slug: str) -> HttpResponse:
+    """What a rater should know before the first item. A text that changed is asked for again."""
+    desk = desk_for(request, slug)
+    if request.method == "POST":
+        Enrolment.objects.filter(pk=desk.enrolment.pk).update(
+            consented_at=timezone.now(), consent_hash=consent_hash(desk.study)
+        )
+        return redirect("label", slug)
+    plan = humans_of(desk.study)
+    context = {
+        "study": desk.study,
+        "text": guidelines.formatted(plan.consent_text()),
+        "training": plan.training and not passed(desk),
+        "agreed": waits_for(desk) != "label-consent",
+    }
+    return render(request, "label/consent.html", context)
+
+
+def start(desk: Desk) -> dict[str, Any]:
+    """All that the page is made from: the scheme, where to send things, and the first items."""
+    study, plan = desk.study, humans_of(desk.study)
+    guideline = guidelines.current(study)
+    urls = {
+        name: reverse(f"label-{name}", args=[study.slug])
+        for name in ("next", "submit", "skip", "draft", "keep", "last", "preferences")
+    }
+    return {
+        "study": {"title": study.title, "slug": study.slug},
+        "rater": pseudonym(study, desk.rater),
+        "scheme": scheme_for_page(study.scheme),
+        "questions": [
+            {"name": one.name, **scheme_for_page(one.scheme)}
+            for one in study.questions.select_related("scheme")
+        ],
+        "urls": urls | {"formatted": reverse("label-formatted", args=[study.slug, "KEY"])},
+        "ahead": routing.AHEAD,
+        "preferences": desk.enrolment.preferences,
+        "guidelines": {"version": guideline.version, "html": guidelines.formatted(guideline.text)}
+        if guideline
+        else None,
+        "break_after": plan.break_after,
+        "pace": pace(desk),
+        **more(desk, Wanting(want=routing.AHEAD)),
+    }
+
+
+def scheme_for_page(scheme: LabelScheme) -> dict[str, Any]:
+    return {
+        "title": scheme.title,
+        "question": scheme.question or QUESTION,
+        "evidence_for_target": scheme.evidence_for_target,
+        "labels": [
+            {
+                "key": label.key, "title": label.title, "definition": label.definition, "example": label.example,
+                "role": label.role, "position": label.position,
+            }
+            for label in scheme.labels.all()
+        ],
+    }  # fmt: skip
+
+
+# What the page talks to
+
+
 @require_POST
-def submit(request: HttpRequest, slug: str, key: str) -> HttpResponse:
-    """Write the label, then send the next item in the same answer."""
-
-    def write(item: Item, rater: Rater) -> Rating:
-        return routing.submit(item, rater, _submission(request, item, rater), _shown(item.study))
-
-    return _act(request, slug, key, write)
+@answering
+def following(request: HttpRequest, desk: Desk) -> HttpResponse:
+    return JsonResponse(more(desk, Wanting.model_validate_json(request.body)))
 
 
-@login_required
 @require_POST
-def skip(request: HttpRequest, slug: str, key: str) -> HttpResponse:
+@answering
+def submit(request: HttpRequest, desk: Desk) -> HttpResponse:
+    """Write the label, then send what comes next in the same answer. The label is written whatever becomes of the rest."""
+    sent = Submitted.model_validate_json(request.body)
+    serving = serving_of(desk, sent.key)
+    rating = submitting.submit(
+        serving,
+        submitting.Submission(
+            key=f"{serving.key}.{sent.submission}", label=sent.label, base=sent.base, rationale=sent.note.strip(),
+            confidence=None if sent.confidence is None else float(sent.confidence), answers=sent.answers,
+            evidence=[span.model_dump() for span in sent.evidence], flagged=sent.flagged,
+            active_seconds=sent.active_seconds,
+        ),
+    )  # fmt: skip
+    saved = {
+        "key": serving.key,
+        "submission": sent.submission,
+        "revision": rating.revision,
+        "surplus": rating.surplus,
+    }
+    return JsonResponse({"saved": saved, **more(desk, sent)})
+
+
+@require_POST
+@answering
+def skip(request: HttpRequest, desk: Desk) -> HttpResponse:
     """Give the item back with a reason, then send the next one."""
-
-    def give_back(item: Item, rater: Rater) -> None:
-        _require_served(request, item, rater)
-        routing.skip(item, rater, request.POST.get("reason", ""))
-
-    return _act(request, slug, key, give_back)
+    sent = Skipped.model_validate_json(request.body)
+    serving = serving_of(desk, sent.key)
+    routing.skip(serving, sent.reason)
+    return JsonResponse({"skipped": serving.key, **more(desk, sent)})
 
 
-def _act(
-    request: HttpRequest, slug: str, key: str, act: Callable[[Item, Rater], Rating | None]
-) -> HttpResponse:
-    study = labelled(request, slug)
-    rater = rater_of(signed_in(request))
-    try:
-        saved = act(item_in(study, key), rater)
-    except UserError as error:
-        return HttpResponse(str(error), status=422, content_type="text/plain; charset=utf-8")
-    return _next(request, study, rater, saved)
-
-
-@login_required
 @require_POST
-def keep(request: HttpRequest, slug: str, key: str) -> HttpResponse:
-    """The page's heartbeat: 204 while the place is the rater's, 409 once it has gone to somebody else."""
-    study = labelled(request, slug)
-    rater = rater_of(signed_in(request))
-    own = Assignment.objects.filter(item__study=study, item__key=key, rater=rater).first()
-    return HttpResponse(status=204 if own and routing.renew(own, rater) else 409)
+@answering
+def draft(request: HttpRequest, desk: Desk) -> HttpResponse:
+    sent = Drafted.model_validate_json(request.body)
+    kept = sent.draft.model_dump()
+    kept["note"], _ = storable(kept["note"])
+    submitting.keep_draft(serving_of(desk, sent.key), kept)
+    return JsonResponse({"kept": sent.key})
 
 
-def serving_key(item: Item, rater: Rater) -> str:
-    """A submission's idempotency key, which also proves that this item was served to this rater."""
-    nonce = secrets.token_urlsafe(12)
-    return f"{nonce}.{_seal(nonce, item, rater)}"
-
-
-def _seal(nonce: str, item: Item, rater: Rater) -> str:
-    return salted_hmac("arbiter.serving", f"{nonce}:{item.key}:{rater.pk}").hexdigest()[:32]
-
-
-def _require_served(request: HttpRequest, item: Item, rater: Rater) -> str:
-    """The key the page was served with. Without one, raters could label whatever item's key they have come to see."""
-    key = request.POST.get("submission", "")
-    nonce, _, seal = key.partition(".")
-    if not constant_time_compare(seal, _seal(nonce, item, rater)):
-        raise UserError("The page is out of date, and nothing was saved: reload it.")
-    return key
-
-
-def _submission(request: HttpRequest, item: Item, rater: Rater) -> routing.Submission:
-    label = request.POST.get("label", "")
-    if not label:
-        raise UserError("Choose a label first.")
-    key = _require_served(request, item, rater)
-    return routing.Submission(
-        key=key,
-        label=label,
-        confidence=CONFIDENCE.get(request.POST.get("confidence", "")),
-        rationale=request.POST.get("note", "").strip(),
-        active_seconds=_seconds(request.POST.get("active_seconds", "")),
+@require_POST
+@answering
+def keep(request: HttpRequest, desk: Desk) -> HttpResponse:
+    """The page's heartbeat: the keys whose places have gone to others. Their labels would be kept as extras."""
+    keys = Kept.model_validate_json(request.body).keys
+    return JsonResponse(
+        {"lost": routing.renew(routing.open_servings(desk.study, desk.rater, keys), desk.rater)}
     )
 
 
-def _seconds(text: str) -> float | None:
-    try:
-        value = float(text)
-    except ValueError:
-        return None
-    return value if 0 <= value <= LONGEST_ACTIVE else None
+@require_GET
+@answering
+def last(request: HttpRequest, desk: Desk) -> HttpResponse:
+    """The rater's last label, to be changed: what is sent for it becomes a new revision."""
+    serving = submitting.last_answered(desk.study, desk.rater)
+    if serving is None:
+        return refused("refused", "You have labelled nothing yet that could be reopened.", 422)
+    return JsonResponse({"item": item_for_page(serving) | {"answer": submitting.answer_in(serving)}})
 
 
-def _shown(study: Study) -> dict[str, Any]:
+@require_GET
+@answering
+def formatted(request: HttpRequest, desk: Desk, key: str) -> HttpResponse:
+    serving = serving_of(desk, key)
+    return JsonResponse({"html": guidelines.formatted(serving.item.response.text)})
+
+
+@require_POST
+@answering
+def preferences(request: HttpRequest, desk: Desk) -> HttpResponse:
+    chosen = Preferences.model_validate_json(request.body).model_dump()
+    Enrolment.objects.filter(pk=desk.enrolment.pk).update(preferences=chosen)
+    return JsonResponse({"preferences": chosen})
+
+
+def serving_of(desk: Desk, key: str) -> Serving:
+    """A serving of this very rater: what was not served to them can't be labelled, skipped or read."""
+    served = Serving.objects.select_related(
+        "study__scheme", "rater", "item__response__task__category", "item__response__run__condition"
+    )
+    return get_object_or_404(served, key=key, study=desk.study, rater=desk.rater)
+
+
+def more(desk: Desk, wanting: Wanting) -> dict[str, Any]:
+    """What the rater holds that the page doesn't know of yet, claiming more where it holds too little."""
+    given = routing.serve(desk, wanting.want)
+    new = [serving.pk for serving in given if serving.key not in wanting.have]
+    items = Serving.objects.select_related(
+        "item__response__task__category", "item__response__run__condition", "study__scheme"
+    ).in_bulk(new)
+    now = progress(desk)
     return {
-        "blind": True,
-        "fields": ["category", "category question", "task", "response"],
-        "scheme": str(study.scheme),
+        "items": [item_for_page(items[pk]) for pk in new],
+        "held": [serving.key for serving in given],
+        "progress": {"done": now.done, "left": now.left},
+        "paused": desk.enrolment.paused,
     }
 
 
-def _next(request: HttpRequest, study: Study, rater: Rater, saved: Rating | None = None) -> HttpResponse:
-    """The next item: as a fragment for htmx, as a page otherwise."""
-    if request.method == "POST" and not request.htmx:  # type: ignore[attr-defined]
-        return redirect("label", study.slug)
-    assignment = routing.next_assignment(study, rater)
-    context: dict[str, Any] = {"study": study, "progress": routing.progress(study, rater), "saved": saved}
-    if assignment:
-        context |= _item_context(item_in(study, assignment.item.key), rater)
-    template = "label/_item.html" if request.htmx else "label/page.html"  # type: ignore[attr-defined]
-    return render(request, template, context)
-
-
-def _item_context(item: Item, rater: Rater) -> dict[str, Any]:
-    task, response = item.response.task, item.response
-    return {
-        "key": item.key,
-        "question": task.category.question or item.study.scheme.question or QUESTION,
+def item_for_page(serving: Serving) -> dict[str, Any]:
+    item: Item = serving.item
+    task, response, study = item.response.task, item.response, serving.study
+    shown = {
+        "key": serving.key,
+        "base": serving.revision,
+        "draft": serving.draft,
+        "question": task.category.question or study.scheme.question or QUESTION,
         "category": task.category.title,
-        "task_text": task.text,
-        "response_text": response.text,
-        "labels": list(item.study.scheme.labels.all()),
-        "submission": serving_key(item, rater),
+        "language": task.language,
+        "task": task.text,
+        "response": response.text,
     }
+    show = humans_of(study).show
+    if "reasoning" in show and response.reasoning:
+        shown["reasoning"] = response.reasoning
+    if "condition" in show:
+        condition = response.run.condition
+        shown["condition"] = {
+            "name": condition.name, "system_prompt": condition.system_prompt, "prompt_suffix": condition.prompt_suffix,
+        }  # fmt: skip
+    if "transcript" in show and response.transcript:
+        shown["transcript"] = response.transcript
+    return shown

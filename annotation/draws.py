@@ -1,0 +1,295 @@
+"""Draws: samples of a study's items for people.
+
+A draw has strata, each with an inclusion probability above 0. Every item of the frame gets its stratum once, and a permanent
+random number; it is drawn where the number is below the stratum's probability. So raising a probability draws more and
+undraws nobody, and each item's probability stays known, whatever judges and raters say later.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Count, Exists, Max, OuterRef, Q, QuerySet
+
+from annotation.humanplan import NO_CHANCE, DrawSpec, WhereSpec
+from annotation.models import Assignment, Draw, DrawnItem, Item, Stratum, Study
+from benchmark.bulk import insert
+from benchmark.errors import UserError
+from benchmark.text import digest
+
+JUDGED = 2  # votes it takes to say whether judges are of one mind
+
+
+def permanent_number(seed: int, item: Item) -> float:
+    """The item's place in [0, 1): from the seed and what the item is, so that any machine draws the same sample."""
+    response = item.response
+    run = response.run
+    parts = (
+        str(seed),
+        str(run.suite),
+        run.subject.name,
+        run.condition.content_hash,
+        run.name,
+        response.task.key,
+        str(response.epoch),
+    )
+    return (int(digest(*parts)[:16], 16) >> 11) / 2**53
+
+
+# Plans
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """Why a draw was not made yet."""
+
+    reason: str
+
+
+@transaction.atomic
+def plan_draw(
+    study: Study, spec: DrawSpec, *, name: str = "main", purpose: str = Draw.Purpose.SLOT, now: bool = False
+) -> Draw | Waiting:
+    """Make the study's draw of that name, or grow it: thresholds and the raters an item needs only rise.
+
+    A plan whose strata depend on judges waits until every item has two judges' votes; `now` draws all the same, and counts
+    items with fewer among those on which judges split.
+    """
+    rules = rules_of(study, spec)
+    draw = Draw.objects.select_for_update().filter(study=study, name=name).first()
+    if spec.needs_judges() and not now and (waiting := _waiting(study, draw)):
+        return waiting
+    made = draw is None
+    if draw is None:
+        draw = Draw.objects.create(
+            study=study, name=name, purpose=purpose, frame="every item of the study", seed=spec.seed,
+            raters_per_item=spec.per_item,
+        )  # fmt: skip
+    _refuse_shrinking(draw, spec)
+    draw.raters_per_item = spec.per_item
+    draw.plan = spec.model_dump(mode="json", include=set(DrawSpec.model_fields))
+    draw.save()
+    _set_rules(draw, rules)
+    _frame(draw, unjudged=now or not spec.needs_judges())
+    _set_thresholds(draw, spec, {name: probability for name, _, probability in rules}, made=made)
+    _add_slots(draw)
+    return draw
+
+
+def _waiting(study: Study, draw: Draw | None) -> Waiting | None:
+    unjudged = study.items.filter(judge_votes__lt=JUDGED)
+    if draw:  # what was drawn "now" keeps its stratum
+        unjudged = unjudged.filter(~Exists(DrawnItem.objects.filter(draw=draw, item=OuterRef("pk"))))
+    count = unjudged.count()
+    if not count:
+        return None
+    return Waiting(
+        f"{count} items have fewer than two judges' votes, and this plan's strata are made of them: let the judges finish, "
+        f"then run `manage.py study draw {study.slug}`."
+    )
+
+
+def rules_of(study: Study, spec: DrawSpec) -> list[tuple[str, WhereSpec, float]]:
+    """The plan's strata in order, each with its rule and probability. Of `disagreement` the probabilities come later."""
+    plan = spec.chosen()
+    if plan == "disagreement":
+        return [("split", WhereSpec(judges="split"), 1.0), ("unanimous", WhereSpec(), 1.0)]
+    if plan == "strata" and spec.by:
+        return _rules_by(study, spec)
+    if plan == "strata":
+        return [(one.name, one.where, one.probability) for one in spec.strata]
+    return [("all", WhereSpec(), 1.0 if spec.share is None else spec.share)]
+
+
+def _rules_by(study: Study, spec: DrawSpec) -> list[tuple[str, WhereSpec, float]]:
+    fields = {
+        "category": ("response__task__category__title", "categories"),
+        "condition": ("response__run__condition__name", "conditions"),
+    }
+    if spec.by == "judges":
+        rules = [("split", WhereSpec(judges="split")), ("unanimous", WhereSpec(judges="unanimous"))]
+    else:
+        path, key = fields[str(spec.by)]
+        found = sorted(set(study.items.order_by().values_list(path, flat=True).distinct()))
+        rules = [(name, WhereSpec.model_validate({key: [name]})) for name in found]
+    names = {name for name, _ in rules}
+    if strange := set(spec.probabilities) - names - {"default"}:
+        raise UserError(
+            f"humans.probabilities: there is no {spec.by} {sorted(strange)[0]!r} in the study; there are {', '.join(sorted(names)) or 'none yet'}."
+        )
+    default = spec.probabilities.get("default")
+    for name, _ in rules:
+        if name not in spec.probabilities and default is None:
+            raise UserError(
+                f"humans.probabilities: {name!r} has none, and without one no rate can be estimated; give it a number above 0, or a default."
+            )
+    return [(name, where, spec.probabilities.get(name, default or 1.0)) for name, where in rules]
+
+
+def _set_rules(draw: Draw, rules: Sequence[tuple[str, WhereSpec, float]]) -> None:
+    """Make the strata there are none of yet. Once items lie in them, their rules can't change."""
+    dumped = {name: where.model_dump(exclude_defaults=True) for name, where, _ in rules}
+    for stratum in draw.strata.all():
+        if dumped.get(stratum.name) != stratum.rule and draw.framed.filter(stratum=stratum.name).exists():
+            raise UserError(
+                f"humans: the draw {draw.name!r} has items in the stratum {stratum.name!r}; strata can't change once items lie in them, only their probabilities can rise."
+            )
+    draw.strata.exclude(name__in=dumped).delete()
+    for position, (name, _, probability) in enumerate(rules, start=1):
+        draw.strata.update_or_create(
+            name=name,
+            defaults={"position": position, "rule": dumped[name]},
+            create_defaults={"position": position, "rule": dumped[name], "probability": probability},
+        )
+
+
+def _set_thresholds(draw: Draw, spec: DrawSpec, wanted: dict[str, float], *, made: bool) -> None:
+    """Each stratum's probability, which only rises; its items follow. One made of a budget never falls: as more items come,
+    the same budget would thin out what has been drawn."""
+    computed = spec.chosen() == "disagreement"
+    if computed:
+        wanted = budgeted(_sizes(draw), spec.budget or 0, spec.split_share)
+    for stratum in draw.strata.all():
+        probability = wanted[stratum.name]
+        if not made and probability < stratum.probability:
+            if not computed:
+                raise UserError(_shrinks(draw, stratum, probability))
+            probability = stratum.probability
+        draw.framed.filter(stratum=stratum.name).exclude(probability=probability).update(
+            probability=probability
+        )
+        Stratum.objects.filter(pk=stratum.pk).update(probability=probability)
+
+
+def _shrinks(draw: Draw, stratum: Stratum, wanted: float) -> str:
+    which = (
+        "humans.share" if stratum.name == "all" else f"humans: the probability of stratum {stratum.name!r}"
+    )
+    return f"{which} can only grow: the draw has {stratum.probability:g}, the file says {wanted:g}; items already handed out can't be taken back."
+
+
+def budgeted(sizes: dict[str, int], budget: int, split_share: float) -> dict[str, float]:
+    """Inclusion probabilities that spend `budget` items, in expectation, the given share of them on items where judges split.
+    What one stratum can't use the other gets. Both stay above 0: an empty stratum has 1."""
+    split, rest = sizes.get("split", 0), sizes.get("unanimous", 0)
+    for_split = min(split, budget * split_share)
+    for_rest = min(rest, budget - for_split)
+    for_split = min(split, budget - for_rest)
+    return {
+        "split": for_split / split if split else 1.0,
+        "unanimous": for_rest / rest if rest else 1.0,
+    }
+
+
+def _sizes(draw: Draw) -> dict[str, int]:
+    return dict(draw.framed.order_by().values_list("stratum").annotate(Count("pk")))
+
+
+def _refuse_shrinking(draw: Draw, spec: DrawSpec) -> None:
+    if spec.per_item < draw.raters_per_item:
+        raise UserError(
+            f"humans.per_item can only grow: the draw has {draw.raters_per_item:g}, the file says {spec.per_item:g}; items already handed out can't be taken back."
+        )
+    if spec.seed != draw.seed:
+        raise UserError(
+            f"humans.seed can't change once items are drawn: the draw has {draw.seed}, the file says {spec.seed}."
+        )
+
+
+# The frame and its slots
+
+
+def extend_draws(study: Study) -> None:
+    """Draw among items that came later, by the same rules and thresholds, and make the slots that are missing."""
+    for draw in study.draws.all():
+        spec = DrawSpec.model_validate(
+            {key: draw.plan[key] for key in DrawSpec.model_fields if key in draw.plan}
+        )
+        if spec.by in ("category", "condition"):  # there may be new ones
+            _set_rules(draw, rules_of(study, spec))
+        _frame(draw, unjudged=not spec.needs_judges())
+        _add_slots(draw)
+
+
+def _frame(draw: Draw, *, unjudged: bool) -> None:
+    """Give every item that is not in the frame yet its stratum and number. Those not judged stay out where that decides."""
+    strata = [(one.name, WhereSpec.model_validate(one.rule), one.probability) for one in draw.strata.all()]
+    missing = draw.study.items.filter(~Exists(DrawnItem.objects.filter(draw=draw, item=OuterRef("pk"))))
+    if not unjudged:
+        missing = missing.filter(judge_votes__gte=JUDGED)
+    rows = missing.select_related(
+        "response__run__suite",
+        "response__run__subject",
+        "response__run__condition",
+        "response__task__category",
+    )
+    for batch in _pages(rows.defer("votes", "response__text", "response__reasoning", "response__task__text")):
+        insert([_drawn(draw, item, strata) for item in batch])
+
+
+def _drawn(draw: Draw, item: Item, strata: Sequence[tuple[str, WhereSpec, float]]) -> DrawnItem:
+    number = permanent_number(draw.seed, item)
+    for name, where, probability in strata:
+        if _meets(item, where):
+            return DrawnItem(draw=draw, item=item, stratum=name, number=number, probability=probability)
+    raise UserError(
+        f"humans.strata: item {item.key} ({item.response.task.category.title}, {item.response.run}) falls in no stratum, so it could never be drawn "
+        f"and {NO_CHANCE}; give a last stratum without a where."
+    )
+
+
+def _meets(item: Item, where: WhereSpec) -> bool:
+    split = item.judges_split or item.judge_votes < JUDGED
+    run, task = item.response.run, item.response.task
+    return (
+        (where.judges is None or split == (where.judges == "split"))
+        and (not where.subjects or run.subject.name in where.subjects)
+        and (not where.conditions or run.condition.name in where.conditions)
+        and (not where.categories or task.category.title in where.categories)
+        and (not where.languages or task.language in where.languages)
+    )
+
+
+def _add_slots(draw: Draw) -> None:
+    for slot in range(1, draw.raters_per_item + 1):
+        taken = Assignment.objects.filter(item=OuterRef("item"), purpose=draw.purpose, slot=slot)
+        for batch in _pages(draw.framed.drawn().filter(~Exists(taken)).order_by("id")):
+            insert(
+                [
+                    empty_slot(draw.study_id, drawn.item_id, draw.purpose, slot, drawn.number)
+                    for drawn in batch
+                ]
+            )
+
+
+def empty_slot(study_id: int, item_id: int, purpose: str, slot: int, number: float) -> Assignment:
+    return Assignment(study_id=study_id, item_id=item_id, purpose=purpose, slot=slot, number=number)
+
+
+def ask_for_more(item: Item, extra: int, *, purpose: str = Draw.Purpose.SLOT) -> int:
+    """Add slots to an item, beside those it has; returns how many there are now. Two who ask at once add twice, or one of
+    them is refused by the database's constraint: a slot's number is unique."""
+    numbers = Assignment.objects.filter(item=item, purpose=purpose, slot__isnull=False)
+    last = numbers.aggregate(last=Max("slot"))["last"] or 0
+    drawn = item.drawn.filter(draw__purpose=purpose).first()
+    number = drawn.number if drawn else 0.0
+    Assignment.objects.bulk_create(
+        empty_slot(item.study_id, item.pk, purpose, last + n, number) for n in range(1, extra + 1)
+    )
+    return last + extra
+
+
+def _pages(queryset: QuerySet[Any], size: int = 1000) -> Iterator[list[Any]]:
+    """By key, so that rows written meanwhile don't shift the pages."""
+    last = 0
+    while batch := list(queryset.filter(pk__gt=last).order_by("pk")[:size]):
+        yield batch
+        last = batch[-1].pk
+
+
+def slot_counts(study: Study) -> dict[str, int]:
+    slots = Assignment.objects.filter(study=study, purpose=Draw.Purpose.SLOT, slot__isnull=False)
+    counted = slots.aggregate(slots=Count("pk"), filled=Count("pk", filter=Q(state=Assignment.State.DONE)))
+    drawn = DrawnItem.objects.drawn().filter(draw__study=study, draw__purpose=Draw.Purpose.SLOT)
+    return {**counted, "drawn": drawn.count()}

@@ -1,0 +1,178 @@
+"""How a study's items come to people: what a study file says under `humans`, checked."""
+
+import json
+from functools import lru_cache
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints, field_validator, model_validator
+
+from annotation.models import Study
+from benchmark.endpoints import Strict
+
+StratumName = Annotated[str, StringConstraints(min_length=1, max_length=120, strip_whitespace=True)]
+NO_CHANCE = "no rate can be estimated from a plan that leaves items without a chance of being drawn"
+
+CONSENT = """You are about to read responses that language models gave to difficult tasks. Some describe deception, sabotage \
+or the misuse of computer systems; now and then one is unpleasant. Nothing in them is an instruction to you.
+
+What you label is stored with the time you took and published under a pseudonym. You may skip any response and stop whenever \
+you like; what you have labelled stays."""
+
+
+class WhereSpec(Strict):
+    """Which items a stratum holds; what is left empty asks nothing."""
+
+    judges: Literal["unanimous", "split"] | None = None
+    subjects: list[str] = []
+    conditions: list[str] = []
+    categories: list[str] = []
+    languages: list[str] = []
+
+
+class StratumSpec(Strict):
+    name: StratumName
+    where: WhereSpec = WhereSpec()
+    probability: float
+
+    @field_validator("probability")
+    @classmethod
+    def above_nought(cls, value: float) -> float:
+        return _probability(value)
+
+
+class DrawSpec(Strict):
+    """A draw: which items, with what probability, for how many people each."""
+
+    plan: Literal["everyone", "random", "disagreement", "strata"] | None = None
+    per_item: int = Field(2, ge=1, le=100)
+    share: float | None = None
+    budget: int | None = Field(None, ge=1, le=10_000_000)
+    split_share: float = Field(0.4, ge=0.3, le=0.5)
+    by: Literal["judges", "category", "condition"] | None = None
+    probabilities: dict[str, float] = {}
+    strata: list[StratumSpec] = []
+    seed: int = Field(0, ge=-(2**63), lt=2**63)
+
+    @field_validator("share")
+    @classmethod
+    def share_above_nought(cls, value: float | None) -> float | None:
+        return value if value is None else _probability(value)
+
+    @field_validator("probabilities")
+    @classmethod
+    def each_above_nought(cls, found: dict[str, float]) -> dict[str, float]:
+        for name, value in found.items():
+            if not 0 < value <= 1:
+                raise ValueError(
+                    f"{name!r} has the probability {value:g}; it should be above 0 and at most 1, as {NO_CHANCE}"
+                )
+        return found
+
+    @field_validator("strata")
+    @classmethod
+    def told_apart(cls, found: list[StratumSpec]) -> list[StratumSpec]:
+        names = [stratum.name for stratum in found]
+        if doubled := [name for name in names if names.count(name) > 1]:
+            raise ValueError(f"there are two strata named {doubled[0]!r}")
+        return found
+
+    @model_validator(mode="after")
+    def one_plan(self) -> "DrawSpec":
+        plan = self.chosen()
+        if plan == "disagreement" and self.budget is None:
+            raise ValueError("the plan disagreement needs a budget: how many items people can label")
+        if plan == "strata" and not (self.strata or self.by):
+            raise ValueError("the plan strata needs strata, or by with probabilities")
+        if self.by and self.strata:
+            raise ValueError("give strata or by, not both")
+        if self.by and not self.probabilities:
+            raise ValueError(f"by: {self.by} needs probabilities: a number above 0 for each, or for default")
+        used = {
+            "share": self.share is not None, "budget": self.budget is not None, "strata": bool(self.strata),
+            "by": self.by is not None, "probabilities": bool(self.probabilities),
+        }  # fmt: skip
+        wanted = {
+            "everyone": (), "random": ("share",), "disagreement": ("budget",),
+            "strata": ("strata", "by", "probabilities"),
+        }[plan]  # fmt: skip
+        if plan == "everyone" and self.share == 1:
+            return self
+        for key, given in used.items():
+            if given and key not in wanted:
+                raise ValueError(f"the plan {plan} takes no {key}")
+        return self
+
+    def chosen(self) -> str:
+        """The plan, where it isn't named the one that the other keys are for."""
+        if self.plan:
+            return self.plan
+        if self.strata or self.by:
+            return "strata"
+        if self.budget is not None:
+            return "disagreement"
+        return "random" if self.share is not None else "everyone"
+
+    def needs_judges(self) -> bool:
+        """Whether strata depend on how judges voted, so that the draw has to wait for them."""
+        by_votes = self.by == "judges" or any(stratum.where.judges for stratum in self.strata)
+        return self.chosen() == "disagreement" or by_votes
+
+
+class GoldDrawSpec(DrawSpec):
+    """Items for experts, whose labels become gold."""
+
+    per_item: int = Field(1, ge=1, le=10)
+
+
+class ChecksSpec(Strict):
+    """Shares of what a rater is given that are checks, which nobody can tell from other items."""
+
+    gold: float = Field(default=0, ge=0, le=0.5)
+    repeats: float = Field(default=0, ge=0, le=0.5)
+    repeat_after: int = Field(default=20, ge=1, le=10_000)
+
+
+class TrainingSpec(Strict):
+    """A round of reserved examples that raters have to pass."""
+
+    examples: int = Field(16, ge=1, le=16)
+    score: float = Field(0.75, gt=0, le=1)
+    rounds: int = Field(3, ge=1, le=100)
+
+
+class AdjudicationSpec(Strict):
+    names: bool = False
+    own_items: bool = False
+
+
+class HumansSpec(DrawSpec):
+    extra_when_split: int = Field(0, ge=0, le=20)
+    per_rater: int | None = Field(None, ge=1, le=1_000_000)
+    gold: GoldDrawSpec | None = None
+    training: TrainingSpec | None = None
+    checks: ChecksSpec = ChecksSpec()
+    show: list[Literal["reasoning", "condition", "transcript"]] = []
+    guidelines: str = ""
+    consent: str = ""
+    break_after: int | None = Field(None, ge=1, le=1440)
+    raters_see: list[Literal["accuracy", "consistency"]] = []
+    adjudication: AdjudicationSpec = AdjudicationSpec()
+
+    def consent_text(self) -> str:
+        return self.consent.strip() or CONSENT
+
+
+def _probability(value: float) -> float:
+    if not 0 < value <= 1:
+        raise ValueError(f"should be above 0 and at most 1, as {NO_CHANCE}; it is {value:g}")
+    return value
+
+
+def humans_of(study: Study) -> HumansSpec:
+    """The study's human plan; of a study without one, the defaults."""
+    return _parsed(json.dumps(study.humans, sort_keys=True))
+
+
+@lru_cache(maxsize=256)
+def _parsed(plan: str) -> HumansSpec:
+    return HumansSpec.model_validate_json(plan)

@@ -1,0 +1,67 @@
+"""Keeps on each item what its ratings and settlements say, so that pages group and filter items instead of ratings.
+
+Written with the ratings, in their transaction; `rebuild` writes it all anew.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from django.db import connection
+
+from annotation.models import Item, Purpose, Rater, Rating, Study
+from benchmark.batching import pages
+
+KEPT = ("votes", "human_votes", "judge_votes", "humans_split", "judges_split")
+UPDATE = f"UPDATE annotation_item SET {', '.join(f'{name} = %s' for name in KEPT)} WHERE id = %s"  # noqa: S608
+Kept = tuple[str, int, int, bool, bool]
+
+
+class Vote(NamedTuple):
+    label: int
+    surplus: bool
+    kind: str
+    name: str
+    version: int
+
+
+def lock(item_ids: Iterable[int]) -> None:
+    """Before their ratings are written: of two writers the second then counts what the first wrote. In one order for
+    everybody, else two would wait for each other. SQLite has one writer at a time anyway."""
+    if connection.features.has_select_for_update:
+        items = Item.objects.select_for_update(no_key=True).filter(pk__in=sorted(item_ids))
+        list(items.order_by("pk").values_list("pk"))
+
+
+def keep_votes(item_ids: Sequence[int]) -> None:
+    """Bring the items' kept votes up to date."""
+    found = Rating.objects.filter(item__in=item_ids, question="", purpose=Purpose.SLOT, ordinal=0)
+    latest: dict[int, dict[int, Vote]] = defaultdict(dict)
+    for item, rater, *vote in found.order_by("revision").values_list(
+        "item_id", "rater_id", "label_id", "surplus", "rater__kind", "rater__name", "rater__version"
+    ):
+        latest[item][rater] = Vote(*vote)  # type: ignore[arg-type]
+    rows = [(*_kept(latest[pk]), pk) for pk in item_ids]
+    with connection.cursor() as cursor:  # bulk_update would put all values into one statement's CASEs
+        cursor.executemany(UPDATE, rows)
+
+
+def _kept(latest: dict[int, Vote]) -> Kept:
+    votes = {rater: vote for rater, vote in sorted(latest.items()) if not vote.surplus}
+    humans = [vote.label for vote in votes.values() if vote.kind == Rater.Kind.HUMAN]
+    judges: dict[str, tuple[int, int]] = {}
+    for vote in votes.values():
+        if vote.kind == Rater.Kind.JUDGE:
+            judges[vote.name] = max(judges.get(vote.name, (0, 0)), (vote.version, vote.label))
+    key = " ".join(f"{rater}:{vote.label}" for rater, vote in votes.items())
+    judged = {label for _, label in judges.values()}
+    return key, len(humans), len(judges), len(set(humans)) > 1, len(judged) > 1
+
+
+def rebuild(study: Study) -> int:
+    """Keep all anew, a page of items at a time; returns how many items."""
+    count = 0
+    for ids in pages(study.items.all(), 500):
+        keep_votes(ids)
+        count += len(ids)
+    return count

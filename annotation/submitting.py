@@ -1,0 +1,257 @@
+"""A rater's label on its way into the ledger: never lost, never counted twice, never over another window's."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from django.db import IntegrityError, transaction
+from django.db.models import F, Q
+from django.utils import timezone
+
+from annotation.draws import ask_for_more
+from annotation.humanplan import humans_of
+from annotation.ledger import Entry, record
+from annotation.models import (
+    Assignment,
+    Draw,
+    Enrolment,
+    Gold,
+    Item,
+    LabelScheme,
+    Purpose,
+    Rater,
+    Rating,
+    Serving,
+    Study,
+)
+from annotation.routing import State, place_of
+from benchmark.errors import UserError
+
+MOST_EVIDENCE = 100
+LONGEST_NOTE = 20_000
+
+
+class Conflict(UserError):
+    """The place holds a newer label than the one this page knew of."""
+
+
+@dataclass(frozen=True)
+class Submission:
+    """What a rater sends for an item. The key makes sending it again harmless; `base` is the revision the page knew."""
+
+    key: str
+    label: str
+    base: int = 0
+    confidence: float | None = None
+    rationale: str = ""
+    evidence: Sequence[Mapping[str, Any]] = ()
+    answers: Mapping[str, str] = field(default_factory=dict)  # label by named question
+    flagged: bool = False
+    active_seconds: float | None = None
+
+
+@transaction.atomic
+def submit(serving: Serving, sent: Submission) -> Rating:
+    """Write a rater's label to the ledger.
+
+    1. A key that is in the ledger gives the rating written then.
+    2. The serving's revision moves on from `base`, by a conditional UPDATE: of two windows that send different labels for
+       one place the row count says who was first, and the other is told (Conflict).
+    3. The rater's slot is closed, if it is still the rater's (even past its lease, while nobody else took it).
+       Otherwise a slot of the item that is still open is taken. Otherwise the label is surplus: kept, not counted.
+    4. The rating is written, and those of the named questions beside it.
+    All of it is one transaction, so a crash leaves either nothing or everything.
+    """
+    before = _written(sent.key)
+    if before:
+        return before
+    study, item = serving.study, serving.item
+    entries = _entries(study, item, serving, sent)
+    moved = Serving.objects.filter(pk=serving.pk, revision=sent.base).update(
+        revision=sent.base + 1, answered_at=timezone.now(), draft=None
+    )
+    if not moved:
+        before = _written(sent.key)  # the same submission, written while we waited
+        if before:
+            return before
+        raise Conflict("You have labelled this response in another window meanwhile.")
+    surplus = not _take_place(serving, item)
+    rating = _record(study, entries, surplus)
+    if sent.base == 0 and serving.answered_at is None:
+        Enrolment.objects.filter(study=study, rater=serving.rater_id).update(
+            done=F("done") + 1, last_seen_at=timezone.now()
+        )
+    if serving.purpose == Purpose.GOLD:
+        _write_gold(item, rating)
+    elif serving.purpose == Purpose.SLOT and not surplus:
+        _widen_if_split(study, item)
+    return rating
+
+
+def _written(key: str) -> Rating | None:
+    return Rating.objects.filter(submission=key).select_related("label").first()
+
+
+def _entries(
+    study: Study, item: Item, serving: Serving, sent: Submission
+) -> dict[str, tuple[LabelScheme, Entry]]:
+    """What goes into the ledger, by question; refused whole before anything is written."""
+    questions = {question.name: question.scheme for question in study.questions.select_related("scheme")}
+    if strange := set(sent.answers) - set(questions):
+        raise UserError(f"This study asks no question {sorted(strange)[0]!r}.")
+    evidence = checked_evidence(item, sent.evidence)
+    _require_evidence(study.scheme, sent.label, evidence)
+    made = {}
+    for name, scheme, label in [
+        ("", study.scheme, sent.label),
+        *((name, questions[name], label) for name, label in sent.answers.items()),
+    ]:
+        primary = name == ""
+        made[name] = scheme, Entry(
+            item_id=item.pk, rater=serving.rater, label=label, question=name, purpose=serving.purpose,
+            ordinal=serving.ordinal, submission=sent.key if primary else f"{sent.key}.{list(questions).index(name)}",
+            confidence=sent.confidence if primary else None,
+            confidence_scale="steps3" if primary and sent.confidence is not None else "",
+            rationale=sent.rationale[:LONGEST_NOTE] if primary else "", evidence=evidence if primary else (),
+            active_seconds=sent.active_seconds if primary else None, flagged=sent.flagged and primary,
+            shown=serving.shown | {"served_at": serving.served_at.isoformat()},
+        )  # fmt: skip
+    return made
+
+
+def checked_evidence(item: Item, spans: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The spans with the text they cover: character offsets into the response's stored text."""
+    text = item.response.text
+    if len(spans) > MOST_EVIDENCE:
+        raise UserError(f"At most {MOST_EVIDENCE} passages can be marked; there are {len(spans)}.")
+    found = []
+    for span in spans:
+        start, end = span.get("start"), span.get("end")
+        if not (type(start) is int and type(end) is int and 0 <= start < end <= len(text)):
+            raise UserError(f"A marked passage lies outside the response ({start} to {end} of {len(text)}).")
+        found.append({"start": start, "end": end, "quote": text[start:end]})
+    return found
+
+
+def _require_evidence(scheme: LabelScheme, label: str, evidence: Sequence[Any]) -> None:
+    if (
+        scheme.evidence_for_target
+        and not evidence
+        and scheme.labels.filter(key=label, role="target").exists()
+    ):
+        raise UserError("This label needs evidence: mark the passage that shows it.")
+
+
+def _record(study: Study, entries: dict[str, tuple[LabelScheme, Entry]], surplus: bool) -> Rating:
+    written = {
+        name: record(scheme, [replace(entry, surplus=surplus)])[0]
+        for name, (scheme, entry) in entries.items()
+    }
+    return written[""]
+
+
+# Places
+
+
+def _take_place(serving: Serving, item: Item) -> bool:
+    """Whether the label counts. A check's place is the rater's own and nobody else's."""
+    if _close_own(serving):
+        return True
+    if serving.purpose not in (Purpose.SLOT, Purpose.GOLD):
+        return True
+    return _close_open(item, serving)
+
+
+def _close_own(serving: Serving) -> bool:
+    """Also true for a slot the rater finished before: a second submission is a revision in the same slot."""
+    own = place_of(serving).filter(state__in=[State.LEASED, State.DONE])
+    return own.update(state=State.DONE, leased_until=None) == 1
+
+
+def _close_open(item: Item, serving: Serving) -> bool:
+    """Take and close any slot nobody holds; of two late submissions the row count says who got it."""
+    available = Q(state=State.OPEN) | Q(state=State.LEASED, leased_until__lt=timezone.now())
+    slots = Assignment.objects.filter(available, item=item, purpose=serving.purpose, slot__isnull=False)
+    for pk in slots.order_by("slot").values_list("pk", flat=True):
+        try:
+            with transaction.atomic():
+                taken = slots.filter(pk=pk).update(
+                    rater=serving.rater_id, state=State.DONE, leased_until=None
+                )
+        except IntegrityError:  # sent twice at once: the rater has just taken another slot of this item
+            return True
+        if taken == 1:
+            return True
+    return False
+
+
+# What follows from a label
+
+
+def _widen_if_split(study: Study, item: Item) -> None:
+    """Once all raters an item needs have labelled it and differ, it gets the further ones the plan asks for."""
+    extra = humans_of(study).extra_when_split
+    draw = (
+        Draw.objects.filter(study=study, purpose=Purpose.SLOT, framed__item=item).first() if extra else None
+    )
+    if draw is None:
+        return
+    # Locked by the ledger in this very transaction, so of the last two raters the second sees both labels.
+    item.refresh_from_db(fields=["humans_split"])
+    slots = Assignment.objects.filter(item=item, purpose=Purpose.SLOT, slot__isnull=False)
+    if (
+        item.humans_split
+        and slots.count() <= draw.raters_per_item
+        and not slots.exclude(state=State.DONE).exists()
+    ):
+        ask_for_more(item, extra)
+
+
+def _write_gold(item: Item, rating: Rating) -> None:
+    """One expert's label is gold by itself; where the draw asks for more, gold is what all of them agree on."""
+    places = Assignment.objects.filter(item=item, purpose=Purpose.GOLD, slot__isnull=False)
+    labels = set(
+        Rating.objects.current()
+        .filter(item=item, purpose=Purpose.GOLD, question="", surplus=False)
+        .values_list("label", flat=True)
+    )
+    wanted = places.count()
+    if len(labels) != 1 or places.exclude(state=State.DONE).exists():
+        return
+    before = item.golds.order_by("-revision").first()
+    Gold.objects.create(
+        item=item, label=rating.label, revision=before.revision + 1 if before else 1,
+        origin=Gold.Origin.SINGLE if wanted <= 1 else Gold.Origin.CONSENSUS,
+        draw=Draw.objects.filter(study=item.study_id, purpose=Purpose.GOLD, framed__item=item).first(),
+        author=rating.rater if wanted <= 1 else None, rationale=rating.rationale, evidence=rating.evidence,
+    )  # fmt: skip
+
+
+# Drafts and undoing
+
+
+def keep_draft(serving: Serving, draft: Mapping[str, Any]) -> None:
+    """What the page would lose with its browser; gone once the label is in the ledger."""
+    Serving.objects.filter(pk=serving.pk).update(draft=dict(draft))
+
+
+def last_answered(study: Study, rater: Rater) -> Serving | None:
+    """What `undo` reopens: the rater's last label."""
+    labelled = Serving.objects.filter(study=study, rater=rater, answered_at__isnull=False, revision__gt=0)
+    return labelled.order_by("-answered_at", "-id").first()
+
+
+def answer_in(serving: Serving) -> dict[str, Any]:
+    """The rater's current label in this place, as the page fills it in."""
+    place = Rating.objects.filter(
+        item=serving.item_id, rater=serving.rater_id, purpose=serving.purpose, ordinal=serving.ordinal
+    )
+    current = {rating.question: rating for rating in place.select_related("label").order_by("revision")}
+    own = current.pop("", None)
+    if own is None:
+        return {}
+    return {
+        "label": own.label.key, "confidence": own.confidence, "note": own.rationale, "flagged": own.flagged,
+        "evidence": [{"start": span["start"], "end": span["end"]} for span in own.evidence],
+        "answers": {name: rating.label.key for name, rating in current.items()},
+    }  # fmt: skip
