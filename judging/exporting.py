@@ -14,7 +14,7 @@ from typing import IO, Any
 
 from django.db.models import QuerySet
 
-from annotation.models import Adjudication, Gold, Label, Rater, Rating, Study, newest
+from annotation.models import Adjudication, DrawnItem, Gold, Label, Rater, Rating, Study, newest
 from annotation.raters import pseudonym
 from benchmark.batching import batches
 from benchmark.errors import UserError
@@ -58,11 +58,12 @@ RUN = "response__run__"
 NOT_IN_LONG = {"prompt", "response", "reasoning", "system_prompt", "prompt_suffix", "sampling", "factors"}
 RATING_FIELDS = [
     "rater", "kind", "family", "judge", "label", "role", "current", "revision", "question", "purpose", "repeat", "surplus", "confidence",
-    "confidence_scale", "rationale", "evidence", "active_seconds", "shown", "simulated", "rated_at",
+    "confidence_scale", "rationale", "evidence", "active_seconds", "flagged", "shown", "simulated",
+    "rated_at",
 ]  # fmt: skip
 RATING_VALUES = [
     "item_id", "rater_id", "label_id", "revision", "question", "purpose", "ordinal", "surplus", "confidence", "confidence_scale",
-    "rationale", "evidence", "active_seconds", "shown", "simulated", "created_at",
+    "rationale", "evidence", "active_seconds", "flagged", "shown", "simulated", "created_at",
 ]  # fmt: skip
 SETTLED_FIELDS = [
     "settled",
@@ -78,6 +79,8 @@ SETTLED_FIELDS = [
     "adjudication_reason",
     "no_verdict",
 ]
+DRAW_FIELDS = ["stratum", "inclusion_probability", "draw_number", "drawn"]
+FLOATS = {"confidence", "active_seconds", "inclusion_probability", "draw_number"}
 WITHOUT_LABEL = [Verdict.State.UNPARSED, Verdict.State.REFUSED, Verdict.State.FAILED]
 Row = dict[str, Any]
 About = Callable[[int], tuple[Any, ...]]
@@ -89,7 +92,7 @@ def columns(long: bool) -> list[str]:
             *[name for name in ITEM_FIELDS if name not in NOT_IN_LONG],
             *RATING_FIELDS,
         ]
-    return [*ITEM_FIELDS, *SETTLED_FIELDS, "ratings"]
+    return [*ITEM_FIELDS, *DRAW_FIELDS, *SETTLED_FIELDS, "ratings"]
 
 
 def rows(study: Study, *, long: bool = False, names: bool = False) -> Iterator[Row]:
@@ -98,13 +101,13 @@ def rows(study: Study, *, long: bool = False, names: bool = False) -> Iterator[R
     for batch in _batches(study, long):
         ids = [item["pk"] for item in batch]
         ratings = _ratings(study, ids, rater_of, label_of)
-        settled = {} if long else _settled(study, ids, rater_of)
+        draw, settled = ({}, {}) if long else (_draw(study, ids), _settled(study, ids, rater_of))
         for item in batch:
             pk = item.pop("pk")
             if long:
                 yield from ({**item, **rating} for rating in ratings[pk])
             else:
-                yield {**item, **settled[pk], "ratings": ratings[pk]}
+                yield {**item, **draw[pk], **settled[pk], "ratings": ratings[pk]}
 
 
 def _batches(study: Study, long: bool) -> Iterator[list[Row]]:
@@ -178,6 +181,17 @@ def _ratings(study: Study, ids: list[int], rater_of: About, label_of: About) -> 
             place_newest[place]["current"] = False
         place_newest[place] = row
         found[item].append(row)
+    return found
+
+
+def _draw(study: Study, ids: list[int]) -> dict[int, Row]:
+    """Where an item lies in the frame of the raters' draw; of one outside, and without a draw, nothing."""
+    blank = dict.fromkeys(DRAW_FIELDS)
+    found: dict[int, Row] = defaultdict(lambda: dict(blank))
+    framed = _span(DrawnItem.objects.filter(draw__study=study, draw__name="main"), study, ids)
+    for item, stratum, probability, number in framed.values_list("item", "stratum", "probability", "number"):
+        values = (stratum, probability, number, number < probability)
+        found[item] = dict(zip(DRAW_FIELDS, values, strict=True))
     return found
 
 
@@ -273,6 +287,8 @@ def _arrow_type(name: str) -> Any:
         "simulated",
         "current",
         "surplus",
+        "flagged",
+        "drawn",
     ):
         return pa.bool_()
     if name in (
@@ -285,7 +301,7 @@ def _arrow_type(name: str) -> Any:
         "repeat",
     ):
         return pa.int64()
-    return pa.float64() if name in ("confidence", "active_seconds") else pa.string()
+    return pa.float64() if name in FLOATS else pa.string()
 
 
 WRITERS: dict[str, Callable[[IO[bytes], Iterable[Row], list[str]], int]] = {

@@ -29,7 +29,14 @@ from benchmark.models import Category, Condition, Response, Run, SubjectModel, S
 from benchmark.simulator.running import RunningSimulator
 
 __all__ = ["Label", "LabelScheme", "Membership", "RunningSimulator", "Study", "User"]
-ROLES = {"owner": "owner", "adjudicator": "adjudicator", "ann": "rater", "ben": "rater", "viewer": "viewer"}
+ROLES = {
+    "owner": "owner",
+    "adjudicator": "adjudicator",
+    "ann": "rater",
+    "ben": "rater",
+    "expert": "expert",
+    "viewer": "viewer",
+}
 
 
 def suite(slug: str = "tiny", tasks: int = 2, **task_fields: Any) -> Suite:

@@ -1,9 +1,10 @@
 """Who may open what: the cast against every page. A stranger gets 404, a member whose role is not enough 403."""
 
 import pytest
+from django.contrib.auth.models import User
 from django.urls import get_resolver
 
-from annotation.routing import plan_draw
+from annotation.models import Serving
 from judging.models import Attempt
 from tests import builders
 from tests.judging.helpers import endpoint, judge
@@ -11,9 +12,10 @@ from tests.judging.rows import attempt, verdict
 
 pytestmark = pytest.mark.django_db
 READERS = {"owner", "adjudicator", "viewer"}
-LABELLERS = {"ann"}  # everybody else can see other labels
-PEOPLE = ["owner", "adjudicator", "viewer", "ann", "stranger", None]
-# Page: who may, and the method. {key} is an item's, {verdict} a verdict's of the first item, {attempt} its call's.
+LABELLERS = {"ann", "expert"}  # everybody else can see other labels
+PEOPLE = ["owner", "adjudicator", "viewer", "ann", "expert", "stranger", None]
+# Page: who may, and the method. {key} is an item's, {verdict} a verdict's of the first item, {attempt} its call's, {served} of
+# what was served to the person.
 PAGES = {
     "study": ("/studies/tiny/", READERS, "get"),
     "study-progress": ("/studies/tiny/progress", READERS, "get"),
@@ -36,26 +38,41 @@ PAGES = {
     "study-judge": ("/studies/tiny/judge", {"owner"}, "post"),
     "study-settle": ("/studies/tiny/settle", {"owner"}, "post"),
     "label": ("/studies/tiny/label/", LABELLERS, "get"),
-    "label-submit": ("/studies/tiny/label/{key}/submit", LABELLERS, "post"),
-    "label-skip": ("/studies/tiny/label/{key}/skip", LABELLERS, "post"),
-    "label-keep": ("/studies/tiny/label/{key}/keep", LABELLERS, "post"),
+    "label-consent": ("/studies/tiny/label/consent", LABELLERS, "get"),
+    "label-next": ("/studies/tiny/label/next", LABELLERS, "post"),
+    "label-submit": ("/studies/tiny/label/submit", LABELLERS, "post"),
+    "label-skip": ("/studies/tiny/label/skip", LABELLERS, "post"),
+    "label-draft": ("/studies/tiny/label/draft", LABELLERS, "post"),
+    "label-keep": ("/studies/tiny/label/keep", LABELLERS, "post"),
+    "label-last": ("/studies/tiny/label/last", LABELLERS, "get"),
+    "label-preferences": ("/studies/tiny/label/preferences", LABELLERS, "post"),
+    "label-formatted": ("/studies/tiny/label/formatted/{served}", LABELLERS, "get"),
 }
+# What the raters' page talks to answers in JSON, also to whoever is signed out.
+IN_JSON = {name for name in PAGES if name.startswith("label-")} - {"label-consent"}
 OPEN = {"healthz", "home", "sign-in", "sign-out", "sign-in-link", "invitation"}
 
 
 @pytest.fixture
 def rated(study, cast):
-    plan_draw(study, share=1.0, raters_per_item=1, seed=1)
+    builders.draw(study, per_item=1, seed=1)
     for item in study.items.all():
         builders.rate(item, builders.rater("judge-a"))
         builders.rate(item, builders.rater("judge-b"))
     attempt(verdict(judge(study, endpoint()), study.items.first()), raw="{}")
+    builders.ready(study, cast["ann"], cast["expert"])
     return cast
 
 
-def address(name, study):
+def address(name, study, person=None):
     call = Attempt.objects.get()
-    return PAGES[name][0].format(key=study.items.first().key, verdict=call.verdict_id, attempt=call.pk)
+    served = "aaaaaaaaaaaa"
+    if person in LABELLERS:
+        item, rater = study.items.first(), builders.human(User.objects.get(username=person))
+        served = Serving.objects.get_or_create(study=study, item=item, rater=rater)[0].key
+    return PAGES[name][0].format(
+        key=study.items.first().key, verdict=call.verdict_id, attempt=call.pk, served=served
+    )
 
 
 def test_every_page_is_in_the_table():
@@ -72,8 +89,10 @@ def test_a_page_opens_for_its_roles_alone(client, rated, study, name, person):
     _, allowed, method = PAGES[name]
     if person:
         client.force_login(rated[person])
-    answer = getattr(client, method)(address(name, study))
-    if person is None:
+    answer = getattr(client, method)(address(name, study, person))
+    if person is None and name in IN_JSON:
+        assert answer.status_code == 401 and answer.json()["kind"] == "signed-out"
+    elif person is None:
         assert answer.status_code == 302 and answer.url.startswith("/sign-in?")
     elif person == "stranger":
         assert answer.status_code == 404

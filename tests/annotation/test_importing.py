@@ -3,7 +3,6 @@
 import pytest
 
 from annotation.models import Gold, Item, Rater, Rating, Study
-from annotation.routing import plan_draw
 from benchmark.models import Condition, Response, Run, SubjectModel, Suite, Task
 from benchmark.text import original
 from tests import builders
@@ -119,7 +118,7 @@ def test_a_label_that_is_no_longer_in_the_file_stays(tmp_path, suite):
 
 def test_items_imported_later_are_drawn(tmp_path, suite):
     load(jsonl(tmp_path, row()))
-    plan_draw(Study.objects.get(), share=1, raters_per_item=2, seed=1)
+    builders.draw(Study.objects.get(), per_item=2, seed=1)
     load(jsonl(tmp_path, row(), row(task="task-2"), row(task="task-3")))
     assert all(item.drawn.count() == 1 and item.assignments.count() == 2 for item in Item.objects.all())
 

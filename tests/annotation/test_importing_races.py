@@ -3,7 +3,6 @@
 import pytest
 
 from annotation.models import Item, Rating, Study
-from annotation.routing import plan_draw
 from benchmark.models import Response, Run, Suite
 from tests import builders
 from tests.annotation.tables import IMPORT, jsonl, row
@@ -32,7 +31,7 @@ def test_whoever_comes_later_finds_it_done(tmp_path, order, study_is_there):
     builders.suite(tasks=3)
     if study_is_there:
         as_json("importresponses", jsonl(tmp_path, row(epoch=99)), "--format", "jsonl", *IMPORT)
-        plan_draw(Study.objects.get(), share=1, raters_per_item=1, seed=0)
+        builders.draw(Study.objects.get(), per_item=1, seed=0)
     ours = jsonl(tmp_path, *rows(), name="ours.jsonl")
     theirs = jsonl(tmp_path, *rows()[::order], name="theirs.jsonl")
     counts = expect_no_errors(together(importing(ours), importing(theirs), importing(ours)))

@@ -83,6 +83,7 @@ def test_settle(rated):
 def test_study_apply_and_list(study_file):
     assert document("study", "apply", study_file) == {
         "study": "described", "created": True, "scheme": "four-class@1", "items": 6, "items_added": 6, "judges": ["careful"],
+        "waiting": [],
     }  # fmt: skip
     listed = {row["study"]: row for row in document("study", "list")["studies"]}
     assert listed["described"] == {

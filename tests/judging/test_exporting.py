@@ -15,7 +15,7 @@ from annotation.models import Gold, Item, Question, Study
 from annotation.raters import pseudonym
 from annotation.schemes import builtin_scheme
 from benchmark.errors import UserError
-from benchmark.models import Response
+from benchmark.models import Response, Task
 from judging import exporting
 from judging.exporting import RATING_FIELDS, columns, export_study, rows
 from judging.settling import settle
@@ -47,8 +47,9 @@ def study(study):
     )  # fmt: skip
     builders.rate(first, builders.rater("judge-a"), "no_convergence", ordinal=1)
     builders.rate(first, ann, "convergence", active_seconds=12.5)
-    builders.rate(second, ann, "no_convergence")
+    builders.rate(second, ann, "no_convergence", flagged=True)
     builders.rate(second, builders.rater("judge-a"), "convergence")
+    builders.draw(study, share=0.5, seed=3)
     Gold.objects.create(item=first, label=study.scheme.labels.get(key="safety_refusal"), origin="imported")
     adjudicate(second, builders.rater("Adi", "human"), "nonsensical", "Both, see above.")
     settle(study)
@@ -324,3 +325,23 @@ def test_a_rating_of_another_question_says_which_it_answers_and_settles_nothing(
     [rating] = row["ratings"]
     assert (rating["question"], rating["label"], rating["confidence_scale"]) == ("severity", "2", "steps3")
     assert (row["settled"], row["settled_rule"]) == (None, "unlabelled")
+
+
+def test_an_item_says_where_it_lies_in_the_raters_draw_and_a_rating_whether_it_was_flagged(study):
+    late = Item.objects.create(
+        study=study,
+        response=builders.response(builders.run(builders.suite("other"), "late"), Task.objects.last()),
+    )
+    *found, outside = rows(study)
+    for row in found:
+        framed = study.draws.get().framed.get(item__key=row["item"])
+        assert (row["stratum"], row["inclusion_probability"], row["draw_number"]) == (
+            "all",
+            0.5,
+            framed.number,
+        )
+        assert row["drawn"] is (framed.number < 0.5)
+    assert {row["drawn"] for row in found} == {True, False}
+    assert outside["item"] == late.key
+    assert {outside[name] for name in exporting.DRAW_FIELDS} == {None}
+    assert [rating["flagged"] for rating in found[1]["ratings"]] == [True, False]
