@@ -1,45 +1,11 @@
 """Where the quotes that a judge gives as evidence stand in the response."""
 
-import re
 from collections.abc import Sequence
-from functools import cached_property
 from typing import Any
 
+from benchmark.quotes import Searched
 from benchmark.text import storable
 from judging.prompts.fence import neutralise
-
-WORD = re.compile(r"\S+")
-
-
-class Searched:
-    """A text in which a quote is found though its white space, or the shape of its quotation marks, is another.
-
-    Both are brought to single spaces and straight marks and searched by `str.find`, in time linear in their lengths.
-    """
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-        self.plain = _plain(text)
-
-    @cached_property
-    def starts(self) -> list[int]:
-        return [match.start() for match in WORD.finditer(self.text)]
-
-    def find(self, quote: str) -> tuple[int, int] | None:
-        wanted = _plain(quote)
-        at = self.plain.find(wanted)
-        return (self._place(at), self._place(at + len(wanted) - 1) + 1) if at >= 0 else None
-
-    def _place(self, index: int) -> int:
-        """Where a character of a word in the plain text stands in the text: the words are the same, and as long."""
-        word = self.plain.count(" ", 0, index)
-        return self.starts[word] + index - (self.plain.rfind(" ", 0, index) + 1)
-
-
-def _plain(text: str) -> str:
-    for curly, straight in ('“"', '”"', "‘'", "’'"):
-        text = text.replace(curly, straight)
-    return " ".join(text.split())
 
 
 def evidence(quotes: Sequence[str], text: str) -> list[dict[str, Any]]:
