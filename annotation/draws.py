@@ -7,18 +7,23 @@ undraws nobody, and each item's probability stays known, whatever judges and rat
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any
 
-from django.db import transaction
+from django.db import IntegrityError, connection, transaction
 from django.db.models import Count, Exists, Max, OuterRef, Q, QuerySet
 
 from annotation.humanplan import NO_CHANCE, DrawSpec, WhereSpec
+from annotation.keeping import lock
 from annotation.models import Assignment, Draw, DrawnItem, Item, Stratum, Study
 from benchmark.bulk import insert
 from benchmark.errors import UserError
 from benchmark.text import digest
 
 JUDGED = 2  # votes it takes to say whether judges are of one mind
+MOST_RATERS = 100
+COLLISIONS = 5
+LONGEST_NAME = 120  # of a stratum; a category's title may be longer
 
 
 def permanent_number(seed: int, item: Item) -> float:
@@ -53,14 +58,15 @@ def plan_draw(
 ) -> Draw | Waiting:
     """Make the study's draw of that name, or grow it: thresholds and the raters an item needs only rise.
 
-    A plan whose strata depend on judges waits until every item has two judges' votes; `now` draws all the same, and counts
-    items with fewer among those on which judges split.
+    A plan whose strata depend on judges is first drawn when every item has two judges' votes; `now` draws all the same, and
+    counts items with fewer among those on which judges split. Once drawn, it grows at once; items that are not judged yet
+    join later.
     """
-    rules = rules_of(study, spec)
-    draw = Draw.objects.select_for_update().filter(study=study, name=name).first()
-    if spec.needs_judges() and not now and (waiting := _waiting(study, draw)):
-        return waiting
-    made = draw is None
+    _one_at_a_time(study)
+    rules = rules_of(study, spec, name)
+    draw = Draw.objects.filter(study=study, name=name).first()
+    if draw is None and not now and (reason := waits_for(study, spec, name=name)):
+        return Waiting(reason)
     if draw is None:
         draw = Draw.objects.create(
             study=study, name=name, purpose=purpose, frame="every item of the study", seed=spec.seed,
@@ -70,39 +76,55 @@ def plan_draw(
     draw.raters_per_item = spec.per_item
     draw.plan = spec.model_dump(mode="json", include=set(DrawSpec.model_fields))
     draw.save()
-    _set_rules(draw, rules)
+    held = _sizes(draw)
+    _set_rules(draw, rules, ordered=not spec.by)
     _frame(draw, unjudged=now or not spec.needs_judges())
-    _set_thresholds(draw, spec, {name: probability for name, _, probability in rules}, made=made)
+    _set_thresholds(draw, spec, {name: probability for name, _, probability in rules}, held)
     _add_slots(draw)
     return draw
 
 
-def _waiting(study: Study, draw: Draw | None) -> Waiting | None:
+def _one_at_a_time(study: Study) -> None:
+    """Two who draw at once would both make the draw, or frame an item twice. SQLite has one writer at a time anyway."""
+    if connection.features.has_select_for_update:
+        list(Study.objects.select_for_update(no_key=True).filter(pk=study.pk).values_list("pk"))
+
+
+def waits_for(study: Study, spec: DrawSpec, draw: Draw | None = None, name: str = "main") -> str:
+    """What the plan waits for, in a sentence; empty where it waits for nothing."""
+    if not spec.needs_judges():
+        return ""
     unjudged = study.items.filter(judge_votes__lt=JUDGED)
     if draw:  # what was drawn "now" keeps its stratum
         unjudged = unjudged.filter(~Exists(DrawnItem.objects.filter(draw=draw, item=OuterRef("pk"))))
     count = unjudged.count()
     if not count:
-        return None
-    return Waiting(
-        f"{count} items have fewer than two judges' votes, and this plan's strata are made of them: let the judges finish, "
-        f"then run `manage.py study draw {study.slug}`."
+        return ""
+    items = "1 item has" if count == 1 else f"{count} items have"
+    return (
+        f"{items} fewer than two judges' votes, and the strata of {_key(name)} are made of them: let the judges "
+        f"finish, then run `manage.py study draw {study.slug}`."
     )
 
 
-def rules_of(study: Study, spec: DrawSpec) -> list[tuple[str, WhereSpec, float]]:
+def _key(name: str) -> str:
+    """Where the study file describes the draw of that name."""
+    return "humans" if name == "main" else f"humans.{name}"
+
+
+def rules_of(study: Study, spec: DrawSpec, name: str = "main") -> list[tuple[str, WhereSpec, float]]:
     """The plan's strata in order, each with its rule and probability. Of `disagreement` the probabilities come later."""
     plan = spec.chosen()
     if plan == "disagreement":
         return [("split", WhereSpec(judges="split"), 1.0), ("unanimous", WhereSpec(), 1.0)]
     if plan == "strata" and spec.by:
-        return _rules_by(study, spec)
+        return _rules_by(study, spec, _key(name))
     if plan == "strata":
         return [(one.name, one.where, one.probability) for one in spec.strata]
     return [("all", WhereSpec(), 1.0 if spec.share is None else spec.share)]
 
 
-def _rules_by(study: Study, spec: DrawSpec) -> list[tuple[str, WhereSpec, float]]:
+def _rules_by(study: Study, spec: DrawSpec, key: str) -> list[tuple[str, WhereSpec, float]]:
     fields = {
         "category": ("response__task__category__title", "categories"),
         "condition": ("response__run__condition__name", "conditions"),
@@ -110,30 +132,42 @@ def _rules_by(study: Study, spec: DrawSpec) -> list[tuple[str, WhereSpec, float]
     if spec.by == "judges":
         rules = [("split", WhereSpec(judges="split")), ("unanimous", WhereSpec(judges="unanimous"))]
     else:
-        path, key = fields[str(spec.by)]
+        path, field = fields[str(spec.by)]
         found = sorted(set(study.items.order_by().values_list(path, flat=True).distinct()))
-        rules = [(name, WhereSpec.model_validate({key: [name]})) for name in found]
+        rules = [(name, WhereSpec.model_validate({field: [name]})) for name in found]
     names = {name for name, _ in rules}
     if strange := set(spec.probabilities) - names - {"default"}:
         raise UserError(
-            f"humans.probabilities: there is no {spec.by} {sorted(strange)[0]!r} in the study; there are {', '.join(sorted(names)) or 'none yet'}."
+            f"{key}.probabilities: there is no {spec.by} {sorted(strange)[0]!r} in the study; there are {', '.join(sorted(names)) or 'none yet'}."
         )
     default = spec.probabilities.get("default")
     for name, _ in rules:
         if name not in spec.probabilities and default is None:
             raise UserError(
-                f"humans.probabilities: {name!r} has none, and without one no rate can be estimated; give it a number above 0, or a default."
+                f"{key}.probabilities: {name!r} has none, and without one no rate can be estimated; give it a number above 0, or a default."
             )
-    return [(name, where, spec.probabilities.get(name, default or 1.0)) for name, where in rules]
+    return [
+        (name[:LONGEST_NAME], where, spec.probabilities.get(name, default or 1.0)) for name, where in rules
+    ]
 
 
-def _set_rules(draw: Draw, rules: Sequence[tuple[str, WhereSpec, float]]) -> None:
-    """Make the strata there are none of yet. Once items lie in them, their rules can't change."""
+def _set_rules(draw: Draw, rules: Sequence[tuple[str, WhereSpec, float]], *, ordered: bool) -> None:
+    """Make the strata there are none of yet. Once items lie in them, they can't change: neither their rules nor, where an
+    item belongs to the first it fits (`ordered`), what stands before them."""
     dumped = {name: where.model_dump(exclude_defaults=True) for name, where, _ in rules}
-    for stratum in draw.strata.all():
-        if dumped.get(stratum.name) != stratum.rule and draw.framed.filter(stratum=stratum.name).exists():
+    before = list(draw.strata.order_by("position"))
+    held = set(_sizes(draw))
+    last = max((place for place, one in enumerate(before, start=1) if one.name in held), default=0)
+    for place, (stratum, name) in enumerate(zip_longest(before[:last], list(dumped)[:last])):
+        moved = ordered and name != stratum.name
+        if moved or (stratum.name in held and dumped.get(stratum.name) != stratum.rule):
             raise UserError(
-                f"humans: the draw {draw.name!r} has items in the stratum {stratum.name!r}; strata can't change once items lie in them, only their probabilities can rise."
+                f"{_key(draw.name)}: items lie in the stratum {_first(before[place:], held)!r}; strata and their order can't change once items lie in them: "
+                "only their probabilities can rise, and other strata can follow."
+            )
+        if ordered and dumped[stratum.name] != stratum.rule:
+            raise UserError(
+                f"{_key(draw.name)}: the stratum {stratum.name!r} stands before {_first(before[place:], held)!r}, in which items lie, so it can't change: it would take from it."
             )
     draw.strata.exclude(name__in=dumped).delete()
     for position, (name, _, probability) in enumerate(rules, start=1):
@@ -144,15 +178,19 @@ def _set_rules(draw: Draw, rules: Sequence[tuple[str, WhereSpec, float]]) -> Non
         )
 
 
-def _set_thresholds(draw: Draw, spec: DrawSpec, wanted: dict[str, float], *, made: bool) -> None:
-    """Each stratum's probability, which only rises; its items follow. One made of a budget never falls: as more items come,
-    the same budget would thin out what has been drawn."""
+def _first(strata: Sequence[Stratum], held: set[str]) -> str:
+    return next(one.name for one in strata if one.name in held)
+
+
+def _set_thresholds(draw: Draw, spec: DrawSpec, wanted: dict[str, float], held: dict[str, int]) -> None:
+    """Each stratum's probability, which only rises once items lie in it (`held`); its items follow. One made of a budget never
+    falls: as more items come, the same budget would thin out what has been drawn."""
     computed = spec.chosen() == "disagreement"
     if computed:
         wanted = budgeted(_sizes(draw), spec.budget or 0, spec.split_share)
     for stratum in draw.strata.all():
         probability = wanted[stratum.name]
-        if not made and probability < stratum.probability:
+        if stratum.name in held and probability < stratum.probability:
             if not computed:
                 raise UserError(_shrinks(draw, stratum, probability))
             probability = stratum.probability
@@ -163,9 +201,8 @@ def _set_thresholds(draw: Draw, spec: DrawSpec, wanted: dict[str, float], *, mad
 
 
 def _shrinks(draw: Draw, stratum: Stratum, wanted: float) -> str:
-    which = (
-        "humans.share" if stratum.name == "all" else f"humans: the probability of stratum {stratum.name!r}"
-    )
+    key = _key(draw.name)
+    which = f"{key}.share" if stratum.name == "all" else f"{key}: the probability of stratum {stratum.name!r}"
     return f"{which} can only grow: the draw has {stratum.probability:g}, the file says {wanted:g}; items already handed out can't be taken back."
 
 
@@ -189,25 +226,27 @@ def _sizes(draw: Draw) -> dict[str, int]:
 def _refuse_shrinking(draw: Draw, spec: DrawSpec) -> None:
     if spec.per_item < draw.raters_per_item:
         raise UserError(
-            f"humans.per_item can only grow: the draw has {draw.raters_per_item:g}, the file says {spec.per_item:g}; items already handed out can't be taken back."
+            f"{_key(draw.name)}.per_item can only grow: the draw has {draw.raters_per_item:g}, the file says {spec.per_item:g}; items already handed out can't be taken back."
         )
     if spec.seed != draw.seed:
         raise UserError(
-            f"humans.seed can't change once items are drawn: the draw has {draw.seed}, the file says {spec.seed}."
+            f"{_key(draw.name)}.seed can't change once items are drawn: the draw has {draw.seed}, the file says {spec.seed}."
         )
 
 
 # The frame and its slots
 
 
+@transaction.atomic
 def extend_draws(study: Study) -> None:
     """Draw among items that came later, by the same rules and thresholds, and make the slots that are missing."""
+    _one_at_a_time(study)
     for draw in study.draws.all():
         spec = DrawSpec.model_validate(
             {key: draw.plan[key] for key in DrawSpec.model_fields if key in draw.plan}
         )
         if spec.by in ("category", "condition"):  # there may be new ones
-            _set_rules(draw, rules_of(study, spec))
+            _set_rules(draw, rules_of(study, spec, draw.name), ordered=False)
         _frame(draw, unjudged=not spec.needs_judges())
         _add_slots(draw)
 
@@ -234,7 +273,7 @@ def _drawn(draw: Draw, item: Item, strata: Sequence[tuple[str, WhereSpec, float]
         if _meets(item, where):
             return DrawnItem(draw=draw, item=item, stratum=name, number=number, probability=probability)
     raise UserError(
-        f"humans.strata: item {item.key} ({item.response.task.category.title}, {item.response.run}) falls in no stratum, so it could never be drawn "
+        f"{_key(draw.name)}.strata: item {item.key} ({item.response.task.category.title}, {item.response.run}) falls in no stratum, so it could never be drawn "
         f"and {NO_CHANCE}; give a last stratum without a where."
     )
 
@@ -255,11 +294,13 @@ def _add_slots(draw: Draw) -> None:
     for slot in range(1, draw.raters_per_item + 1):
         taken = Assignment.objects.filter(item=OuterRef("item"), purpose=draw.purpose, slot=slot)
         for batch in _pages(draw.framed.drawn().filter(~Exists(taken)).order_by("id")):
-            insert(
+            # Whoever asks for more at this moment may make the very same slot: then it is there.
+            Assignment.objects.bulk_create(
                 [
                     empty_slot(draw.study_id, drawn.item_id, draw.purpose, slot, drawn.number)
                     for drawn in batch
-                ]
+                ],
+                ignore_conflicts=True,
             )
 
 
@@ -268,10 +309,26 @@ def empty_slot(study_id: int, item_id: int, purpose: str, slot: int, number: flo
 
 
 def ask_for_more(item: Item, extra: int, *, purpose: str = Draw.Purpose.SLOT) -> int:
-    """Add slots to an item, beside those it has; returns how many there are now. Two who ask at once add twice, or one of
-    them is refused by the database's constraint: a slot's number is unique."""
-    numbers = Assignment.objects.filter(item=item, purpose=purpose, slot__isnull=False)
-    last = numbers.aggregate(last=Max("slot"))["last"] or 0
+    """Add slots to an item, beside those it has; returns how many there are now. Two who ask at once add twice.
+
+    The item is locked first, so the second sees the first's slots. A draw that grows meanwhile doesn't take the lock and may
+    make a slot of the same number; then the numbers are read again.
+    """
+    if not 1 <= extra <= MOST_RATERS:
+        raise UserError(f"Between 1 and {MOST_RATERS} more raters can be asked for, not {extra}.")
+    for _ in range(COLLISIONS):
+        try:
+            with transaction.atomic():
+                lock([item.pk])
+                return _add_more(item, extra, purpose)
+        except IntegrityError:
+            continue
+    raise UserError("Others are asking for more raters of this item at this moment; try again.")
+
+
+def _add_more(item: Item, extra: int, purpose: str) -> int:
+    slots = Assignment.objects.filter(item=item, purpose=purpose, slot__isnull=False)
+    last = slots.aggregate(last=Max("slot"))["last"] or 0
     drawn = item.drawn.filter(draw__purpose=purpose).first()
     number = drawn.number if drawn else 0.0
     Assignment.objects.bulk_create(

@@ -4,13 +4,22 @@ import json
 from functools import lru_cache
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints, field_validator, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, field_validator, model_validator
 
 from annotation.models import Study
 from benchmark.endpoints import Strict
 
 StratumName = Annotated[str, StringConstraints(min_length=1, max_length=120, strip_whitespace=True)]
 NO_CHANCE = "no rate can be estimated from a plan that leaves items without a chance of being drawn"
+
+
+def _probability(value: float) -> float:
+    if not 0 < value <= 1:
+        raise ValueError(f"should be above 0 and at most 1, as {NO_CHANCE}; it is {value:g}")
+    return value
+
+
+Probability = Annotated[float, AfterValidator(_probability)]
 
 CONSENT = """You are about to read responses that language models gave to difficult tasks. Some describe deception, sabotage \
 or the misuse of computer systems; now and then one is unpleasant. Nothing in them is an instruction to you.
@@ -32,12 +41,7 @@ class WhereSpec(Strict):
 class StratumSpec(Strict):
     name: StratumName
     where: WhereSpec = WhereSpec()
-    probability: float
-
-    @field_validator("probability")
-    @classmethod
-    def above_nought(cls, value: float) -> float:
-        return _probability(value)
+    probability: Probability
 
 
 class DrawSpec(Strict):
@@ -45,28 +49,13 @@ class DrawSpec(Strict):
 
     plan: Literal["everyone", "random", "disagreement", "strata"] | None = None
     per_item: int = Field(2, ge=1, le=100)
-    share: float | None = None
+    share: Probability | None = None
     budget: int | None = Field(None, ge=1, le=10_000_000)
     split_share: float = Field(0.4, ge=0.3, le=0.5)
     by: Literal["judges", "category", "condition"] | None = None
-    probabilities: dict[str, float] = {}
+    probabilities: dict[str, Probability] = {}
     strata: list[StratumSpec] = []
     seed: int = Field(0, ge=-(2**63), lt=2**63)
-
-    @field_validator("share")
-    @classmethod
-    def share_above_nought(cls, value: float | None) -> float | None:
-        return value if value is None else _probability(value)
-
-    @field_validator("probabilities")
-    @classmethod
-    def each_above_nought(cls, found: dict[str, float]) -> dict[str, float]:
-        for name, value in found.items():
-            if not 0 < value <= 1:
-                raise ValueError(
-                    f"{name!r} has the probability {value:g}; it should be above 0 and at most 1, as {NO_CHANCE}"
-                )
-        return found
 
     @field_validator("strata")
     @classmethod
@@ -79,34 +68,41 @@ class DrawSpec(Strict):
     @model_validator(mode="after")
     def one_plan(self) -> "DrawSpec":
         plan = self.chosen()
+        wanted = {
+            "everyone": (), "random": ("share",), "disagreement": ("budget", "split_share"),
+            "strata": ("strata", "by", "probabilities"),
+        }[plan]  # fmt: skip
+        for key in ("share", "budget", "split_share", "by", "probabilities", "strata"):
+            given = getattr(self, key) != DrawSpec.model_fields[key].get_default()
+            if (
+                given
+                and key not in wanted
+                and not (plan == "everyone" and key == "share" and self.share == 1)
+            ):
+                raise ValueError(f"the plan {plan} takes no {key}")
+        if plan == "random" and self.share is None:
+            raise ValueError("the plan random needs a share: of all items, how many people are to label")
         if plan == "disagreement" and self.budget is None:
             raise ValueError("the plan disagreement needs a budget: how many items people can label")
-        if plan == "strata" and not (self.strata or self.by):
+        if plan == "strata":
+            self._strata_told()
+        return self
+
+    def _strata_told(self) -> None:
+        if not (self.strata or self.by):
             raise ValueError("the plan strata needs strata, or by with probabilities")
         if self.by and self.strata:
             raise ValueError("give strata or by, not both")
+        if self.strata and self.probabilities:
+            raise ValueError("probabilities go with by; strata have a probability each")
         if self.by and not self.probabilities:
             raise ValueError(f"by: {self.by} needs probabilities: a number above 0 for each, or for default")
-        used = {
-            "share": self.share is not None, "budget": self.budget is not None, "strata": bool(self.strata),
-            "by": self.by is not None, "probabilities": bool(self.probabilities),
-        }  # fmt: skip
-        wanted = {
-            "everyone": (), "random": ("share",), "disagreement": ("budget",),
-            "strata": ("strata", "by", "probabilities"),
-        }[plan]  # fmt: skip
-        if plan == "everyone" and self.share == 1:
-            return self
-        for key, given in used.items():
-            if given and key not in wanted:
-                raise ValueError(f"the plan {plan} takes no {key}")
-        return self
 
     def chosen(self) -> str:
         """The plan, where it isn't named the one that the other keys are for."""
         if self.plan:
             return self.plan
-        if self.strata or self.by:
+        if self.strata or self.by or self.probabilities:
             return "strata"
         if self.budget is not None:
             return "disagreement"
@@ -160,12 +156,6 @@ class HumansSpec(DrawSpec):
 
     def consent_text(self) -> str:
         return self.consent.strip() or CONSENT
-
-
-def _probability(value: float) -> float:
-    if not 0 < value <= 1:
-        raise ValueError(f"should be above 0 and at most 1, as {NO_CHANCE}; it is {value:g}")
-    return value
 
 
 def humans_of(study: Study) -> HumansSpec:

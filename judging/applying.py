@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Exists, Max, OuterRef, QuerySet
+from django.db.models import Count, Exists, Max, OuterRef, QuerySet
 
-from annotation.draws import Waiting, extend_draws, plan_draw
+from annotation.draws import Waiting, extend_draws, plan_draw, waits_for
 from annotation.guidelines import set_guidelines
-from annotation.humanplan import humans_of
+from annotation.humanplan import DrawSpec, humans_of
 from annotation.models import Adjudication, Draw, Gold, Item, LabelScheme, Question, Rater, Rating, Study
 from annotation.raters import LIKE_A_VERSION
 from annotation.schemes import SchemeSpec, builtin_scheme, save_scheme, scheme_from_file
@@ -82,15 +82,47 @@ def apply(spec: StudySpec, beside: Path | None = None) -> Applied:
 
 def draw_items(study: Study, *, now: bool = False) -> list[str]:
     """Make or grow the draws of the study's human plan; returns what they wait for."""
-    plan = humans_of(study)
-    if not study.humans:
-        extend_draws(study)
-        return []
-    made = [plan_draw(study, plan, now=now)]
+    plan, waiting = humans_of(study), []
+    plans: list[tuple[DrawSpec, str, str]] = [(plan, "main", Draw.Purpose.SLOT)] if study.humans else []
     if plan.gold:
-        made.append(plan_draw(study, plan.gold, name="gold", purpose=Draw.Purpose.GOLD, now=now))
+        plans.append((plan.gold, "gold", Draw.Purpose.GOLD))
+    for spec, name, purpose in plans:
+        draw = plan_draw(study, spec, name=name, purpose=purpose, now=now)
+        waiting.append(draw.reason if isinstance(draw, Waiting) else waits_for(study, spec, draw, name))
     extend_draws(study)
-    return [draw.reason for draw in made if isinstance(draw, Waiting)]
+    return [reason for reason in waiting if reason]
+
+
+def draw_now(study: Study) -> dict[str, Any]:
+    """Draw without waiting for judges, and tell what is drawn by stratum, for `study draw`."""
+    if not study.humans and not study.draws.exists():
+        raise UserError(
+            f"Study {study.slug!r} has no human plan; describe one under humans in its study file and apply it."
+        )
+    with transaction.atomic():
+        draw_items(study, now=True)
+    return {"study": study.slug, "draws": [_drawn(draw) for draw in study.draws.order_by("-purpose", "pk")]}
+
+
+def _drawn(draw: Draw) -> dict[str, Any]:
+    counts = draw.framed.order_by().values("stratum")
+    items = dict(counts.annotate(n=Count("pk")).values_list("stratum", "n"))
+    drawn = dict(counts.drawn().annotate(n=Count("pk")).values_list("stratum", "n"))  # type: ignore[attr-defined]
+    strata = [
+        {
+            "stratum": one.name,
+            "probability": one.probability,
+            "items": items.get(one.name, 0),
+            "drawn": drawn.get(one.name, 0),
+        }
+        for one in draw.strata.order_by("position")
+    ]
+    return {
+        "draw": draw.name,
+        "purpose": draw.purpose,
+        "raters_per_item": draw.raters_per_item,
+        "strata": strata,
+    }
 
 
 def _apply_humans(study: Study, spec: StudySpec, beside: Path | None) -> None:

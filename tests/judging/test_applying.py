@@ -5,10 +5,21 @@ from django.core import serializers
 from django.db.models import Model
 
 from annotation.ledger import Entry, record
-from annotation.models import Assignment, Draw, DrawnItem, Item, Label, LabelScheme, Rater, Study
+from annotation.models import (
+    Assignment,
+    Draw,
+    DrawnItem,
+    Guideline,
+    Item,
+    Label,
+    LabelScheme,
+    Rater,
+    Stratum,
+    Study,
+)
 from benchmark.errors import UserError
 from benchmark.models import Endpoint, Task
-from judging.applying import apply, apply_file, studies
+from judging.applying import apply, apply_file, draw_now, studies
 from judging.asking import want_verdicts
 from judging.models import Budget, Judge, StudyJudge
 from judging.work import JudgeWork
@@ -27,8 +38,10 @@ EVERYTHING: list[type[Model]] = [
     StudyJudge,
     Rater,
     Draw,
+    Stratum,
     DrawnItem,
     Assignment,
+    Guideline,
 ]
 
 
@@ -50,12 +63,13 @@ def test_a_study_is_made_as_described():
     )
     assert applied.summary() == {
         "study": "pump", "created": True, "scheme": "four-class@1", "items": 24, "items_added": 24, "judges": ["careful", "noisy"],
+        "waiting": [],
     }  # fmt: skip
     study = applied.study
     assert (study.title, study.voters, study.gold_decides) == ("Pumps", ["careful", "humans"], True)
     assert not study.items.filter(response__task__training=True).exists()
-    assert (study.draws.get().share, study.draws.get().seed) == (0.5, 7)
-    assert Assignment.objects.count() == 2 * DrawnItem.objects.count() > 0
+    assert (study.draws.get().strata.get().probability, study.draws.get().seed) == (0.5, 7)
+    assert Assignment.objects.count() == 2 * DrawnItem.objects.drawn().count() > 0
     assert Endpoint.objects.get().base_url == "http://127.0.0.1:8001/v1"
 
 
@@ -208,6 +222,88 @@ def test_studies_are_listed():
     assert studies() == [
         {"study": "pump", "title": "Pumps", "scheme": "four-class@1", "items": 24, "judges": 2, "ratings": 0}
     ]
+
+
+# The human plan
+
+
+def judged(study, label="convergence"):
+    for item in study.items.filter(judge_votes=0):
+        builders.rate(item, builders.rater("careful"), "convergence")
+        builders.rate(item, builders.rater("noisy"), label)
+
+
+BY_JUDGES = {"budget": 10, "gold": {"share": 0.25}}
+
+
+def test_a_plan_that_needs_judges_waits_for_them_and_the_rest_is_applied():
+    applied = apply(file(humans=BY_JUDGES))
+    assert applied.summary()["waiting"] == [
+        "24 items have fewer than two judges' votes, and the strata of humans are made of them: let the judges finish, "
+        "then run `manage.py study draw pump`."
+    ]
+    assert list(applied.study.draws.values_list("name", flat=True)) == ["gold"]
+    judged(applied.study)
+    assert apply(file(humans=BY_JUDGES)).waiting == []
+    assert list(applied.study.draws.values_list("name", flat=True)) == ["gold", "main"]
+
+
+def test_drawing_now_tells_what_was_drawn_by_stratum():
+    study = apply(file(humans=BY_JUDGES)).study
+    told = draw_now(study)
+    assert told["study"] == "pump" and [draw["draw"] for draw in told["draws"]] == ["main", "gold"]
+    main = told["draws"][0]
+    assert (main["purpose"], main["raters_per_item"]) == ("slot", 2)
+    split, unanimous = main["strata"]
+    assert split == {
+        "stratum": "split", "probability": pytest.approx(10 / 24), "items": 24,
+        "drawn": DrawnItem.objects.drawn().filter(draw__name="main").count(),
+    }  # fmt: skip
+    assert unanimous == {"stratum": "unanimous", "probability": 1.0, "items": 0, "drawn": 0}
+    assert draw_now(study) == told
+    assert apply(file(humans=BY_JUDGES)).waiting == []
+
+
+def test_a_study_without_a_human_plan_has_nothing_to_draw():
+    with pytest.raises(UserError, match="'pump' has no human plan; describe one under humans"):
+        draw_now(apply(file()).study)
+
+
+def test_a_plan_refused_at_the_draw_leaves_nothing():
+    before = everything()
+    by = {"by": "category", "probabilities": {"Alpha": 0.5}}
+    with pytest.raises(UserError, match=r"humans\.probabilities: 'Beta' has none"):
+        apply(file(humans=by))
+    with pytest.raises(UserError, match=r"humans\.gold\.probabilities: 'Beta' has none"):
+        apply(file(humans={"gold": by}))
+    assert everything() == before
+
+
+def test_guidelines_are_text_or_a_file_and_a_new_text_is_a_new_version(tmp_path):
+    (tmp_path / "rules.md").write_text("# Rules\n\nRead it *whole*.\n")
+    study = apply(file(humans={"guidelines": "rules.md"}), tmp_path).study
+    assert [(one.version, one.text) for one in study.guidelines.all()] == [(1, "# Rules\n\nRead it *whole*.")]
+    apply(file(humans={"guidelines": "rules.md"}), tmp_path)
+    apply(file(humans={"guidelines": "# Rules\n\nRead it *whole*."}))
+    assert study.guidelines.count() == 1
+    apply(file(humans={"guidelines": "Be kind."}))
+    assert list(study.guidelines.values_list("version", "text"))[1:] == [(2, "Be kind.")]
+    before = everything()
+    with pytest.raises(UserError, match=r"humans\.guidelines: .*gone\.md can't be read"):
+        apply(file(humans={"guidelines": "gone.md"}), tmp_path)
+    assert everything() == before
+
+
+def test_a_scheme_that_asks_for_evidence_is_another_version_of_it():
+    labels = [
+        {"key": key, "title": key, "role": role, "definition": "d"}
+        for key, role in [("yes", "target"), ("no", "other")]
+    ]
+    scheme = {"key": "mine", "title": "Mine", "labels": labels}
+    assert not apply(file(scheme=scheme)).study.scheme.evidence_for_target
+    assert str(apply(file(scheme=scheme | {"evidence": "optional"})).study.scheme) == "mine@1"
+    strict = apply(file(scheme=scheme | {"evidence": "target"})).study.scheme
+    assert (str(strict), strict.evidence_for_target) == ("mine@2", True)
 
 
 # Schemes and questions once judges were asked

@@ -142,8 +142,8 @@ def test_a_file_may_hold_no_more_than_a_name_and_a_suite(file):
         ("subjects: [model-a]", "subjects: model-a", r"line 5, responses\.subjects: Input should be a valid list; found 'model-a'"),
         ("timeout: 30", "timeout: 0", r"line 11, endpoints\.0\.timeout: Input should be greater than 0; found '0'"),
         ("base_url: http://127.0.0.1:8001/v1", "base_url: 127.0.0.1:8001", r"line 10, endpoints\.0\.base_url: .*URL.*; found '127"),
-        ("share: 0.5", "share: 0", r"line 22, humans\.share: Input should be greater than 0; found '0'"),
-        ("share: 0.5", "share: 1.5", r"line 22, humans\.share: Input should be less than or equal to 1; found '1.5'"),
+        ("share: 0.5", "share: 0", r"line 22, humans\.share: should be above 0 and at most 1, as no rate can be estimated from a plan that leaves items without a chance of being drawn; it is 0\.$"),
+        ("share: 0.5", "share: 1.5", r"line 22, humans\.share: should be above 0 and at most 1, as no rate can be estimated.*; it is 1\.5\.$"),
         ("per_item: 2", "per_item: 0", r"line 21, humans\.per_item: Input should be greater than or equal to 1"),
         ("voters: [careful, humans]", "rule: dawid-skene", r"line 24, settlement\.rule: Input should be 'majority'; found 'dawid-skene'"),
         ("name: noisy", "name: careful", r"line 12, judges: there are two judges named 'careful'"),
@@ -165,6 +165,72 @@ def test_a_file_may_hold_no_more_than_a_name_and_a_suite(file):
 )  # fmt: skip
 def test_a_mistake_is_told_with_line_and_key(file, old, new, said):
     assert re.match(said, found := problem(file((old, new)))), found
+
+
+PEOPLE = """\
+study: people
+suite: tiny
+humans:
+  per_item: 2
+  plan: strata
+  strata:
+    - name: split
+      where: {judges: split}
+      probability: 1
+    - name: rest
+      probability: 0.2
+  extra_when_split: 1
+  per_rater: 200
+  gold:
+    share: 0.1
+  training:
+    examples: 8
+    score: 0.75
+  checks:
+    gold: 0.05
+    repeats: 0.05
+  show: [reasoning]
+  guidelines: Read it whole.
+  break_after: 45
+  raters_see: [accuracy]
+  adjudication:
+    names: false
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("probability: 0.2", "probability: 0", r"line 11, humans\.strata\.1\.probability: should be above 0 .*no rate can be estimated.*; it is 0\.$"),
+        ("probability: 0.2", "chance: 0.2", r"line 10, humans\.strata\.1\.probability: Field required"),
+        ("judges: split", "judges: torn", r"line 8, humans\.strata\.0\.where\.judges: Input should be 'unanimous' or 'split'; found 'torn'"),
+        ("judges: split", "models: [a]", r"line 8, humans\.strata\.0\.where\.models: there is no such key"),
+        ("name: rest", "name: split", r"line 6, humans\.strata: there are two strata named 'split'"),
+        ("plan: strata", "plan: random", r"line 3, humans: the plan random takes no strata"),
+        ("plan: strata", "plan: all", r"line 5, humans\.plan: .*; found 'all'"),
+        ("share: 0.1", "share: 0", r"line 15, humans\.gold\.share: should be above 0"),
+        ("share: 0.1", "by: category\n    probabilities:\n      Alpha: 1\n      Beta: 0", r"line 18, humans\.gold\.probabilities\.Beta: should be above 0"),
+        ("share: 0.1", "per_item: 11", r"line 15, humans\.gold\.per_item: .*less than or equal to 10; found '11'"),
+        ("extra_when_split: 1", "extra_when_split: -1", r"line 12, humans\.extra_when_split: .*; found '-1'"),
+        ("examples: 8", "examples: 17", r"line 17, humans\.training\.examples: .*; found '17'"),
+        ("score: 0.75", "score: 0", r"line 18, humans\.training\.score: .*; found '0'"),
+        ("repeats: 0.05", "repeats: 0.6", r"line 21, humans\.checks\.repeats: .*; found '0.6'"),
+        ("[reasoning]", "[model]", r"line 22, humans\.show\.0: .*; found 'model'"),
+        ("break_after: 45", "break_after: 0", r"line 24, humans\.break_after: .*; found '0'"),
+        ("[accuracy]", "[rank]", r"line 25, humans\.raters_see\.0: .*; found 'rank'"),
+        ("names: false", "name: false", r"line 27, humans\.adjudication\.name: there is no such key"),
+    ],
+)  # fmt: skip
+def test_a_mistake_in_the_human_plan_is_told_with_line_and_key(file, old, new, said):
+    assert re.match(said, found := problem(file((old, new), text=PEOPLE))), found
+
+
+def test_the_human_plan_is_read(file):
+    humans = read_study_file(file(text=PEOPLE)).humans
+    assert [(one.name, one.where.judges, one.probability) for one in humans.strata] == [
+        ("split", "split", 1), ("rest", None, 0.2),
+    ]  # fmt: skip
+    assert (humans.gold.share, humans.training.examples, humans.checks.gold) == (0.1, 8, 0.05)
 
 
 def test_all_that_came_with_the_panel_is_read(file):
