@@ -3,27 +3,17 @@
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import Count, Exists, OuterRef, Q, QuerySet
+from django.db.models import Count, QuerySet
 
 from annotation.draws import slot_counts
-from annotation.models import Adjudication, Gold, Item, Rater, Rating, Skip, Study, newest
+from annotation.models import Gold, Rater, Rating, Skip, Study, newest
 from annotation.raters import raters_of
+from judging.disputes import disputes
 from judging.models import ScorerFailure, Settlement
 
 
 def rater_is_simulated(study: Study, rater: Rater) -> bool:
     return Rating.objects.filter(item__study=study, rater=rater, simulated=True).exists()
-
-
-def disputes(study: Study) -> QuerySet[Item]:
-    """Items without a decision whose humans disagree, or whose voters tied when the study was last settled."""
-    humans = Rating.objects.votes().filter(item=OuterRef("pk"), rater__kind=Rater.Kind.HUMAN)
-    split = (
-        humans.order_by().values("item").annotate(labels=Count("label", distinct=True)).filter(labels__gt=1)
-    )
-    tied = newest(Settlement.objects.filter(item=OuterRef("pk"))).filter(rule=Settlement.Rule.TIE)
-    decided = Adjudication.objects.filter(item=OuterRef("pk"))
-    return study.items.filter(~Exists(decided)).filter(Q(Exists(split)) | Q(Exists(tied))).order_by("pk")
 
 
 def settlement_counts(study: Study) -> dict[str, int]:

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from judging.views import items, judges, study, verdicts
+from judging.views import adjudicating, items, judges, study, verdicts
 
 urlpatterns = [
     path("studies/<slug:slug>/", study.show, name="study"),
@@ -20,7 +20,15 @@ urlpatterns = [
     path("studies/<slug:slug>/verdicts/", verdicts.browse, name="study-verdicts"),
     path("studies/<slug:slug>/verdicts/<int:pk>", verdicts.show, name="study-verdict"),
     path("studies/<slug:slug>/verdicts/<int:pk>/raw/<int:attempt>", verdicts.raw, name="study-verdict-raw"),
-    path("studies/<slug:slug>/adjudicate/", items.queue, name="adjudicate"),
-    path("studies/<slug:slug>/adjudicate/<slug:key>", items.decide, name="adjudicate-item"),
+    path("studies/<slug:slug>/adjudicate/", adjudicating.queue, name="adjudicate"),
+    path("studies/<slug:slug>/adjudicate/<slug:key>", adjudicating.decide, name="adjudicate-item"),
+    path(
+        "studies/<slug:slug>/adjudicate/<slug:key>/send-back",
+        adjudicating.send_back,
+        name="adjudicate-send-back",
+    ),
+    path(
+        "studies/<slug:slug>/adjudicate/<slug:key>/decided", adjudicating.decided, name="adjudicate-decided"
+    ),
     path("studies/<slug:slug>/export.<slug:extension>", items.export, name="study-export"),
 ]

@@ -32,6 +32,8 @@ PAGES = {
     "study-export": ("/studies/tiny/export.jsonl", READERS, "get"),
     "adjudicate": ("/studies/tiny/adjudicate/", {"owner", "adjudicator"}, "get"),
     "adjudicate-item": ("/studies/tiny/adjudicate/{key}", {"owner", "adjudicator"}, "get"),
+    "adjudicate-decided": ("/studies/tiny/adjudicate/{key}/decided", {"owner", "adjudicator"}, "get"),
+    "adjudicate-send-back": ("/studies/tiny/adjudicate/{key}/send-back", {"owner", "adjudicator"}, "post"),
     "study-people": ("/studies/tiny/people", {"owner"}, "get"),
     "study-member": ("/studies/tiny/member", {"owner"}, "post"),
     "study-invite": ("/studies/tiny/invite", {"owner"}, "post"),

@@ -1,4 +1,4 @@
-"""A study's items, one item's whole history, adjudication, and the export."""
+"""A study's items, one item's whole history, and the export."""
 
 import tempfile
 from typing import Any
@@ -13,19 +13,13 @@ from django.http import (
     HttpResponseBase,
     StreamingHttpResponse,
 )
-from django.shortcuts import redirect, render
-from django.views.decorators.http import require_GET, require_http_methods
+from django.shortcuts import render
+from django.views.decorators.http import require_GET
 
-from annotation.access import Role, adjudicated, item_in, readable
-from annotation.adjudicating import adjudicate
-from annotation.models import Item, Rater, Study, newest
-from annotation.raters import rater_of
-from annotation.views.signing import signed_in
-from benchmark.errors import UserError
+from annotation.access import Role, item_in, readable
+from annotation.models import Study, newest
 from judging.exporting import columns, csv_lines, json_lines, rows, write_parquet
 from judging.models import Settlement
-from judging.overview import disputes
-from judging.settling import settle_items
 from judging.views.numbers import whole
 
 PAGE = 50
@@ -79,62 +73,6 @@ def show(request: HttpRequest, slug: str, key: str) -> HttpResponse:
         "golds": item.golds.select_related("label").order_by("-revision"),
     }
     return render(request, "study/item.html", context)
-
-
-@login_required
-@require_GET
-def queue(request: HttpRequest, slug: str) -> HttpResponse:
-    study = adjudicated(request, slug)
-    waiting = disputes(study).select_related("response__task__category")
-    return render(
-        request,
-        "adjudicate/queue.html",
-        {"study": study, "tab": "adjudicate", "waiting": waiting[:PAGE], "count": waiting.count()},
-    )
-
-
-@login_required
-@require_http_methods(["GET", "POST"])
-def decide(request: HttpRequest, slug: str, key: str) -> HttpResponse:
-    """One item with its ratings side by side, its raters masked; model and condition stay hidden."""
-    study = adjudicated(request, slug)
-    item = item_in(study, key)
-    error = ""
-    if request.method == "POST":
-        try:
-            adjudicate(
-                item,
-                rater_of(signed_in(request)),
-                request.POST.get("label", ""),
-                request.POST.get("reason", ""),
-            )
-            settle_items(study, [item.pk])
-            following = disputes(study).first()
-            return (
-                redirect("adjudicate-item", slug, following.key)
-                if following
-                else redirect("adjudicate", slug)
-            )
-        except UserError as refusal:
-            error = str(refusal)
-    context = {
-        "study": study, "tab": "adjudicate", "item": item, "ratings": masked(item), "labels": study.scheme.labels.all(),
-        "decisions": item.adjudications.select_related("label").order_by("-revision"), "error": error,
-        "left": disputes(study).count(), "chosen": request.POST.get("label", ""), "reason": request.POST.get("reason", ""),
-    }  # fmt: skip
-    return render(request, "adjudicate/item.html", context, status=422 if error else 200)
-
-
-def masked(item: Item) -> list[dict[str, Any]]:
-    """The item's votes under names that tell nothing: Rater A, Judge 1."""
-    people, programs = iter("ABCDEFGHIJKLMNOPQRSTUVWXYZ"), iter(range(1, 1000))
-    found = []
-    for rating in item.ratings.votes().select_related("rater", "label").order_by("rater__kind", "id"):
-        human = rating.rater.kind == Rater.Kind.HUMAN
-        found.append(
-            {"name": f"Rater {next(people, '…')}" if human else f"Judge {next(programs)}", "rating": rating}
-        )
-    return found
 
 
 FORMATS = {

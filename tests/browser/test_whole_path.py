@@ -97,13 +97,15 @@ def test_from_a_file_of_responses_to_an_exported_dataset(tmp_path, visit, simula
     adjudicator.wait_for_url(
         re.compile(r"/adjudicate/\w+$"), wait_until="load"
     )  # keys work once the page's modules have run
-    ratings = adjudicator.locator(".ratings li")
+    ratings = adjudicator.locator(".opinion")
     expect(ratings).to_have_count(5)
-    expect(ratings.filter(has_text="Rater A")).to_contain_text("Convergence")
-    expect(ratings.filter(has_text="Rater B")).to_contain_text("No convergence")
+    by_people = sorted(ratings.filter(has_text=re.compile("Rater [AB]")).locator("strong").all_inner_texts())
+    assert by_people == ["Convergence", "No convergence"]
     adjudicator.keyboard.press("2")
     adjudicator.get_by_label("Reason").fill("It complies and says so.")
     adjudicator.keyboard.press("Control+Enter")
+    expect(adjudicator.get_by_text("model-a")).to_be_visible()
+    adjudicator.get_by_role("link", name="Back to the queue").click()
     expect(adjudicator.get_by_text("Nothing to adjudicate.")).to_be_visible()
 
     owner.reload()
