@@ -10,6 +10,7 @@ from ipaddress import ip_address
 from django.contrib.auth.models import AnonymousUser, User
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
+from django.db.models import prefetch_related_objects
 from django.http import Http404, HttpRequest
 from django.shortcuts import get_object_or_404
 from django.utils import timezone
@@ -30,7 +31,7 @@ def role_in(study: Study, user: User | AnonymousUser) -> str | None:
 
 def study_for(request: HttpRequest, slug: str, *roles: str) -> Study:
     """The study, for a member with one of the roles."""
-    study = get_object_or_404(Study.objects.select_related("scheme"), slug=slug)
+    study = get_object_or_404(Study.objects.select_related("scheme").defer("config"), slug=slug)
     role = role_in(study, request.user)
     if role is None:
         raise Http404
@@ -51,7 +52,9 @@ def owned(request: HttpRequest, slug: str) -> Study:
 
 def labelled(request: HttpRequest, slug: str) -> Study:
     """The study's workspace: for raters and experts alone, since everybody else can see other labels."""
-    return study_for(request, slug, Role.RATER, Role.EXPERT)
+    study = study_for(request, slug, Role.RATER, Role.EXPERT)
+    prefetch_related_objects([study.scheme], "labels")  # asked for several times on the way of a label
+    return study
 
 
 def adjudicated(request: HttpRequest, slug: str) -> Study:

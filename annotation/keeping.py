@@ -9,11 +9,17 @@ from typing import NamedTuple
 
 from django.db import connection
 
-from annotation.models import Item, Purpose, Rater, Rating, Study
+from annotation.models import Item, Purpose, Rater, Study
 from benchmark.batching import pages
 
 KEPT = ("votes", "human_votes", "judge_votes", "humans_split", "judges_split")
 UPDATE = f"UPDATE annotation_item SET {', '.join(f'{name} = %s' for name in KEPT)} WHERE id = %s"  # noqa: S608
+VOTES = """
+    SELECT g.item_id, g.rater_id, g.label_id, g.surplus, r.kind, r.name, r.version
+    FROM annotation_rating g JOIN annotation_rater r ON r.id = g.rater_id
+    WHERE g.item_id IN ({places}) AND g.question = '' AND g.purpose = %s AND g.ordinal = 0
+    ORDER BY g.revision
+"""
 Kept = tuple[str, int, int, bool, bool]
 
 
@@ -35,15 +41,14 @@ def lock(item_ids: Iterable[int]) -> None:
 
 def keep_votes(item_ids: Sequence[int]) -> None:
     """Bring the items' kept votes up to date."""
-    found = Rating.objects.filter(item__in=item_ids, question="", purpose=Purpose.SLOT, ordinal=0)
+    if not item_ids:
+        return
     latest: dict[int, dict[int, Vote]] = defaultdict(dict)
-    for item, rater, *vote in found.order_by("revision").values_list(
-        "item_id", "rater_id", "label_id", "surplus", "rater__kind", "rater__name", "rater__version"
-    ):
-        latest[item][rater] = Vote(*vote)  # type: ignore[arg-type]
-    rows = [(*_kept(latest[pk]), pk) for pk in item_ids]
     with connection.cursor() as cursor:  # bulk_update would put all values into one statement's CASEs
-        cursor.executemany(UPDATE, rows)
+        cursor.execute(VOTES.format(places=", ".join(["%s"] * len(item_ids))), [*item_ids, Purpose.SLOT])
+        for item, rater, *vote in cursor.fetchall():
+            latest[item][rater] = Vote(*vote)
+        cursor.executemany(UPDATE, [(*_kept(latest[pk]), pk) for pk in item_ids])
 
 
 def _kept(latest: dict[int, Vote]) -> Kept:

@@ -70,23 +70,27 @@ def record(scheme: LabelScheme, entries: Sequence[Entry], *, skip_equal: bool = 
             raise UnknownLabel(
                 f"{entry.label!r} is no label of scheme {scheme}; its labels: {', '.join(labels)}."
             )
-    for _ in range(COLLISIONS):
+    for attempt in range(COLLISIONS):
         try:
             with transaction.atomic():
-                return _write(labels, entries, skip_equal)
+                return _write(labels, entries, skip_equal, everywhere=attempt > 0)
         except IntegrityError:  # somebody else took this revision, or this submission arrived twice at once
             continue
     raise UserError("The ledger is too busy: the same rating is being written by several writers; try again.")
 
 
-def _write(labels: dict[str, Label], entries: Sequence[Entry], skip_equal: bool) -> Recorded:
-    touched = sorted({entry.item_id for entry in entries})
-    lock(touched)
-    newest = _newest(entries)
-    sent = {
-        rating.submission: rating
-        for rating in Rating.objects.filter(submission__in=[e.submission for e in entries if e.submission])
-    }
+def _write(
+    labels: dict[str, Label], entries: Sequence[Entry], skip_equal: bool, *, everywhere: bool
+) -> Recorded:
+    """A submission is looked for among the ratings of its rater on its item, and once it has collided, everywhere."""
+    lock({entry.item_id for entry in entries})
+    there = _there(entries)
+    newest = {_place(rating): rating for rating in there}
+    sent = {rating.submission: rating for rating in there if rating.submission}
+    if everywhere:
+        keys = [entry.submission for entry in entries if entry.submission]
+        elsewhere = Rating.objects.filter(submission__in=keys)
+        sent |= {rating.submission: rating for rating in elsewhere if rating.submission}
     new: list[Rating] = []
     out = Recorded()
     for entry in entries:
@@ -112,15 +116,15 @@ def _write(labels: dict[str, Label], entries: Sequence[Entry], skip_equal: bool)
     return out
 
 
-def _newest(entries: Sequence[Entry]) -> dict[Place, Rating]:
-    """The current ratings in the entries' places; entries come in batches of at most a few hundred items."""
+def _there(entries: Sequence[Entry]) -> list[Rating]:
+    """What the entries' raters have said of the items, oldest revision first; entries come in batches of at most a few
+    hundred items."""
     items = {entry.item_id for entry in entries}
     raters = {entry.rater.pk for entry in entries}
     # An import's items follow one another, and a range is found much faster than so many ids.
     in_a_row = items and max(items) - min(items) < 2 * len(items)
     which = Q(item__gte=min(items), item__lte=max(items)) if in_a_row else Q(item__in=items)
-    found = Rating.objects.filter(which, rater__in=raters).order_by("revision")
-    return {_place(rating): rating for rating in found}
+    return list(Rating.objects.filter(which, rater__in=raters).order_by("revision"))
 
 
 def _place(rating: Rating) -> Place:

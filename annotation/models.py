@@ -553,18 +553,22 @@ class Rating(models.Model):
                 name="rating_confidence_has_scale",
             ),
         ]
+        indexes = [  # of the few ratings that a page lists or counts by themselves
+            models.Index(fields=["id"], condition=Q(flagged=True), name="rating_flagged"),
+            models.Index(fields=["item"], condition=Q(surplus=True), name="rating_surplus"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.rater}: {self.label}"
-
-    def is_vote(self) -> bool:
-        """Whether it can be one: a surplus rating takes the vote of the revision before it away."""
-        return self.question == "" and self.purpose == Purpose.SLOT and self.ordinal == 0
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         if self.pk:
             raise TypeError("A rating is never changed: record a new revision through annotation.ledger.")
         super().save(*args, **kwargs)
+
+    def is_vote(self) -> bool:
+        """Whether it can be one: a surplus rating takes the vote of the revision before it away."""
+        return self.question == "" and self.purpose == Purpose.SLOT and self.ordinal == 0
 
 
 class Gold(models.Model):
@@ -575,6 +579,7 @@ class Gold(models.Model):
         CONSENSUS = "consensus"
         ADJUDICATED = "adjudicated"
         IMPORTED = "imported"
+        WITHDRAWN = "withdrawn"  # ends the gold of an item until a later revision: those it rested on came to differ
 
     item = models.ForeignKey(Item, models.PROTECT, related_name="golds")
     label = models.ForeignKey(Label, models.PROTECT, related_name="golds")
@@ -632,7 +637,7 @@ class Referral(models.Model):
 
 
 def newest(queryset: models.QuerySet[Any]) -> models.QuerySet[Any]:
-    """Of rows with `item` and `revision`, the newest an item."""
+    """Of rows with `item` and `revision`, the newest an item. Where the newest gold is a withdrawal, the item has none."""
     model = queryset.model
     top = (
         model.objects.filter(item=OuterRef("item"))
@@ -641,4 +646,5 @@ def newest(queryset: models.QuerySet[Any]) -> models.QuerySet[Any]:
         .annotate(top=Max("revision"))
         .values("top")
     )
-    return queryset.filter(revision=Subquery(top))
+    found = queryset.filter(revision=Subquery(top))
+    return found.exclude(origin=Gold.Origin.WITHDRAWN) if model is Gold else found

@@ -7,11 +7,13 @@ when the lease runs out. What a rater is given is a Serving: its key is all that
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from functools import cached_property
+from typing import Any, NamedTuple
 
 from django.conf import settings
-from django.db import IntegrityError, transaction
-from django.db.models import Exists, F, OuterRef, Q, QuerySet
+from django.contrib.auth.models import User
+from django.db import IntegrityError, connection, transaction
+from django.db.models import Exists, F, OuterRef, QuerySet
 from django.utils import timezone
 
 from annotation.humanplan import HumansSpec, humans_of
@@ -29,6 +31,7 @@ from annotation.models import (
     Study,
     newest,
 )
+from annotation.raters import rater_of
 from benchmark.errors import UserError
 from benchmark.text import digest, storable
 
@@ -40,9 +43,52 @@ LOOK = 3 * BLOCK  # slots looked at for the next item
 AHEAD = 6  # items a page may hold, so that labelling goes on without the network
 Place = tuple[str, int]  # purpose, ordinal
 
+# Labelling hundreds of items a minute, a server would spend most of its time on putting these together anew, so they are
+# written out. Free is a slot on an item that the rater has no place on, no rating of, wrote no gold for and has not skipped.
+NOT_HAD = """
+    AND NOT EXISTS (SELECT 1 FROM annotation_assignment m WHERE m.item_id = a.item_id AND m.rater_id = %s)
+    AND NOT EXISTS (SELECT 1 FROM annotation_rating m WHERE m.item_id = a.item_id AND m.rater_id = %s)
+    AND NOT EXISTS (SELECT 1 FROM annotation_skip m WHERE m.item_id = a.item_id AND m.rater_id = %s)
+    AND NOT EXISTS (SELECT 1 FROM annotation_gold m WHERE m.item_id = a.item_id AND m.author_id = %s)
+"""
+SLOTS = f"""
+    SELECT a.id, a.item_id, a.number, a.slot, r.task_id
+    FROM annotation_assignment a
+    JOIN annotation_item i ON i.id = a.item_id
+    JOIN benchmark_response r ON r.id = i.response_id
+    JOIN benchmark_task t ON t.id = r.task_id
+    JOIN benchmark_category c ON c.id = t.category_id
+    WHERE a.study_id = %s AND a.purpose = %s AND a.state = %s AND a.number >= %s AND a.slot IS NOT NULL
+    {NOT_HAD} /* only */
+"""  # noqa: S608
+FREE = f"""
+    SELECT * FROM ({SLOTS} ORDER BY a.number, a.id LIMIT %s) opened
+    UNION ALL SELECT * FROM ({SLOTS} AND a.leased_until < %s ORDER BY a.number, a.id LIMIT %s) lapsed
+"""  # noqa: S608
+CLAIM = f"""
+    UPDATE annotation_assignment AS a SET rater_id = %s, state = %s, leased_until = %s
+    WHERE a.id = %s AND (a.state = %s OR (a.state = %s AND a.leased_until < %s)) {NOT_HAD}
+"""  # noqa: S608
+HELD = """
+    SELECT s.*, r.task_id AS task, a.leased_until < %s AS fading
+    FROM annotation_serving s
+    JOIN annotation_assignment a
+        ON a.item_id = s.item_id AND a.rater_id = s.rater_id AND a.purpose = s.purpose AND a.ordinal = s.ordinal
+    JOIN annotation_item i ON i.id = s.item_id
+    JOIN benchmark_response r ON r.id = i.response_id
+    WHERE a.state = %s AND s.rater_id = %s AND s.study_id = %s AND s.answered_at IS NULL
+    ORDER BY s.served_at, s.id
+"""
+
 
 def enrolment_of(study: Study, rater: Rater) -> Enrolment:
     return Enrolment.objects.get_or_create(study=study, rater=rater)[0]
+
+
+def enrolment_for(study: Study, user: User) -> Enrolment:
+    """A signed-in person's, with their rater; made at first need."""
+    found = Enrolment.objects.select_related("rater").filter(study=study, rater__user=user).first()
+    return found or enrolment_of(study, rater_of(user))
 
 
 def purpose_of(role: str) -> str:
@@ -58,6 +104,14 @@ def chance(*parts: object) -> float:
 # Serving
 
 
+class Slot(NamedTuple):
+    pk: int
+    item: int
+    number: float
+    slot: int
+    task: int
+
+
 @dataclass
 class Desk:
     """A rater at work in a study: what decides what they are given next."""
@@ -70,6 +124,10 @@ class Desk:
 
     def __post_init__(self) -> None:
         self.plan = self.plan or humans_of(self.study)
+
+    @cached_property
+    def shown(self) -> dict[str, Any]:
+        return shown_in(self.study)
 
     @property
     def checks(self) -> Any:
@@ -85,15 +143,15 @@ class Desk:
 def serve(desk: Desk, want: int = 1) -> list[Serving]:
     """What the rater holds, its leases renewed, and then more until there are `want`; fewer where nothing is left.
 
-    1. The leases of all they hold are renewed, also of those that ran out and that nobody took.
-    2. Of the missing, each is a check, by the study's rates, or the next slot; its claim commits by itself.
-    If the server dies between two claims, the next call goes on from there.
+    1. The leases of all they hold are renewed once half of one is over, also of those that ran out and nobody took.
+    2. Of the missing, each is a check, by the study's rates, or the next slot. Its claim and its serving are one transaction.
+    If the server dies between two of them, the next call goes on from there.
     """
     want = min(want, AHEAD)
     serving = held(desk)
-    Assignment.objects.filter(study=desk.study, rater=desk.rater, state=State.LEASED).update(
-        leased_until=_lease_end()
-    )
+    if any(one.fading for one in serving):  # type: ignore[attr-defined]
+        mine = Assignment.objects.filter(study=desk.study, rater=desk.rater, state=State.LEASED)
+        mine.update(leased_until=_lease_end())
     while len(serving) < want and desk.may_take_more():
         given = _next(desk, serving)
         if given is None:
@@ -103,39 +161,78 @@ def serve(desk: Desk, want: int = 1) -> list[Serving]:
 
 
 def held(desk: Desk) -> list[Serving]:
-    """The places the rater holds and has not answered, in the order they were given."""
-    mine = Assignment.objects.filter(
-        study=desk.study, rater=desk.rater, state=State.LEASED, item=OuterRef("item"), purpose=OuterRef("purpose"),
-        ordinal=OuterRef("ordinal"),
-    )  # fmt: skip
-    unanswered = Serving.objects.filter(study=desk.study, rater=desk.rater, answered_at=None)
-    return list(unanswered.filter(Exists(mine)).order_by("served_at", "id"))
+    """The places the rater holds and has not answered, in the order they were given, each with its task and whether its lease is half over."""
+    half = _adapted(timezone.now() + _lease() / 2)
+    return list(Serving.objects.raw(HELD, [half, State.LEASED, desk.rater.pk, desk.study.pk]))
 
 
 def _next(desk: Desk, held: list[Serving]) -> Serving | None:
     now = timezone.now()
-    recent = _recent_tasks(desk)
+    recent = {serving.task for serving in held[-RECENT:]} or _recent_tasks(desk)  # type: ignore[attr-defined]
     for _ in range(TRIES):
         slot = _choose(desk, recent, now)
         if slot is None:
             return None
-        check = _check(desk, held)
-        if check or _claim(slot, desk.rater, now):
-            return _served(desk, check or slot)
+        check = _check(desk)
+        given = _give_check(desk, check) if check else _give_slot(desk, slot, now)
+        if given:
+            return given
     raise UserError("Too many raters are asking at once; try again.")
 
 
-def _served(desk: Desk, place: Assignment) -> Serving:
-    serving, made = Serving.objects.get_or_create(
-        item_id=place.item_id, rater=desk.rater, purpose=place.purpose, ordinal=place.ordinal,
-        defaults={"study": desk.study, "shown": shown_in(desk.study)},
-    )  # fmt: skip
-    if made:
-        Enrolment.objects.filter(pk=desk.enrolment.pk).update(served=F("served") + 1)
+def _give_slot(desk: Desk, slot: Slot, now: datetime) -> Serving | None:
+    """Take the slot if it is still free; somebody else may have, between our look and this UPDATE."""
+    _ = desk.shown  # put together before anybody has to wait
+    values = [
+        desk.rater.pk,
+        State.LEASED,
+        _lease_end(),
+        slot.pk,
+        State.OPEN,
+        State.LEASED,
+        now,
+        *[desk.rater.pk] * 4,
+    ]
+    try:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(CLAIM, [_adapted(value) for value in values])
+            return _served(desk, slot.item, (desk.purpose, 0), slot.task) if cursor.rowcount == 1 else None
+    except IntegrityError:  # the same rater, in another window, took another slot of this item
+        return None
+
+
+def _give_check(desk: Desk, check: tuple[int, Place]) -> Serving | None:
+    item, (purpose, ordinal) = check
+    try:
+        with transaction.atomic():
+            Assignment.objects.create(
+                study=desk.study, item_id=item, rater=desk.rater, purpose=purpose, ordinal=ordinal, number=0,
+                state=State.LEASED, leased_until=_lease_end(),
+            )  # fmt: skip
+            return _served(desk, item, (purpose, ordinal), 0)
+    except IntegrityError:  # another window of theirs was given the same check
+        return None
+
+
+def _served(desk: Desk, item: int, place: Place, task: int) -> Serving:
+    """The serving of a place that was just taken. One that was theirs before, and lapsed, goes on: its draft is there."""
+    purpose, ordinal = place
+    serving = Serving(
+        study=desk.study, item_id=item, rater=desk.rater, purpose=purpose, ordinal=ordinal, shown=desk.shown
+    )
+    try:
+        with transaction.atomic():
+            serving.save(force_insert=True)
+    except IntegrityError:
+        again = Serving.objects.filter(item=item, rater=desk.rater, purpose=purpose, ordinal=ordinal)
+        again.update(served_at=timezone.now(), shown=desk.shown)
+        serving = again.get()
+    else:
         desk.enrolment.served += 1
-    else:  # it was theirs before; it comes at the end of what they hold, as it is now
-        Serving.objects.filter(pk=serving.pk).update(served_at=timezone.now(), shown=shown_in(desk.study))
-        serving.refresh_from_db()
+        Enrolment.objects.filter(pk=desk.enrolment.pk).update(
+            served=F("served") + 1, position=desk.enrolment.position
+        )
+    serving.task = task  # type: ignore[attr-defined]
     return serving
 
 
@@ -157,28 +254,7 @@ def shown_in(study: Study) -> dict[str, Any]:
 # The next slot
 
 
-def free(rater: Rater, now: datetime) -> Q:
-    """Slots this rater may take: open or abandoned, on items the rater has no place on, no rating of, wrote no gold for
-    and has not skipped."""
-    mine = Assignment.objects.filter(item=OuterRef("item"), rater=rater)
-    rated = Rating.objects.filter(item=OuterRef("item"), rater=rater)
-    skipped = Skip.objects.filter(item=OuterRef("item"), rater=rater)
-    golden = Gold.objects.filter(item=OuterRef("item"), author=rater)
-    available = Q(state=State.OPEN) | Q(state=State.LEASED, leased_until__lt=now)
-    return available & Q(~Exists(mine), ~Exists(rated), ~Exists(skipped), ~Exists(golden))
-
-
-def allowed(desk: Desk) -> QuerySet[Assignment]:
-    """Places in the languages and categories the rater is restricted to."""
-    places = Assignment.objects.filter(study=desk.study, purpose=desk.purpose, slot__isnull=False)
-    if desk.enrolment.languages:
-        places = places.filter(item__response__task__language__in=desk.enrolment.languages)
-    if desk.enrolment.categories:
-        places = places.filter(item__response__task__category__key__in=desk.enrolment.categories)
-    return places
-
-
-def _choose(desk: Desk, recent: set[int], now: datetime) -> Assignment | None:
+def _choose(desk: Desk, recent: set[int], now: datetime) -> Slot | None:
     """The next slot in the order of random numbers, from which each rater's own departs by a block of items at most, and
     a task that they have just seen waits if it can. What is passed by was not free; when the end is reached, one more look
     is taken from the start, where places may have been given back."""
@@ -187,52 +263,51 @@ def _choose(desk: Desk, recent: set[int], now: datetime) -> Assignment | None:
         found = _candidates(desk, now, 0)
     if not found:
         return None
-    if found[0].number != desk.enrolment.position:
-        desk.enrolment.position = found[0].number
-        Enrolment.objects.filter(pk=desk.enrolment.pk).update(position=found[0].number)
-    block = dict.fromkeys(slot.item_id for slot in found)
+    desk.enrolment.position = found[0].number
+    block = dict.fromkeys(slot.item for slot in found)
     # Its rank among the free, moved back by up to a block: so nothing is passed by for longer than that.
     own = {item: rank + BLOCK * chance(desk.study.pk, desk.rater.pk, item) for rank, item in enumerate(block)}
-    return min(
-        found,
-        key=lambda slot: (slot.task in recent, own[slot.item_id], slot.slot),  # type: ignore[attr-defined]
-    )
+    return min(found, key=lambda slot: (slot.task in recent, own[slot.item], slot.slot))
 
 
-def _candidates(desk: Desk, now: datetime, start: float) -> list[Any]:
-    """The first free slots from a number on. Two looks, each along one index: open ones, and leases that ran out."""
-    places = (
-        allowed(desk)
-        .filter(free(desk.rater, now), number__gte=start)
-        .annotate(task=F("item__response__task_id"))
-    )
-    order = ("number", "id")
-    found = list(places.filter(state=State.OPEN).order_by(*order)[:LOOK])
-    lapsed = places.filter(state=State.LEASED, leased_until__lt=now).order_by(*order)[:LOOK]
-    return sorted([*found, *lapsed], key=lambda slot: (slot.number, slot.pk))[:LOOK]
+def _candidates(desk: Desk, now: datetime, start: float) -> list[Slot]:
+    """The first free slots from a number on: open ones, and those whose lease ran out, each along one index."""
+    only, allowed = _restriction(desk)
+    mine = [desk.rater.pk] * 4
+    values = [
+        desk.study.pk, desk.purpose, State.OPEN, start, *mine, *allowed, LOOK,
+        desk.study.pk, desk.purpose, State.LEASED, start, *mine, *allowed, now, LOOK,
+    ]  # fmt: skip
+    with connection.cursor() as cursor:
+        cursor.execute(FREE.replace("/* only */", only), [_adapted(value) for value in values])
+        return [Slot(*row) for row in sorted(cursor.fetchall(), key=lambda row: (row[2], row[0]))[:LOOK]]
+
+
+def _restriction(desk: Desk) -> tuple[str, list[str]]:
+    """The languages and categories a rater is restricted to, as conditions on the task."""
+    languages, categories = desk.enrolment.languages, desk.enrolment.categories
+    conditions = ""
+    if languages:
+        conditions += f" AND t.language IN ({', '.join(['%s'] * len(languages))})"
+    if categories:
+        conditions += f" AND c.key IN ({', '.join(['%s'] * len(categories))})"
+    return conditions, [*languages, *categories]
+
+
+def _adapted(value: Any) -> Any:
+    """As the database takes it in a statement of our own."""
+    return connection.ops.adapt_datetimefield_value(value) if isinstance(value, datetime) else value
 
 
 def _recent_tasks(desk: Desk) -> set[int]:
-    served = Serving.objects.filter(study=desk.study, rater=desk.rater).order_by("-id")
-    return set(served.values_list("item__response__task_id", flat=True)[:RECENT])
-
-
-def _claim(slot: Assignment, rater: Rater, now: datetime) -> bool:
-    """Take the slot if it is still free; somebody else may have, between our look and this UPDATE."""
-    try:
-        with transaction.atomic():
-            taken = Assignment.objects.filter(free(rater, now), pk=slot.pk).update(
-                rater=rater, state=State.LEASED, leased_until=_lease_end()
-            )
-    except IntegrityError:  # the same rater, in another window, took another slot of this item
-        return False
-    return taken == 1
+    answered = Serving.objects.filter(study=desk.study, rater=desk.rater, answered_at__isnull=False)
+    return set(answered.order_by("-answered_at").values_list("item__response__task_id", flat=True)[:RECENT])
 
 
 # Checks
 
 
-def _check(desk: Desk, held: list[Serving]) -> Assignment | None:
+def _check(desk: Desk) -> tuple[int, Place] | None:
     """A check in the slot's stead, at the study's rates. Which of a rater's items are checks is drawn from their number."""
     checks, drawn = desk.checks, chance("check", desk.study.pk, desk.rater.pk, desk.enrolment.served)
     if desk.purpose != Purpose.SLOT or drawn >= checks.gold + checks.repeats:
@@ -241,18 +316,7 @@ def _check(desk: Desk, held: list[Serving]) -> Assignment | None:
         item, place = _gold_item(desk), (Purpose.GOLD_CHECK, 0)
     else:
         item, place = _item_to_repeat(desk, checks.repeat_after), (Purpose.REPEAT, 1)
-    return _place_check(desk, item, place) if item else None
-
-
-def _place_check(desk: Desk, item: int, place: Place) -> Assignment | None:
-    try:
-        with transaction.atomic():
-            return Assignment.objects.create(
-                study=desk.study, item_id=item, rater=desk.rater, purpose=place[0], ordinal=place[1], number=0,
-                state=State.LEASED, leased_until=_lease_end(),
-            )  # fmt: skip
-    except IntegrityError:  # another window of theirs was given the same check
-        return None
+    return (item, (str(place[0]), place[1])) if item else None
 
 
 def _gold_item(desk: Desk) -> int | None:
@@ -284,8 +348,12 @@ def _item_to_repeat(desk: Desk, after: int) -> int | None:
 # Leases
 
 
+def _lease() -> timedelta:
+    return timedelta(minutes=settings.ASSIGNMENT_LEASE_MINUTES)
+
+
 def _lease_end() -> datetime:
-    return timezone.now() + timedelta(minutes=settings.ASSIGNMENT_LEASE_MINUTES)
+    return timezone.now() + _lease()
 
 
 def renew(servings: QuerySet[Serving], rater: Rater) -> list[str]:

@@ -9,6 +9,7 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from annotation.draws import ask_for_more
+from annotation.golding import Wanted, Written, of_experts, withdraw, write
 from annotation.humanplan import humans_of
 from annotation.ledger import Entry, record
 from annotation.models import (
@@ -29,6 +30,7 @@ from benchmark.errors import UserError
 
 MOST_EVIDENCE = 100
 LONGEST_NOTE = 20_000
+Entries = dict[str, tuple[LabelScheme, Entry]]  # by question
 
 
 class Conflict(UserError):
@@ -50,28 +52,29 @@ class Submission:
     active_seconds: float | None = None
 
 
-@transaction.atomic
 def submit(serving: Serving, sent: Submission) -> Rating:
     """Write a rater's label to the ledger.
 
-    1. A key that is in the ledger gives the rating written then.
-    2. The serving's revision moves on from `base`, by a conditional UPDATE: of two windows that send different labels for
-       one place the row count says who was first, and the other is told (Conflict).
-    3. The rater's slot is closed, if it is still the rater's (even past its lease, while nobody else took it).
+    0. What can be refused is refused, and what can be looked up is, while nobody else has to wait.
+    1. The serving's revision moves on from `base`, by a conditional UPDATE. Where it has moved on before, a submission
+       whose key is in the ledger was sent again, and gives the rating written then; else, of two windows that send
+       different labels for one place, the row count says who was first, and the other is told (Conflict).
+    2. The rater's slot is closed, if it is still the rater's (even past its lease, while nobody else took it).
        Otherwise a slot of the item that is still open is taken. Otherwise the label is surplus: kept, not counted.
-    4. The rating is written, and those of the named questions beside it.
-    All of it is one transaction, so a crash leaves either nothing or everything.
+    3. The rating is written, and those of the named questions beside it.
+    All from 1 on is one transaction, so a crash leaves either nothing or everything.
     """
-    before = _written(sent.key)
-    if before:
-        return before
+    return _submit(serving, sent, _entries(serving.study, serving.item, serving, sent))
+
+
+@transaction.atomic
+def _submit(serving: Serving, sent: Submission, entries: Entries) -> Rating:
     study, item = serving.study, serving.item
-    entries = _entries(study, item, serving, sent)
     moved = Serving.objects.filter(pk=serving.pk, revision=sent.base).update(
         revision=sent.base + 1, answered_at=timezone.now(), draft=None
     )
     if not moved:
-        before = _written(sent.key)  # the same submission, written while we waited
+        before = Rating.objects.filter(submission=sent.key).select_related("label").first()
         if before:
             return before
         raise Conflict("You have labelled this response in another window meanwhile.")
@@ -88,15 +91,9 @@ def submit(serving: Serving, sent: Submission) -> Rating:
     return rating
 
 
-def _written(key: str) -> Rating | None:
-    return Rating.objects.filter(submission=key).select_related("label").first()
-
-
-def _entries(
-    study: Study, item: Item, serving: Serving, sent: Submission
-) -> dict[str, tuple[LabelScheme, Entry]]:
+def _entries(study: Study, item: Item, serving: Serving, sent: Submission) -> Entries:
     """What goes into the ledger, by question; refused whole before anything is written."""
-    questions = {question.name: question.scheme for question in study.questions.select_related("scheme")}
+    questions = _questions(study) if sent.answers else {}
     if strange := set(sent.answers) - set(questions):
         raise UserError(f"This study asks no question {sorted(strange)[0]!r}.")
     evidence = checked_evidence(item, sent.evidence)
@@ -117,6 +114,10 @@ def _entries(
             shown=serving.shown | {"served_at": serving.served_at.isoformat()},
         )  # fmt: skip
     return made
+
+
+def _questions(study: Study) -> dict[str, LabelScheme]:
+    return {question.name: question.scheme for question in study.questions.select_related("scheme")}
 
 
 def checked_evidence(item: Item, spans: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -142,7 +143,7 @@ def _require_evidence(scheme: LabelScheme, label: str, evidence: Sequence[Any]) 
         raise UserError("This label needs evidence: mark the passage that shows it.")
 
 
-def _record(study: Study, entries: dict[str, tuple[LabelScheme, Entry]], surplus: bool) -> Rating:
+def _record(study: Study, entries: Entries, surplus: bool) -> Rating:
     written = {
         name: record(scheme, [replace(entry, surplus=surplus)])[0]
         for name, (scheme, entry) in entries.items()
@@ -208,23 +209,27 @@ def _widen_if_split(study: Study, item: Item) -> None:
 
 
 def _write_gold(item: Item, rating: Rating) -> None:
-    """One expert's label is gold by itself; where the draw asks for more, gold is what all of them agree on."""
-    places = Assignment.objects.filter(item=item, purpose=Purpose.GOLD, slot__isnull=False)
-    labels = set(
-        Rating.objects.current()
-        .filter(item=item, purpose=Purpose.GOLD, question="", surplus=False)
-        .values_list("label", flat=True)
-    )
-    wanted = places.count()
-    if len(labels) != 1 or places.exclude(state=State.DONE).exists():
+    """One expert's label is gold by itself; where the draw asks for more, gold is what all of them agree on. Experts who come
+    to differ, as one of them thinks again, withdraw what they wrote."""
+    if rating.surplus:
         return
-    before = item.golds.order_by("-revision").first()
-    Gold.objects.create(
-        item=item, label=rating.label, revision=before.revision + 1 if before else 1,
-        origin=Gold.Origin.SINGLE if wanted <= 1 else Gold.Origin.CONSENSUS,
-        draw=Draw.objects.filter(study=item.study_id, purpose=Purpose.GOLD, framed__item=item).first(),
-        author=rating.rater if wanted <= 1 else None, rationale=rating.rationale, evidence=rating.evidence,
+    current = Rating.objects.current().filter(item=item, purpose=Purpose.GOLD, question="", surplus=False)
+    if len(set(current.values_list("label", flat=True))) > 1:
+        last = item.golds.select_related("draw").order_by("-revision").first()
+        if last and of_experts(last):
+            withdraw(item.pk)
+        return
+    places = Assignment.objects.filter(item=item, purpose=Purpose.GOLD, slot__isnull=False)
+    if places.exclude(state=State.DONE).exists():
+        return
+    draw = Draw.objects.filter(study=item.study_id, purpose=Purpose.GOLD, framed__item=item).first()
+    alone = places.count() <= 1
+    gold = Wanted(
+        item=item.pk, label=rating.label_id, origin=Gold.Origin.SINGLE if alone else Gold.Origin.CONSENSUS,
+        draw=draw.pk if draw else None, author=rating.rater_id if alone else None, rationale=rating.rationale,
+        evidence=rating.evidence,
     )  # fmt: skip
+    write([gold], lambda _: True, Written())
 
 
 # Drafts and undoing

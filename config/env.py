@@ -82,6 +82,7 @@ def sqlite(path: Path) -> dict[str, object]:
     return {
         "ENGINE": "django.db.backends.sqlite3",
         "NAME": str(path),
+        "CONN_MAX_AGE": 60,  # to open the file and set it up takes longer than most questions to it
         "OPTIONS": {
             # IMMEDIATE: two writers queue for the lock instead of failing when a read turns into a write.
             "transaction_mode": "IMMEDIATE",

@@ -19,8 +19,8 @@ from annotation.access import labelled
 from annotation.humanplan import humans_of
 from annotation.models import Enrolment, Item, LabelScheme, Serving, Study
 from annotation.progress import pace, progress
-from annotation.raters import pseudonym, rater_of
-from annotation.routing import Desk, enrolment_of, purpose_of
+from annotation.raters import pseudonym
+from annotation.routing import Desk, enrolment_for, purpose_of
 from annotation.schemes import QUESTION
 from annotation.training import passed
 from annotation.views.signing import signed_in
@@ -29,6 +29,7 @@ from benchmark.text import digest, storable
 
 Key = Annotated[str, StringConstraints(pattern=r"^[a-z2-7]{12}$")]
 View = Callable[..., HttpResponse]
+OTHER_PERSON = "Somebody else has signed in in this browser. Sign in as yourself again; nothing is lost."
 
 
 class Body(BaseModel):
@@ -69,8 +70,11 @@ class Skipped(Wanting):
 
 
 class Drafted(Body):
+    """A draft, and when it was made by the browser's clock, which then knows the newer of its own and ours."""
+
     key: Key
     draft: Draft
+    at: int = Field(0, ge=0)
 
 
 class Kept(Body):
@@ -89,8 +93,8 @@ class Preferences(Body):
 
 def desk_for(request: HttpRequest, slug: str) -> Desk:
     study = labelled(request, slug)
-    rater = rater_of(signed_in(request))
-    return Desk(study, rater, enrolment_of(study, rater), purpose_of(study.role))  # type: ignore[attr-defined]
+    mine = enrolment_for(study, signed_in(request))
+    return Desk(study, mine.rater, mine, purpose_of(study.role))  # type: ignore[attr-defined]
 
 
 def consent_hash(study: Study) -> str:
@@ -111,12 +115,13 @@ def answering(view: View) -> View:
         if not request.user.is_authenticated:
             return refused("signed-out", "You have been signed out. Sign in again; nothing is lost.", 401)
         desk = desk_for(request, slug)
+        named_rater = request.headers.get("X-Arbiter-Rater")
+        if named_rater and named_rater != pseudonym(desk.study, desk.rater):
+            return refused("other-person", OTHER_PERSON, 401)
         if waits_for(desk):
             return refused("not-ready", "Open the study's page again: there is something to read first.", 403)
         try:
             return view(request, desk, *given, **named)
-        except submitting.Conflict as error:
-            return refused("conflict", str(error), 409)
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(map(str, first["loc"])) or "the request"
@@ -186,6 +191,7 @@ def start(desk: Desk) -> dict[str, Any]:
         ],
         "urls": urls | {"formatted": reverse("label-formatted", args=[study.slug, "KEY"])},
         "ahead": routing.AHEAD,
+        "show": plan.show,
         "preferences": desk.enrolment.preferences,
         "guidelines": {"version": guideline.version, "html": guidelines.formatted(guideline.text)}
         if guideline
@@ -226,15 +232,11 @@ def submit(request: HttpRequest, desk: Desk) -> HttpResponse:
     """Write the label, then send what comes next in the same answer. The label is written whatever becomes of the rest."""
     sent = Submitted.model_validate_json(request.body)
     serving = serving_of(desk, sent.key)
-    rating = submitting.submit(
-        serving,
-        submitting.Submission(
-            key=f"{serving.key}.{sent.submission}", label=sent.label, base=sent.base, rationale=sent.note.strip(),
-            confidence=None if sent.confidence is None else float(sent.confidence), answers=sent.answers,
-            evidence=[span.model_dump() for span in sent.evidence], flagged=sent.flagged,
-            active_seconds=sent.active_seconds,
-        ),
-    )  # fmt: skip
+    try:
+        rating = submitting.submit(serving, submission_in(serving, sent))
+    except submitting.Conflict as error:  # with what to build on, should the rater want to replace it
+        serving.refresh_from_db(fields=["revision"])
+        return refused("conflict", str(error), 409, revision=serving.revision)
     saved = {
         "key": serving.key,
         "submission": sent.submission,
@@ -242,6 +244,15 @@ def submit(request: HttpRequest, desk: Desk) -> HttpResponse:
         "surplus": rating.surplus,
     }
     return JsonResponse({"saved": saved, **more(desk, sent)})
+
+
+def submission_in(serving: Serving, sent: Submitted) -> submitting.Submission:
+    return submitting.Submission(
+        key=f"{serving.key}.{sent.submission}", label=sent.label, base=sent.base, rationale=sent.note.strip(),
+        confidence=None if sent.confidence is None else float(sent.confidence), answers=sent.answers,
+        evidence=[span.model_dump() for span in sent.evidence], flagged=sent.flagged,
+        active_seconds=sent.active_seconds,
+    )  # fmt: skip
 
 
 @require_POST
@@ -258,7 +269,7 @@ def skip(request: HttpRequest, desk: Desk) -> HttpResponse:
 @answering
 def draft(request: HttpRequest, desk: Desk) -> HttpResponse:
     sent = Drafted.model_validate_json(request.body)
-    kept = sent.draft.model_dump()
+    kept = sent.draft.model_dump() | {"at": sent.at}
     kept["note"], _ = storable(kept["note"])
     submitting.keep_draft(serving_of(desk, sent.key), kept)
     return JsonResponse({"kept": sent.key})
@@ -281,7 +292,9 @@ def last(request: HttpRequest, desk: Desk) -> HttpResponse:
     serving = submitting.last_answered(desk.study, desk.rater)
     if serving is None:
         return refused("refused", "You have labelled nothing yet that could be reopened.", 422)
-    return JsonResponse({"item": item_for_page(serving) | {"answer": submitting.answer_in(serving)}})
+    return JsonResponse(
+        {"item": item_for_page(serving, desk.study) | {"answer": submitting.answer_in(serving)}}
+    )
 
 
 @require_GET
@@ -301,31 +314,29 @@ def preferences(request: HttpRequest, desk: Desk) -> HttpResponse:
 
 def serving_of(desk: Desk, key: str) -> Serving:
     """A serving of this very rater: what was not served to them can't be labelled, skipped or read."""
-    served = Serving.objects.select_related(
-        "study__scheme", "rater", "item__response__task__category", "item__response__run__condition"
-    )
-    return get_object_or_404(served, key=key, study=desk.study, rater=desk.rater)
+    served = Serving.objects.select_related("item__response")
+    serving = get_object_or_404(served, key=key, study=desk.study, rater=desk.rater)
+    serving.study, serving.rater, serving.item.study = desk.study, desk.rater, desk.study
+    return serving
 
 
 def more(desk: Desk, wanting: Wanting) -> dict[str, Any]:
     """What the rater holds that the page doesn't know of yet, claiming more where it holds too little."""
     given = routing.serve(desk, wanting.want)
     new = [serving.pk for serving in given if serving.key not in wanting.have]
-    items = Serving.objects.select_related(
-        "item__response__task__category", "item__response__run__condition", "study__scheme"
-    ).in_bulk(new)
+    shown = Serving.objects.select_related("item__response__task__category").in_bulk(new) if new else {}
     now = progress(desk)
     return {
-        "items": [item_for_page(items[pk]) for pk in new],
+        "items": [item_for_page(shown[pk], desk.study) for pk in new],
         "held": [serving.key for serving in given],
         "progress": {"done": now.done, "left": now.left},
         "paused": desk.enrolment.paused,
     }
 
 
-def item_for_page(serving: Serving) -> dict[str, Any]:
+def item_for_page(serving: Serving, study: Study) -> dict[str, Any]:
     item: Item = serving.item
-    task, response, study = item.response.task, item.response, serving.study
+    task, response = item.response.task, item.response
     shown = {
         "key": serving.key,
         "base": serving.revision,

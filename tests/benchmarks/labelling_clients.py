@@ -1,0 +1,124 @@
+"""Raters who label as fast as the server lets them, in a process of their own."""
+
+import asyncio
+import json
+import secrets
+import subprocess
+import sys
+from dataclasses import dataclass
+from time import monotonic
+
+import aiohttp
+
+AHEAD = 6
+
+
+@dataclass(frozen=True)
+class Loop:
+    labels: int
+    errors: int
+    seconds: float
+    p95: float
+
+    @property
+    def per_second(self) -> float:
+        return self.labels / self.seconds
+
+
+def drive(url: str, cookies: list[str], labels: int) -> Loop:
+    """Until so many labels were sent by all of them together."""
+    return Loop(*_apart("label", url, labels, cookies))
+
+
+def idle(url: str, clients: int, seconds: float) -> float:
+    """Requests a second of a page that does nothing."""
+    return float(_apart("idle", url, seconds, clients)[0])
+
+
+def _apart(*job: object) -> list[float]:
+    command = [sys.executable, "-m", "tests.benchmarks.labelling_clients"]
+    done = subprocess.run(command, input=json.dumps(job), stdout=subprocess.PIPE, text=True, check=True)
+    found: list[float] = json.loads(done.stdout)
+    return found
+
+
+class Rater:
+    def __init__(self, session: aiohttp.ClientSession, url: str) -> None:
+        self.session, self.url, self.errors, self.times = session, url, 0, list[float]()
+        self.held: list[str] = []
+
+    async def send(self, path: str, body: dict[str, object]) -> dict[str, object]:
+        clock = monotonic()
+        async with self.session.post(f"{self.url}/{path}", json=body) as answer:
+            text = await answer.text()
+        self.times.append(monotonic() - clock)
+        if answer.status != 200:
+            self.errors += 1
+            print(answer.status, text[:200], file=sys.stderr)
+            return {}
+        found: dict[str, object] = json.loads(text)
+        self.held += [item["key"] for item in found["items"]]  # type: ignore[attr-defined]
+        return found
+
+    async def label(self) -> None:
+        """As the page does: the label and the wish for one more in one request."""
+        key = self.held.pop(0)
+        body = {
+            "key": key, "submission": secrets.token_hex(8), "base": 0, "label": secrets.choice(LABELS), "confidence": 2,
+            "active_seconds": 12.5, "note": "", "evidence": [{"start": 3, "end": 40}], "answers": {}, "flagged": False,
+            "want": AHEAD, "have": self.held,
+        }  # fmt: skip
+        await self.send("submit", body)
+
+
+LABELS = ["convergence", "no_convergence", "safety_refusal", "nonsensical"]
+
+
+async def label_all(url: str, labels: int, cookies: list[str]) -> list[float]:
+    raters = [Rater(session_with(cookie), url) for cookie in cookies]
+    await asyncio.gather(*(rater.send("next", {"want": AHEAD}) for rater in raters))
+    for rater in raters:
+        rater.times.clear()
+    left = labels
+    clock = monotonic()
+
+    async def work(rater: Rater) -> None:
+        nonlocal left
+        while left > 0 and rater.held:
+            left -= 1
+            await rater.label()
+
+    await asyncio.gather(*(work(rater) for rater in raters))
+    seconds = monotonic() - clock
+    for rater in raters:
+        await rater.session.close()
+    times = sorted(time for rater in raters for time in rater.times)
+    return [len(times), sum(rater.errors for rater in raters), seconds, times[int(0.95 * len(times))]]
+
+
+def session_with(cookie: str) -> aiohttp.ClientSession:
+    token = secrets.token_hex(16)
+    cookies = {"sessionid": cookie, "csrftoken": token}
+    return aiohttp.ClientSession(
+        cookies=cookies, headers={"X-CSRFToken": token}, cookie_jar=aiohttp.CookieJar(unsafe=True)
+    )
+
+
+async def ask_idly(url: str, seconds: float, clients: int) -> list[float]:
+    count, end = 0, monotonic() + seconds
+
+    async def ask(session: aiohttp.ClientSession) -> None:
+        nonlocal count
+        while monotonic() < end:
+            async with session.get(f"{url}/healthz") as answer:
+                await answer.read()
+            count += 1
+
+    async with aiohttp.ClientSession() as session:
+        await asyncio.gather(*(ask(session) for _ in range(clients)))
+    return [count / seconds]
+
+
+if __name__ == "__main__":
+    kind, *job = json.load(sys.stdin)
+    print(json.dumps(asyncio.run({"label": label_all, "idle": ask_idly}[kind](*job))))
