@@ -4,7 +4,6 @@ import tempfile
 from typing import Any
 
 from django.contrib.auth.decorators import login_required
-from django.db.models import OuterRef, Subquery
 from django.http import (
     FileResponse,
     Http404,
@@ -17,38 +16,26 @@ from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
 from annotation.access import Role, item_in, readable
-from annotation.models import Study, newest
+from annotation.models import Study
+from judging.browsing import CONTROLS, SPLITS, STATUSES, Filters, choices, page
 from judging.exporting import columns, csv_lines, json_lines, rows, write_parquet
-from judging.models import Settlement
 from judging.views.numbers import whole
 
-PAGE = 50
+COLUMNS = 9  # of the items' table
 
 
 @login_required
 @require_GET
 def browse(request: HttpRequest, slug: str) -> HttpResponse:
-    """Items in order, a page at a time by key."""
+    """Items in order, filtered and searched. A search that goes on by itself is given its next rows alone."""
     study = readable(request, slug)
-    final = newest(Settlement.objects.filter(item=OuterRef("pk")))
-    found = (
-        study.items.filter(pk__gt=whole(request, "after"))
-        .select_related("response__task__category", "response__run__subject", "response__run__condition")
-        .annotate(
-            settled=Subquery(final.values("label__title")[:1]),
-            rule=Subquery(final.values("rule")[:1]),
-            by_simulation=Subquery(final.values("simulated")[:1]),
-        )
-        .defer("response__text", "response__reasoning", "response__task__text")
-        .order_by("pk")[: PAGE + 1]
-    )
-    page = list(found)
-    following = page[PAGE - 1].pk if len(page) > PAGE else None
-    return render(
-        request,
-        "study/items.html",
-        {"study": study, "tab": "items", "page": page[:PAGE], "following": following},
-    )
+    filters = Filters.of(request.GET)
+    found = page(study, filters, after=whole(request, "after"), room=whole(request, "room", 2))
+    context = {"study": study, "tab": "items", "page": found, "filters": filters, "columns": COLUMNS}
+    if request.htmx and "room" in request.GET:  # type: ignore[attr-defined]
+        return render(request, "study/_items.html", context)
+    context |= {"choices": choices(study), "splits": SPLITS, "statuses": STATUSES, "controls": CONTROLS}
+    return render(request, "study/items.html", context)
 
 
 @login_required
