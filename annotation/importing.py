@@ -11,7 +11,7 @@ from django.db import IntegrityError, transaction
 
 from annotation.draws import extend_draws
 from annotation.ledger import Entry, record
-from annotation.models import Gold, Item, Rater, Study, newest
+from annotation.models import Gold, Item, Rater, Study
 from annotation.raters import rater_named
 from annotation.schemes import builtin_scheme
 from benchmark.batching import batches
@@ -211,12 +211,14 @@ class Importer:
 
     def take_gold(self, placed: list[Placed], items: dict[int, int]) -> None:
         rows = {items[p.response.pk]: p.row for p in placed if p.row.gold}
-        there = {gold.item_id: gold for gold in newest(Gold.objects.filter(item__in=rows))} if rows else {}
+        golds = Gold.objects.filter(item__in=rows).order_by("revision")
+        there = {gold.item_id: gold for gold in golds} if rows else {}
         new = []
         for item_id, row in rows.items():
             before, label = there.get(item_id), self.labels[str(row.gold)]
             rationale, _ = storable(row.gold_rationale)
-            if before is None or (before.label_id, before.rationale) != (label.pk, rationale):
+            said = before and before.origin != Gold.Origin.WITHDRAWN and (before.label_id, before.rationale)
+            if said != (label.pk, rationale):
                 revision = before.revision + 1 if before else 1
                 new.append(
                     Gold(

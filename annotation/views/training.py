@@ -38,7 +38,12 @@ def show(request: HttpRequest, slug: str) -> HttpResponse:
         return render(request, "label/training.html", feedback(desk, now, seen))
     if now.next:
         return render(request, "label/training.html", question(desk, now, now.next))
-    context = {"study": desk.study, "round": now, "labels": training.titles(desk.study), "trained": training.passed(desk)}
+    context = {
+        "study": desk.study,
+        "round": now,
+        "labels": training.titles(desk.study),
+        "trained": training.passed(desk),
+    }
     return render(request, "label/trained.html", context)
 
 
@@ -104,4 +109,3 @@ def feedback(desk: Desk, now: Round, row: Answered) -> dict[str, Any]:
         "gold": named[row.example.label],
         "pieces": row.example.pieces(),
     }
-
