@@ -1,16 +1,18 @@
-"""`make test`: the whole suite on SQLite, then its `engine` part on PostgreSQL with Redis, both private to this run."""
+"""`make test`: the whole suite on SQLite and, at the same time, its `engine` part on PostgreSQL with Redis, both private to
+this run. Many tests wait more than they compute, so the two together take little longer than the first alone."""
 
 from __future__ import annotations
 
+import signal
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from _checks import clean_environment, run
-from _console import complain, in_ci, run_script, say
+from _console import ROOT, complain, in_ci, run_script, say
 from _machine import find_tools
-from _processes import adopt_orphans, end_orphans
+from _processes import adopt_orphans, end_orphans, running, start, wait
 from _services import postgresql, redis, temporary_folder
 from _setup import EVERY_EXTRA, Environment
 
@@ -40,32 +42,43 @@ def main(arguments: list[str]) -> int:
 
 def run_both(python: str, tools: dict[str, str], folder: Path, arguments: Sequence[str]) -> list[Outcome]:
     browser = {"ARBITER_CHROMIUM": tools["Chromium"]}
-    say("\nThe suite on SQLite:")
-    first = run_suite("SQLite", python, arguments, folder, browser)
     with (
         postgresql(Path(tools["PostgreSQL"]), folder) as database,
         redis(Path(tools["Redis"]), folder) as broker,
+        (folder / "PostgreSQL.log").open("w+b") as said,
     ):
-        say("\nWhat depends on the database or the queue, on PostgreSQL with Redis:")
-        servers = {"DATABASE_URL": database, "CELERY_BROKER_URL": broker}
-        second = run_suite("PostgreSQL", python, [*arguments, "-m", "engine"], folder, {**browser, **servers})
-    return [first, second]
+        servers = {"DATABASE_URL": database, "CELERY_BROKER_URL": broker, **browser}
+        beside = suite("PostgreSQL", python, [*arguments, "-m", "engine"], folder)
+        process = start(
+            beside,
+            output=said,
+            environment=clean_environment(folder / "PostgreSQL", **servers),
+            folder=ROOT,
+            death_signal=signal.SIGINT,
+        )
+        with running(process, number=signal.SIGINT, grace=GRACE):
+            say("\nThe suite on SQLite:")
+            first = suite("SQLite", python, arguments, folder)
+            code = run(first, clean_environment(folder / "SQLite", **browser), grace=GRACE)
+            say("\nWhat depends on the database or the queue, on PostgreSQL with Redis:")
+            code_beside = wait(process)
+        said.seek(0)
+        say(said.read().decode(errors="replace").rstrip())
+    return [outcome("SQLite", code, folder), outcome("PostgreSQL", code_beside, folder)]
 
 
-def run_suite(
-    name: str, python: str, arguments: Sequence[str], folder: Path, settings: dict[str, str]
-) -> Outcome:
-    results = folder / f"{name}.xml"
-    command = [
-        python,
-        "-m",
-        "pytest",
-        f"--junitxml={results}",
-        *(["--color=no"] if in_ci() else []),
-        *arguments,
-    ]
-    code = run(command, clean_environment(folder / name, **settings), grace=GRACE)
-    return Outcome(name, code, read_counts(results))
+def suite(name: str, python: str, arguments: Sequence[str], folder: Path) -> list[str]:
+    """What runs it, with its results in a file."""
+    color = ["--color=no"] if in_ci() else []
+    return [python, "-m", "pytest", f"--junitxml={results_of(name, folder)}", *color, *arguments]
+
+
+def results_of(name: str, folder: Path) -> Path:
+    return folder / f"{name}.xml"
+
+
+def outcome(name: str, code: int, folder: Path) -> Outcome:
+    return Outcome(name, code, read_counts(results_of(name, folder)))
 
 
 def read_counts(results: Path) -> str:
