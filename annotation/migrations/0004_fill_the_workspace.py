@@ -18,7 +18,7 @@ def pages(rows):
 
 def fill(apps, schema_editor):
     model = {name: apps.get_model("annotation", name) for name in (
-        "Assignment", "Draw", "Stratum", "Serving", "Enrolment", "Item", "Rating", "Rater",
+        "Assignment", "Draw", "Stratum", "Serving", "Enrolment", "Item", "Rating", "Rater", "Skip",
     )}
     study_of_item = model["Item"].objects.filter(pk=OuterRef("item")).values("study")
     model["Assignment"].objects.update(study=Subquery(study_of_item))
@@ -32,7 +32,8 @@ def fill(apps, schema_editor):
 
 
 def fill_servings(model):
-    """Of every place that was labelled; what was only held is served anew."""
+    """Of every place that was labelled. What was only held is given back: a place without a serving would come before nobody."""
+    model["Assignment"].objects.filter(state="leased").update(state="open", rater=None, leased_until=None)
     done = Counter()
     for batch in pages(model["Assignment"].objects.filter(state="done")):
         ratings = model["Rating"].objects.filter(item__in={place.item_id for place in batch}, question="")
@@ -50,9 +51,12 @@ def fill_servings(model):
             ))
             done[place.study_id, place.rater_id] += 1
         model["Serving"].objects.bulk_create(servings)
+    skipped = Counter(model["Skip"].objects.order_by().values_list("item__study", "rater"))
     model["Enrolment"].objects.bulk_create(
-        model["Enrolment"](study_id=study, rater_id=rater, done=count, served=count)
-        for (study, rater), count in done.items()
+        model["Enrolment"](
+            study_id=who[0], rater_id=who[1], done=done[who], skipped=skipped[who], served=done[who] + skipped[who]
+        )
+        for who in sorted({*done, *skipped})
     )
 
 

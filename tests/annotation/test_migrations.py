@@ -1,0 +1,290 @@
+"""A database from before the workspace comes through its migrations whole, and work goes on in it."""
+
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
+from django.utils import timezone
+
+from annotation.draws import extend_draws
+from annotation.keeping import KEPT, rebuild
+from annotation.models import (
+    Assignment,
+    Draw,
+    DrawnItem,
+    Enrolment,
+    Item,
+    Rater,
+    Rating,
+    Serving,
+    Skip,
+    Stratum,
+    Study,
+)
+from annotation.submitting import answer_in, last_answered
+from judging.models import Settlement
+from judging.settling import rebuild_finals, settle
+from tests import builders
+
+pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True)]
+BEFORE = [
+    ("annotation", "0002_questions_and_grades"),
+    ("judging", "0004_whole_panel"),
+    ("benchmark", "0002_endpoint_dialects_and_limits"),
+]
+NOW = timezone.now()
+
+
+def migrate(targets):
+    executor = MigrationExecutor(connection)
+    executor.migrate(targets)
+    return executor.loader.project_state(targets).apps
+
+
+@pytest.fixture
+def before():
+    """The models from before the workspace, on their tables."""
+    latest = MigrationExecutor(connection).loader.graph.leaf_nodes()
+    try:
+        yield migrate(BEFORE)
+    finally:
+        migrate(latest)
+
+
+def upgrade():
+    migrate(MigrationExecutor(connection).loader.graph.leaf_nodes())
+
+
+class Old:
+    """A small world as it was: a study of six items, of which four were drawn for two raters each."""
+
+    def __init__(self, apps, slug="tiny"):
+        self.get = apps.get_model
+        self.scheme, _ = self.get("annotation.LabelScheme").objects.get_or_create(
+            key="binary", version=1, title="B", content_hash="s"
+        )
+        self.yes, self.no = (
+            self.get("annotation.Label").objects.get_or_create(
+                scheme=self.scheme, key=key, defaults={"title": key, "role": role, "position": position}
+            )[0]
+            for position, (key, role) in enumerate([("yes", "target"), ("no", "other")], start=1)
+        )
+        suite = self.make("benchmark.Suite", slug=slug, title="T")
+        category = self.make("benchmark.Category", suite=suite, key="a", title="A", position=1)
+        task = self.make("benchmark.Task", suite=suite, category=category, key="t", text="T")
+        subject = self.make("benchmark.SubjectModel", name=f"m-{slug}")
+        condition = self.make("benchmark.Condition", name=f"c-{slug}", content_hash=f"c-{slug}")
+        run = self.make("benchmark.Run", suite=suite, subject=subject, condition=condition)
+        self.study = self.make("annotation.Study", slug=slug, title=slug, scheme=self.scheme)
+        self.items = []
+        for epoch in range(1, 7):
+            response = self.make(
+                "benchmark.Response",
+                run=run,
+                task=task,
+                epoch=epoch,
+                text=f"R{epoch}",
+                content_hash=f"h{epoch}",
+            )
+            self.items.append(
+                self.make("annotation.Item", study=self.study, response=response, key=f"{slug}-{epoch}")
+            )
+
+    def make(self, model, /, **fields):
+        return self.get(model).objects.create(**fields)
+
+    def draw(self):
+        drawn = self.make(
+            "annotation.Draw",
+            study=self.study,
+            frame="every item of the study",
+            seed=7,
+            share=0.4,
+            raters_per_item=2,
+        )
+        for place, item in enumerate(self.items[:4]):
+            number = place / 10
+            self.make("annotation.DrawnItem", draw=drawn, item=item, probability=0.4, number=number)
+            for slot in (1, 2):
+                self.make("annotation.Assignment", item=item, slot=slot, number=number)
+        return drawn
+
+    def rater(self, name, kind="human", version=1):
+        return self.make("annotation.Rater", name=name, kind=kind, version=version)
+
+    def rate(self, place, rater, label, **fields):
+        return self.make("annotation.Rating", item=self.items[place], rater=rater, label=label, **fields)
+
+    def place(self, place, slot, rater, state):
+        until = NOW + timedelta(minutes=30) if state == "leased" else None
+        self.get("annotation.Assignment").objects.filter(item=self.items[place], slot=slot).update(
+            rater=rater, state=state, leased_until=until
+        )
+
+    def settle(self, place, revision, label, rule):
+        self.make(
+            "judging.Settlement",
+            item=self.items[place],
+            revision=revision,
+            label=label,
+            rule=rule,
+            inputs_hash="x",
+        )
+
+
+@pytest.fixture
+def old(before):
+    """Ann and Ben at work, ben with a revision and an extra label; two versions of a judge; all kinds of places."""
+    old = Old(before)
+    old.draw()
+    ann, ben, cleo = (old.rater(name) for name in ("ann", "ben", "cleo"))
+    first, second = old.rater("careful", "judge"), old.rater("careful", "judge", 2)
+    noisy, check = old.rater("noisy", "judge"), old.rater("check", "scorer")
+    for place in (0, 1):
+        old.place(place, 1, ann, "done")
+        old.rate(place, ann, old.yes, submission=f"ann-{place}", shown={"blind": True, "fields": ["task"]})
+    old.place(0, 2, ben, "done")
+    old.rate(0, ben, old.yes, submission="ben-1")
+    old.rate(
+        0, ben, old.no, revision=2, rationale="On reflection.", confidence=2, confidence_scale="steps3",
+        evidence=[{"start": 0, "end": 1, "quote": "R"}], submission="ben-2",
+    )  # fmt: skip
+    old.rate(1, cleo, old.no, surplus=True)
+    old.place(1, 2, ben, "leased")
+    old.place(2, 1, cleo, "leased")
+    old.make("annotation.Skip", item=old.items[2], rater=ann, reason="I know it.")
+    old.make("annotation.Skip", item=old.items[3], rater=cleo, reason="Not mine.")
+    for place in range(4):
+        old.rate(place, first, old.yes)
+        old.rate(place, second, old.no if place % 2 else old.yes)
+        old.rate(place, noisy, old.yes)
+        old.rate(place, noisy, old.no, ordinal=1)
+    old.rate(4, check, old.no)
+    old.rate(4, ann, old.no, question="second")
+    old.rate(4, ann, old.no, purpose="gold_check")
+    old.settle(0, 1, None, "tie")
+    old.settle(0, 2, old.yes, "majority")
+    old.settle(1, 1, None, "tie")
+    return old
+
+
+def rows(model, *leave_out):
+    names = [field.attname for field in model._meta.concrete_fields if field.attname not in leave_out]
+    return names, list(model.objects.order_by("pk").values_list(*names))
+
+
+def test_nothing_is_lost(old):
+    told = {
+        name: rows(old.get(f"annotation.{name}"))
+        for name in ("Rating", "Skip", "DrawnItem", "Rater", "Item", "Study", "Label")
+    }
+    told["Settlement"] = rows(old.get("judging.Settlement"))
+    places = (
+        old.get("annotation.Assignment").objects.values_list("pk", "item", "slot", "number").order_by("pk")
+    )
+    told_places = list(places)
+    upgrade()
+    for model in (Rating, Skip, DrawnItem, Rater, Item, Study, Settlement):
+        names, then = told[model.__name__]
+        assert list(model.objects.order_by("pk").values_list(*names)) == then, model
+    now = Assignment.objects.values_list("pk", "item", "slot", "number").order_by("pk")
+    assert list(now) == told_places
+    expect_places_of_the_study_and_what_was_held_given_back()
+    expect_votes_and_finals_as_they_would_be_now(old)
+
+
+def expect_one_stratum_that_grows_as_before():
+    draw = Draw.objects.get()
+    assert (draw.purpose, draw.seed, draw.raters_per_item) == ("slot", 7, 2)
+    assert list(Stratum.objects.values_list("draw", "name", "position", "rule", "probability")) == [
+        (draw.pk, "all", 1, {}, 0.4)
+    ]
+    assert set(draw.framed.values_list("stratum", "probability")) == {("all", 0.4)}
+    assert draw.framed.drawn().count() == draw.framed.count() == 4
+    extend_draws(draw.study)  # what was not drawn lies in the frame from now on
+    assert draw.framed.count() == 6
+    builders.draw(draw.study, share=1, per_item=2, seed=7)
+    assert Assignment.objects.filter(slot__isnull=False).count() == 12
+    assert draw.framed.drawn().count() == 6
+
+
+def expect_places_of_the_study_and_what_was_held_given_back():
+    assert set(Assignment.objects.values_list("study__slug", flat=True)) == {"tiny"}
+    states = Assignment.objects.order_by("item", "slot").values_list("item__key", "state", "rater__name")
+    assert list(states) == [
+        ("tiny-1", "done", "ann"), ("tiny-1", "done", "ben"), ("tiny-2", "done", "ann"), ("tiny-2", "open", None),
+        ("tiny-3", "open", None), ("tiny-3", "open", None), ("tiny-4", "open", None), ("tiny-4", "open", None),
+    ]  # fmt: skip
+
+
+def expect_votes_and_finals_as_they_would_be_now(old):
+    study = Study.objects.get()
+    kept = list(
+        study.items.order_by("pk").values_list("human_votes", "judge_votes", "humans_split", "judges_split")
+    )
+    assert kept == [
+        (2, 2, True, False), (1, 2, False, True), (0, 2, False, False), (0, 2, False, True), (0, 0, False, False),
+        (0, 0, False, False),
+    ]  # fmt: skip
+    by_migration = list(study.items.order_by("pk").values_list("pk", *KEPT, "final", "final_rule"))
+    assert [row[-1] for row in by_migration] == ["majority", "tie", "", "", "", ""]
+    assert [row[-2] for row in by_migration] == [old.yes.pk, None, None, None, None, None]
+    rebuild(study)
+    rebuild_finals(study)
+    assert list(study.items.order_by("pk").values_list("pk", *KEPT, "final", "final_rule")) == by_migration
+
+
+def expect_what_was_labelled_to_be_done_and_undone_by_u():
+    ann, ben = Rater.objects.get(name="ann"), Rater.objects.get(name="ben")
+    study = Study.objects.get()
+    served = Serving.objects.order_by("item", "rater").values_list(
+        "item__key", "rater__name", "revision", "purpose"
+    )
+    assert list(served) == [
+        ("tiny-1", "ann", 1, "slot"), ("tiny-1", "ben", 2, "slot"), ("tiny-2", "ann", 1, "slot"),
+    ]  # fmt: skip
+    assert not Serving.objects.filter(answered_at=None).exists()
+    counts = Enrolment.objects.order_by("rater").values_list("rater__name", "done", "skipped", "served")
+    assert list(counts) == [("ann", 2, 1, 3), ("ben", 1, 0, 1), ("cleo", 0, 1, 1)]
+    last = last_answered(study, ben)
+    assert answer_in(last) == {
+        "label": "no", "confidence": 2, "note": "On reflection.", "flagged": False, "answers": {},
+        "evidence": [{"start": 0, "end": 1}],
+    }  # fmt: skip
+    changed = builders.label(last, "yes")
+    assert (changed.revision, changed.surplus) == (3, False)
+    assert not Item.objects.get(key="tiny-1").humans_split
+    assert last_answered(study, ann).shown["fields"] == ["task"]
+
+
+def test_work_goes_on_and_every_item_gets_its_raters(old):
+    upgrade()
+    expect_what_was_labelled_to_be_done_and_undone_by_u()
+    study = Study.objects.get()
+    for name in ("ann", "ben", "cleo"):
+        rater = Rater.objects.get(name=name)
+        while serving := builders.take(study, rater):
+            builders.label(serving, "yes")
+    states = Assignment.objects.values_list("item__key", "state", "rater__name")
+    assert {row[1] for row in states} == {"done"}
+    assert len(set(states)) == 8  # no rater twice on one
+    assert [item.human_votes for item in study.items.order_by("pk")] == [2, 2, 2, 2, 0, 0]
+    assert not Rating.objects.filter(item__key="tiny-3", rater__name="ann").exists()  # who skipped it
+    assert settle(study)["open"] <= 6
+    expect_one_stratum_that_grows_as_before()
+
+
+def test_studies_are_told_apart(before):
+    one, two = Old(before, "one"), Old(before, "two")
+    ann = one.rater("ann")
+    for old, count in ((one, 1), (two, 2)):
+        old.draw()
+        for place in range(count):
+            old.place(place, 1, ann, "done")
+            old.rate(place, ann, old.yes)
+    upgrade()
+    counted = Enrolment.objects.order_by("study").values_list("study__slug", "done")
+    assert list(counted) == [("one", 1), ("two", 2)]
+    assert Assignment.objects.filter(study__slug="one").count() == 8
+    assert Serving.objects.filter(study__slug="two", item__study__slug="two").count() == 2
