@@ -32,6 +32,7 @@ from annotation.models import (
     newest,
 )
 from annotation.raters import rater_of
+from benchmark.deadlocks import again_after_deadlock
 from benchmark.errors import UserError
 from benchmark.text import digest, storable
 
@@ -150,14 +151,19 @@ def serve(desk: Desk, want: int = 1) -> list[Serving]:
     want = min(want, AHEAD)
     serving = held(desk)
     if any(one.fading for one in serving):  # type: ignore[attr-defined]
-        mine = Assignment.objects.filter(study=desk.study, rater=desk.rater, state=State.LEASED)
-        mine.update(leased_until=_lease_end())
+        _renew_all(desk)
     while len(serving) < want and desk.may_take_more():
         given = _next(desk, serving)
         if given is None:
             break
         serving.append(given)
     return serving
+
+
+@again_after_deadlock
+def _renew_all(desk: Desk) -> None:
+    mine = Assignment.objects.filter(study=desk.study, rater=desk.rater, state=State.LEASED)
+    mine.update(leased_until=_lease_end())
 
 
 def held(desk: Desk) -> list[Serving]:
@@ -180,6 +186,7 @@ def _next(desk: Desk, held: list[Serving]) -> Serving | None:
     raise UserError("Too many raters are asking at once; try again.")
 
 
+@again_after_deadlock
 def _give_slot(desk: Desk, slot: Slot, now: datetime) -> Serving | None:
     """Take the slot if it is still free; somebody else may have, between our look and this UPDATE."""
     _ = desk.shown  # put together before anybody has to wait
@@ -374,6 +381,7 @@ def place_of(serving: Serving) -> QuerySet[Assignment]:
     )
 
 
+@again_after_deadlock
 def release(study: Study, rater: Rater) -> int:
     """Give back all the rater holds; returns how many places. Their drafts stay, and a label that still comes is taken."""
     mine = Assignment.objects.filter(study=study, rater=rater, state=State.LEASED)
@@ -382,6 +390,7 @@ def release(study: Study, rater: Rater) -> int:
         return checks + mine.update(rater=None, state=State.OPEN, leased_until=None)
 
 
+@again_after_deadlock
 @transaction.atomic
 def skip(serving: Serving, reason: str) -> None:
     """Give the place back and don't offer the item to this rater again. A label given before stays."""

@@ -11,6 +11,7 @@ from django.utils import timezone
 from annotation.draws import ask_for_more
 from annotation.golding import Wanted, Written, of_experts, withdraw, write
 from annotation.humanplan import humans_of
+from annotation.keeping import lock
 from annotation.ledger import Entry, record
 from annotation.models import (
     Assignment,
@@ -26,6 +27,7 @@ from annotation.models import (
     Study,
 )
 from annotation.routing import State, place_of
+from benchmark.deadlocks import again_after_deadlock
 from benchmark.errors import UserError
 
 MOST_EVIDENCE = 100
@@ -67,6 +69,7 @@ def submit(serving: Serving, sent: Submission) -> Rating:
     return _submit(serving, sent, _entries(serving.study, serving.item, serving, sent))
 
 
+@again_after_deadlock
 @transaction.atomic
 def _submit(serving: Serving, sent: Submission, entries: Entries) -> Rating:
     study, item = serving.study, serving.item
@@ -78,6 +81,8 @@ def _submit(serving: Serving, sent: Submission, entries: Entries) -> Rating:
         if before:
             return before
         raise Conflict("You have labelled this response in another window meanwhile.")
+    # The ledger locks it anyway. Looking at places one after the other, two who are late would wait for each other.
+    lock([item.pk])
     surplus = not _take_place(serving, item)
     rating = _record(study, entries, surplus)
     if sent.base == 0 and serving.answered_at is None:

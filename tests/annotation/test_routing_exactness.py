@@ -3,8 +3,10 @@
 import random
 import time
 from collections import Counter
+from datetime import timedelta
 
 import pytest
+from django.utils import timezone
 
 from annotation.models import Assignment, Item, Rating, Skip
 from annotation.routing import serve, skip
@@ -110,6 +112,54 @@ def assert_drained(study, people):
         rated = set(Rating.objects.filter(item=item).values_list("rater", flat=True))
         skipped = set(Skip.objects.filter(item=item).values_list("rater", flat=True))
         assert rated | skipped == {person.rater.pk for person in people}
+
+
+def test_of_late_labels_that_come_at_once_as_many_count_as_there_are_places(settings):
+    """Three hold places whose leases ran out, three have lost theirs; all look at the same three places."""
+    study = builders.study(tasks=2, epochs=8)
+    builders.draw(study, per_item=3)
+    settings.ASSIGNMENT_LEASE_MINUTES = -1
+    people = [builders.rater(f"person-{number}", "human") for number in range(6)]
+    for item in study.items.all():
+        for person in people:
+            study.servings.create(item=item, rater=person)
+        for place, person in zip(item.assignments.order_by("-slot"), people, strict=False):
+            lapsed = timezone.now() - timedelta(minutes=1)
+            item.assignments.filter(pk=place.pk).update(rater=person, state="leased", leased_until=lapsed)
+
+    def late(person):
+        def call():
+            for serving in study.servings.filter(rater=person).order_by("item"):
+                builders.label(serving, LABELS[person.pk % 4])
+
+        return call
+
+    expect_no_errors(together(*[late(person) for person in people]))
+    assert Rating.objects.count() == 16 * 6
+    for item in study.items.all():
+        counted = {rating.rater_id for rating in item.ratings.filter(surplus=False)}
+        assert len(counted) == item.human_votes == 3
+        assert counted == set(item.assignments.filter(state="done").values_list("rater", flat=True))
+
+
+def test_one_who_is_late_in_one_window_and_given_the_item_anew_in_another_has_labelled_it_once():
+    study = builders.study(tasks=1, epochs=12)
+    builders.draw(study, per_item=1)
+    ann = builders.rater("ann", "human")
+    for item in study.items.all():
+        study.servings.create(item=item, rater=ann)
+
+    def send():
+        for serving in study.servings.order_by("-item__drawn__number"):
+            builders.label(serving)
+
+    def ask():
+        for _ in range(12):
+            serve(builders.desk(study, ann), 6)
+
+    expect_no_errors(together(send, ask, ask))
+    assert Rating.objects.votes().count() == Rating.objects.count() == 12
+    assert not Assignment.objects.exclude(state="done").exists()
 
 
 @pytest.mark.timeout(300)
