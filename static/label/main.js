@@ -230,6 +230,7 @@ const closeMore = () => setMore(false);
 function setMore(open) {
   $("more").dataset.open = String(open);
   $("toggle-more").setAttribute("aria-expanded", String(open));
+  $("toggle-more").textContent = open ? "Less" : "More";
 }
 
 async function savePreferences(chosen) {
@@ -264,7 +265,7 @@ function lostNotice() {
 }
 
 function suggestBreak() {
-  notice("break", `You have worked for ${desk.break_after} minutes. A short break keeps your eyes fresh; all you did is kept.`, [["Go on", () => unnotice("break")]]);
+  notice("break", `You have worked for ${desk.break_after} minute${desk.break_after === 1 ? "" : "s"}. A short break keeps your eyes fresh; all you did is kept.`, [["Go on", () => unnotice("break")]]);
 }
 
 async function keep() {

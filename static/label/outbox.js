@@ -98,7 +98,7 @@ export function stateOf(outbox) {
   const waiting = outbox.waiting();
   if (outbox.problems().length && !waiting.length) return ["refused", "One answer was not taken; see above."];
   if (!waiting.length) return ["saved", "Saved"];
-  if (outbox.failing === "signed-out") return ["signed-out", `Signed out. ${count(waiting)} in this browser until you sign in again.`];
+  if (outbox.failing === "signed-out") return ["signed-out", `${count(waiting)} in this browser until you sign in again.`];
   if (outbox.failing) return ["waiting", `${count(waiting)} in this browser; ${waiting.length === 1 ? "it is" : "they are"} sent when the server answers.`];
   return ["saving", "Saving…"];
 }

@@ -401,7 +401,7 @@ def test_keys_can_be_changed_and_are_remembered(desk, cast):
     desk.get_by_role("button", name="Save").click()
     expect(desk.locator("#settings-error")).to_contain_text("“s” is there twice")
     desk.get_by_label("Flag for the study's owner").fill("w")
-    desk.get_by_label("No convergence").fill("b")
+    desk.get_by_role("textbox", name="No convergence").fill("b")
     desk.get_by_role("button", name="Save").click()
     expect(desk.locator("#flag kbd")).to_have_text("w")
     expect(desk.locator("#announce")).to_have_text("Settings saved.")
@@ -470,9 +470,14 @@ def test_a_draft_is_at_the_server_within_a_second_and_there_again_after_a_reload
 
 
 def test_a_draft_that_never_reached_the_server_is_in_the_browser(visit, labelling):
-    page = open_desk(visit, labelling["ann"], allowed=("ERR_FAILED",))
-    page.route("**/draft", lambda route: route.abort())
+    page = visit(labelling["ann"])
+    page.add_init_script(
+        "const real = fetch; window.fetch = (url, ...more) =>"
+        " String(url).endsWith('/draft') ? Promise.reject(new TypeError('cut')) : real(url, ...more);"
+    )
+    page.goto(URL)
     page.get_by_role("textbox", name="Note").fill("only here")
+    expect(page.locator("#draft-state")).to_have_attribute("data-state", "local")
     page.reload()
     expect(page.get_by_role("textbox", name="Note")).to_have_value("only here")
     assert not Serving.objects.exclude(draft=None).exists()
@@ -534,7 +539,7 @@ def test_somebody_else_signed_in_in_this_browser_sends_nothing_of_the_first(visi
     expect(page.locator("#notices")).to_contain_text("Somebody else has signed in")
     assert not Rating.objects.exists()
     page.goto(URL)  # the other's own page leaves it alone as well
-    expect(page.locator("#workspace")).to_have_attribute("data-state", "labelling")
+    expect(page.locator("#workspace")).to_have_attribute("data-state", "finished")
     expect(page.locator("#save-state")).to_have_text("")
     assert not Rating.objects.exists()
 
@@ -632,7 +637,7 @@ def test_a_break_is_suggested_gently(visit, labelling, study):
     page.add_init_script("sessionStorage.setItem('arbiter:worked', '60000')")
     page.goto(URL)
     page.keyboard.press("1")
-    expect(page.locator("#notices")).to_contain_text("You have worked for 1 minutes")
+    expect(page.locator("#notices")).to_contain_text("You have worked for 1 minute.")
     page.get_by_role("button", name="Go on").click()
     page.keyboard.press("Control+Enter")
     saved(page)
