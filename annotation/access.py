@@ -61,6 +61,12 @@ def adjudicated(request: HttpRequest, slug: str) -> Study:
     return study_for(request, slug, Role.ADJUDICATOR, Role.OWNER)
 
 
+def may_make_studies(user: User | AnonymousUser) -> bool:
+    """Whoever owns a study may make another; the first is made by a superuser, or by the command."""
+    owns = Membership.objects.filter(user=user.pk, role=Role.OWNER)
+    return bool(getattr(user, "is_superuser", False)) or owns.exists()
+
+
 def item_in(study: Study, key: str) -> Item:
     return get_object_or_404(
         study.items.select_related(

@@ -26,13 +26,23 @@ def read_yaml(path: Path) -> tuple[Any, str]:
     """The document, and its text."""
     try:
         text = path.read_text(encoding="utf-8")
-        return yaml.load(text, Loader=_Loader), text  # noqa: S506 - a SafeLoader of ours
     except OSError as error:
         raise UserError(f"{path}: can't be read: {error.strerror}.") from error
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: is not UTF-8 (byte {error.start}); save it as UTF-8.") from error
+    return parse_yaml(text, str(path)), text
+
+
+def parse_yaml(text: str, name: str) -> Any:
+    """The document that this text is; `name` says in a refusal where it came from."""
+    try:
+        return yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader of ours
     except yaml.MarkedYAMLError as error:
         line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise UserError(f"{path}{line}: is not valid YAML: {error.problem}.") from error
+        raise UserError(f"{name}{line}: is not valid YAML: {error.problem}.") from error
     except yaml.YAMLError as error:
-        raise UserError(f"{path}: is not valid YAML: {' '.join(str(error).split())}.") from error
+        raise UserError(f"{name}: is not valid YAML: {' '.join(str(error).split())}.") from error
+    except (ValueError, TypeError) as error:  # a date such as 2024-13-45, a number of 5,000 digits
+        raise UserError(f"{name}: is not valid YAML: {error}; put text that looks so in quotes.") from error
+    except RecursionError as error:
+        raise UserError(f"{name}: is nested too deeply.") from error

@@ -1,6 +1,7 @@
 """Applying a study file. All of it is one transaction, and applying the same file again changes nothing."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from judging.metering import set_caps
 from judging.models import Attempt, Budget, Judge, StudyJudge
 from judging.money import PICO, Price, listed_price, per_token
 from judging.prompting import check_labels, token_limit
-from judging.prompts import template_text
+from judging.prompts import Beside, template_text
 from judging.scoring import apply_scorers, load_program
 from judging.studyfile import JudgeSpec, StudySpec, read_study_file
 
@@ -59,8 +60,10 @@ def apply_file(path: Path) -> Applied:
 
 
 @transaction.atomic
-def apply(spec: StudySpec, beside: Path | None = None) -> Applied:
-    """Make the study, or bring it to what the file says. Items and ratings only ever come to it."""
+def apply(spec: StudySpec, beside: Beside = None) -> Applied:
+    """Make the study, or bring it to what the file says. Items and ratings only ever come to it.
+
+    Files it names are looked for `beside` it; where that holds their texts, none is read."""
     scheme = _scheme(spec.scheme, beside)
     study, created = Study.objects.get_or_create(
         slug=spec.study, defaults={"title": spec.title or spec.study, "scheme": scheme}
@@ -101,10 +104,13 @@ def draw_now(study: Study) -> dict[str, Any]:
         )
     with transaction.atomic():
         draw_items(study, now=True)
-    return {"study": study.slug, "draws": [_drawn(draw) for draw in study.draws.order_by("-purpose", "pk")]}
+    return {
+        "study": study.slug,
+        "draws": [draw_figures(draw) for draw in study.draws.order_by("-purpose", "pk")],
+    }
 
 
-def _drawn(draw: Draw) -> dict[str, Any]:
+def draw_figures(draw: Draw) -> dict[str, Any]:
     counts = draw.framed.order_by().values("stratum")
     items = dict(counts.annotate(n=Count("pk")).values_list("stratum", "n"))
     drawn = dict(counts.drawn().annotate(n=Count("pk")).values_list("stratum", "n"))  # type: ignore[attr-defined]
@@ -125,7 +131,7 @@ def _drawn(draw: Draw) -> dict[str, Any]:
     }
 
 
-def _apply_humans(study: Study, spec: StudySpec, beside: Path | None) -> None:
+def _apply_humans(study: Study, spec: StudySpec, beside: Beside) -> None:
     """How people label. Guidelines that changed are a new version; what raters were shown names it."""
     if spec.humans is None:
         return
@@ -134,8 +140,17 @@ def _apply_humans(study: Study, spec: StudySpec, beside: Path | None) -> None:
     set_guidelines(study, _text_or_file(spec.humans.guidelines, beside))
 
 
-def _text_or_file(told: str, beside: Path | None) -> str:
-    if not told.strip().endswith(".md") or "\n" in told.strip():
+def names_guidelines(told: str) -> bool:
+    """Whether this is a file's name rather than the guidelines themselves."""
+    return told.strip().endswith(".md") and "\n" not in told.strip()
+
+
+def names_scheme(told: object) -> bool:
+    return isinstance(told, str) and told.endswith((".yaml", ".yml"))
+
+
+def _text_or_file(told: str, beside: Beside) -> str:
+    if not names_guidelines(told) or isinstance(beside, Mapping):
         return told
     path = (beside or Path()) / told.strip()
     try:
@@ -144,16 +159,16 @@ def _text_or_file(told: str, beside: Path | None) -> str:
         raise UserError(f"humans.guidelines: {path} can't be read ({error}).") from error
 
 
-def _scheme(chosen: str | SchemeSpec, beside: Path | None) -> LabelScheme:
+def _scheme(chosen: str | SchemeSpec, beside: Beside) -> LabelScheme:
     """Built in, written out in the study file, or in a file of its own beside it."""
     if not isinstance(chosen, str):
         return save_scheme(chosen)
-    if chosen.endswith((".yaml", ".yml")):
+    if names_scheme(chosen) and not isinstance(beside, Mapping):
         return save_scheme(scheme_from_file((beside or Path()) / chosen))
     return builtin_scheme(chosen)
 
 
-def _apply_questions(study: Study, spec: StudySpec, beside: Path | None) -> None:
+def _apply_questions(study: Study, spec: StudySpec, beside: Beside) -> None:
     """A question that was asked stays, with its scheme: its ratings would mean nothing without."""
     for wanted in spec.questions:
         scheme = _scheme(wanted.scheme, beside)
@@ -207,15 +222,18 @@ def _refuse_unknown_voters(spec: StudySpec) -> None:
             )
 
 
-def _add_items(study: Study, spec: StudySpec) -> int:
+def _missing(study: Study, spec: StudySpec) -> QuerySet[Response]:
     there = Item.objects.filter(study=study, response=OuterRef("pk"))
-    missing = (
-        chosen(spec)
-        .filter(~Exists(there))
-        .order_by("pk")
-        .values_list("pk", flat=True)
-        .iterator(chunk_size=2000)
-    )
+    return chosen(spec).filter(~Exists(there)).order_by("pk")
+
+
+def adding(study: Study | None, spec: StudySpec) -> int:
+    """How many items applying this would add."""
+    return _missing(study, spec).count() if study else chosen(spec).count()
+
+
+def _add_items(study: Study, spec: StudySpec) -> int:
+    missing = _missing(study, spec).values_list("pk", flat=True).iterator(chunk_size=2000)
     added = 0
     for batch in batches(missing, 1000):
         Item.objects.bulk_create(Item(study=study, response_id=pk) for pk in batch)
@@ -245,7 +263,7 @@ def chosen(spec: StudySpec) -> QuerySet[Response]:
     return responses if wanted.controls else responses.filter(task__control=False)
 
 
-def _apply_judges(study: Study, spec: StudySpec, beside: Path | None) -> None:
+def _apply_judges(study: Study, spec: StudySpec, beside: Beside) -> None:
     endpoints = {endpoint.name: save_endpoint(endpoint) for endpoint in spec.endpoints}
     judges = []
     for wanted in spec.judges:
@@ -298,7 +316,7 @@ def _apply_caps(study: Study, spec: StudySpec) -> None:
         set_caps(study, calls, None if dollars is None else round(dollars * PICO))
 
 
-def save_judge(spec: JudgeSpec, endpoint: Endpoint, beside: Path | None) -> Judge:
+def save_judge(spec: JudgeSpec, endpoint: Endpoint, beside: Beside) -> Judge:
     """The judge with exactly this definition, or a new version under its name."""
     template = template_text(spec.template, beside)
     parts = [

@@ -26,7 +26,7 @@ from benchmark.errors import UserError
 from benchmark.text import storable_json
 from benchmark.yamlfile import read_yaml
 from judging.prompting import check_template
-from judging.prompts import template_text
+from judging.prompts import Beside, template_text
 
 RaterName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,119}$")]
 # Told apart by their type, so that a mistake in a scheme written out isn't answered with "should be a string".
@@ -154,28 +154,40 @@ class StudySpec(Strict):
 def read_study_file(path: Path) -> StudySpec:
     """The study a file describes, its templates checked; one clear sentence with file, line and key if it's wrong."""
     data, text = read_yaml(path)
+    try:
+        return study_of(data, path.parent)
+    except Mistake as error:
+        raise UserError(f"{place(str(path), text, error.keys)}: {error.said}.") from error
+
+
+class Mistake(UserError):
+    """What is wrong in a study, and under which keys."""
+
+    def __init__(self, keys: Sequence[Any], said: str) -> None:
+        self.keys, self.said = list(keys), said
+        super().__init__(f"{'.'.join(map(str, keys)) or 'The study'}: {said}.")
+
+
+def study_of(data: Any, beside: Beside) -> StudySpec:
+    """The study that these keys and values describe, its templates checked. Raises Mistake."""
     if not isinstance(data, dict):
-        raise UserError(
-            f"{path}: expected a study as keys and values; see docs/study-file.md for an example."
-        )
+        raise Mistake([], "expected a study as keys and values; see docs/study-file.md for an example")
     try:
         spec = StudySpec.model_validate(data)
     except ValidationError as error:
-        raise UserError(explain(path, text, error)) from error
+        raise _mistake(error) from error
     if not storable_json(spec.model_dump(mode="json")):
-        raise UserError(f"{path}: holds a NUL or a lone surrogate, which no database keeps; take it out.")
+        raise Mistake([], "holds a NUL or a lone surrogate, which no database keeps; take it out")
     for index, judge in enumerate(spec.judges):
         try:
-            check_template(template_text(judge.template, path.parent))
+            check_template(template_text(judge.template, beside))
         except (UserError, ValueError) as error:
-            raise UserError(
-                f"{_place(path, text, ['judges', index, 'template'])}: {str(error).rstrip('.')}."
-            ) from error
+            raise Mistake(["judges", index, "template"], str(error).rstrip(".")) from error
     return spec
 
 
-def explain(path: Path, text: str, error: ValidationError) -> str:
-    """The first error, with its line and key; and how many more there are."""
+def _mistake(error: ValidationError) -> Mistake:
+    """The first error, with its key; and how many more there are."""
     first, *more = error.errors()
     keys = [part for part in first["loc"] if part not in NOT_KEYS]
     found = "" if isinstance(first["input"], (dict, list)) else f"; found {str(first['input'])[:60]!r}"
@@ -185,12 +197,13 @@ def explain(path: Path, text: str, error: ValidationError) -> str:
     if first["type"] == "value_error":
         found = ""
     tail = f" ({len(more)} more after this one)" if more else ""
-    return f"{_place(path, text, keys)}: {message}{found}{tail}."
+    return Mistake(keys, f"{message}{found}{tail}")
 
 
-def _place(path: Path, text: str, keys: Sequence[Any]) -> str:
+def place(name: str, text: str, keys: Sequence[Any]) -> str:
+    """File, line and key; without a key, the file alone."""
     where = ".".join(str(key) for key in keys)
-    return f"{path}, line {_line(text, keys)}{', ' + where if where else ''}"
+    return f"{name}, line {_line(text, keys)}, {where}" if where else name
 
 
 def _line(text: str, keys: Sequence[Any]) -> int:

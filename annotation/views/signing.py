@@ -10,7 +10,14 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods
 
-from annotation.access import accept_invitation, from_this_machine, spend_link, usable_link, use_link
+from annotation.access import (
+    accept_invitation,
+    from_this_machine,
+    may_make_studies,
+    spend_link,
+    usable_link,
+    use_link,
+)
 from annotation.models import Membership, Study
 from benchmark.errors import UserError
 
@@ -32,7 +39,7 @@ def home(request: HttpRequest) -> HttpResponse:
     else:
         found = Membership.objects.filter(user=request.user.pk).select_related("study")
         rows = [(membership.study, membership.role) for membership in found]
-    return render(request, "home.html", {"rows": rows})
+    return render(request, "home.html", {"rows": rows, "may_make": may_make_studies(request.user)})
 
 
 @require_GET

@@ -46,9 +46,20 @@ class Template:
     placeholders: frozenset[str]
 
 
-def template_text(name: str, beside: Path | None = None) -> str:
+Beside = (
+    Path | Mapping[str, str] | None
+)  # where a study file's own files are: a folder; or their texts, by name
+
+
+def is_file(name: str) -> bool:
+    return "." in name or "/" in name
+
+
+def template_text(name: str, beside: Beside = None) -> str:
     """The template's text. A name with a dot or a slash is a file, looked for beside the study file."""
-    if "." in name or "/" in name:
+    if is_file(name):
+        if isinstance(beside, Mapping):
+            return _kept(name, beside)
         path = (beside or Path.cwd()) / name
         if not path.is_file():
             raise UserError(f"template {name!r}: there is no file {path}.")
@@ -62,6 +73,12 @@ def template_text(name: str, beside: Path | None = None) -> str:
             f"template {name!r}: there is no such template; there are {', '.join(shipped())}, or give a file's path."
         )
     return path.read_text(encoding="utf-8")
+
+
+def _kept(name: str, texts: Mapping[str, str]) -> str:
+    if name not in texts:
+        raise UserError(f"template {name!r}: there is no such file; name one of {', '.join(shipped())}.")
+    return texts[name]
 
 
 def shipped() -> list[str]:
