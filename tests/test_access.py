@@ -34,11 +34,29 @@ PAGES = {
     "adjudicate-item": ("/studies/tiny/adjudicate/{key}", {"owner", "adjudicator"}, "get"),
     "adjudicate-decided": ("/studies/tiny/adjudicate/{key}/decided", {"owner", "adjudicator"}, "get"),
     "adjudicate-send-back": ("/studies/tiny/adjudicate/{key}/send-back", {"owner", "adjudicator"}, "post"),
+    "study-new": ("/new-study", {"owner"}, "get"),
+    "study-edit": ("/studies/tiny/edit/", {"owner"}, "get"),
+    "study-file": ("/studies/tiny/study.yaml", {"owner"}, "get"),
+    "study-labelling": ("/studies/tiny/labelling/", READERS, "get"),
+    "study-labelling-part": ("/studies/tiny/labelling/by/strata", READERS, "get"),
+    "study-flags": ("/studies/tiny/labelling/flagged", READERS, "get"),
+    "study-draw": ("/studies/tiny/labelling/draw", {"owner"}, "post"),
     "study-people": ("/studies/tiny/people", {"owner"}, "get"),
+    "study-people-figures": ("/studies/tiny/people/figures", {"owner"}, "get"),
+    "study-rater": ("/studies/tiny/people/{member}", {"owner"}, "get"),
+    "study-rater-change": ("/studies/tiny/people/{member}/change", {"owner"}, "post"),
+    "study-invite-revoke": ("/studies/tiny/invite/revoke", {"owner"}, "post"),
     "study-member": ("/studies/tiny/member", {"owner"}, "post"),
     "study-invite": ("/studies/tiny/invite", {"owner"}, "post"),
     "study-judge": ("/studies/tiny/judge", {"owner"}, "post"),
     "study-settle": ("/studies/tiny/settle", {"owner"}, "post"),
+    "study-gold": ("/studies/tiny/gold/", READERS, "get"),
+    "study-gold-promote": ("/studies/tiny/gold/promote", {"owner"}, "post"),
+    "study-gold-import": ("/studies/tiny/gold/import", {"owner"}, "post"),
+    "label-training": ("/studies/tiny/label/training/", LABELLERS, "get"),
+    "label-training-answer": ("/studies/tiny/label/training/answer", LABELLERS, "post"),
+    "label-training-again": ("/studies/tiny/label/training/again", LABELLERS, "post"),
+    "label-me": ("/studies/tiny/label/me", LABELLERS, "get"),
     "label": ("/studies/tiny/label/", LABELLERS, "get"),
     "label-consent": ("/studies/tiny/label/consent", LABELLERS, "get"),
     "label-next": ("/studies/tiny/label/next", LABELLERS, "post"),
@@ -51,7 +69,9 @@ PAGES = {
     "label-formatted": ("/studies/tiny/label/formatted/{served}", LABELLERS, "get"),
 }
 # What the raters' page talks to answers in JSON, also to whoever is signed out.
-IN_JSON = {name for name in PAGES if name.startswith("label-")} - {"label-consent"}
+IN_JSON = {name for name in PAGES if name.startswith("label-")} - {
+    "label-consent", "label-me", "label-training", "label-training-answer", "label-training-again",
+}  # fmt: skip
 OPEN = {"healthz", "home", "sign-in", "sign-out", "sign-in-link", "invitation"}
 
 
@@ -73,8 +93,9 @@ def address(name, study, person=None):
         item, rater = study.items.first(), builders.human(User.objects.get(username=person))
         served = Serving.objects.get_or_create(study=study, item=item, rater=rater)[0].key
     return PAGES[name][0].format(
-        key=study.items.first().key, verdict=call.verdict_id, attempt=call.pk, served=served
-    )
+        key=study.items.first().key, verdict=call.verdict_id, attempt=call.pk, served=served,
+        member=study.memberships.get(user__username="ben").pk,
+    )  # fmt: skip
 
 
 def test_every_page_is_in_the_table():

@@ -1,18 +1,17 @@
-"""A study's pages: overview with its actions, agreement, rates, items, people."""
+"""A study's pages: overview with its actions, agreement, rates."""
 
 from typing import Any
 from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.db.models import Count
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
-from annotation.access import Role, change_role, make_link, owned, readable, role_in
-from annotation.models import Gold, Membership, Rating, Study, newest
-from annotation.raters import find_raters, latest_raters, raters_of
+from annotation.access import owned, readable
+from annotation.models import Gold, Study, newest
+from annotation.raters import find_raters, latest_raters
 from benchmark.errors import UserError
 from judging.charts import THEMES, confusion_svg, rates_svg
 from judging.overview import overview, rater_is_simulated
@@ -22,7 +21,6 @@ from judging.settling import settle
 from judging.troubles import troubles
 
 BY = ["subject,condition", "category", "subject,condition,category", "subject", "condition"]
-INVITATION_HOURS = 7 * 24
 
 
 @login_required
@@ -163,68 +161,3 @@ def _theme(request: HttpRequest) -> str:
 
 def svg(text: str) -> HttpResponse:
     return HttpResponse(text, content_type="image/svg+xml", headers={"Cache-Control": "private, max-age=5"})
-
-
-@login_required
-@require_GET
-def people(request: HttpRequest, slug: str) -> HttpResponse:
-    study = owned(request, slug)
-    members = study.memberships.select_related("user__rater").order_by("role", "user__username")
-    counts = _rating_counts(study)
-    rows = [(m, counts.get(m.user.rater.pk, 0) if hasattr(m.user, "rater") else 0) for m in members]
-    programs = [
-        (rater, counts.get(rater.pk, 0), rater_is_simulated(study, rater))
-        for rater in raters_of(study).exclude(kind="human")
-    ]
-    return render(
-        request,
-        "study/people.html",
-        {
-            "study": study,
-            "tab": "people",
-            "rows": rows,
-            "programs": programs,
-            "roles": Membership.Role.choices,
-        },
-    )
-
-
-def _rating_counts(study: Study) -> dict[int, int]:
-    return dict(
-        Rating.objects.votes().filter(item__study=study).order_by().values_list("rater").annotate(Count("pk"))
-    )
-
-
-@login_required
-@require_POST
-def member(request: HttpRequest, slug: str) -> HttpResponse:
-    """Give somebody another role, or take them out."""
-    study = owned(request, slug)
-    name, role = request.POST.get("username", ""), request.POST.get("role", "")
-    try:
-        change_role(study, name, role)
-        messages.success(
-            request,
-            f"{name} is {role} now." if role else f"{name} is out of the study; what they labelled stays.",
-        )
-    except UserError as error:
-        messages.error(request, str(error))
-    if role_in(study, request.user) != Role.OWNER:  # they changed their own
-        return redirect("home")
-    return redirect("study-people", slug)
-
-
-@login_required
-@require_POST
-def invite(request: HttpRequest, slug: str) -> HttpResponse:
-    """Make an invitation link; it is shown this once."""
-    study = owned(request, slug)
-    role = request.POST.get("role", "")
-    if role not in Membership.Role.values:
-        messages.error(request, "Choose what the invited person will be.")
-        return redirect("study-people", slug)
-    token = make_link(study=study, role=role, hours=INVITATION_HOURS)
-    link = request.build_absolute_uri(f"/invitation/{token}")
-    return render(
-        request, "study/invited.html", {"study": study, "tab": "people", "link": link, "role": role}
-    )

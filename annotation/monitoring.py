@@ -1,0 +1,273 @@
+"""How far people are with a study: by stratum and category, how fast, and how long it will take.
+
+What a page shows is counted in the database, in a few passes over the draw's items and slots, and kept for some seconds: many
+look, and nothing hangs on the last label.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TypeVar
+
+from django.core.cache import cache
+from django.db import connection
+from django.db.models import Count, F, Q
+from django.utils import timezone
+
+from annotation.draws import waits_for
+from annotation.humanplan import humans_of
+from annotation.models import (
+    Adjudication,
+    Assignment,
+    Draw,
+    DrawnItem,
+    Gold,
+    Purpose,
+    Rating,
+    Serving,
+    Skip,
+    Study,
+    newest,
+)
+from benchmark.batching import batches
+from benchmark.models import Task
+
+KEPT_FOR = 15  # seconds
+PACE_DAYS = 7
+PAGE = 25
+State = Assignment.State
+T = TypeVar("T")
+
+
+def kept(study: Study, name: str, count: Callable[[], T]) -> T:
+    """What was counted some seconds ago, else counted now."""
+    key = f"monitoring:{name}:{study.pk}"
+    found: T | None = cache.get(key)
+    if found is None:
+        found = count()
+        cache.set(key, found, KEPT_FOR)
+    return found
+
+
+def main_draw(study: Study) -> Draw | None:
+    return study.draws.filter(name="main").first()
+
+
+# In all
+
+
+@dataclass(frozen=True)
+class Totals:
+    slots: int
+    filled: int
+    held: int  # under a lease that runs
+
+    @property
+    def open(self) -> int:
+        return self.slots - self.filled - self.held
+
+
+def totals(study: Study) -> Totals:
+    slots = Assignment.objects.filter(study=study, purpose=Purpose.SLOT)
+    states = dict(slots.order_by().values_list("state").annotate(Count("pk")))
+    lapsed = slots.filter(state=State.LEASED, leased_until__lt=timezone.now()).count()
+    return Totals(sum(states.values()), states.get(State.DONE, 0), states.get(State.LEASED, 0) - lapsed)
+
+
+# By stratum and category
+
+
+@dataclass
+class Progress:
+    """Of a stratum's or a category's items. `done`: every slot of theirs is filled."""
+
+    name: str
+    frame: int = 0
+    drawn: int = 0
+    slots: int = 0
+    filled: int = 0
+    done: int = 0
+    held: int = 0
+    gold: int = 0
+    probability: float | None = None
+
+
+# An item's slots first, in the order of the draw's rows, so that no database sorts them; then its stratum's.
+SLOTS = """
+SELECT stratum, SUM(slots), SUM(filled), SUM(CASE WHEN filled = slots THEN 1 ELSE 0 END) FROM (
+  SELECT d.id, d.stratum AS stratum, COUNT(*) AS slots, SUM(CASE WHEN a.state = 'done' THEN 1 ELSE 0 END) AS filled
+  FROM annotation_drawnitem d JOIN annotation_assignment a ON a.item_id = d.item_id AND a.purpose = %s AND a.slot IS NOT NULL
+  WHERE d.draw_id = %s GROUP BY d.id, d.stratum
+) each_item GROUP BY stratum"""
+
+
+def by_stratum(draw: Draw) -> list[Progress]:
+    rows = {
+        name: Progress(name, probability=probability)
+        for name, probability in draw.strata.order_by("position").values_list("name", "probability")
+    }
+    framed = draw.framed.order_by().values("stratum")
+    drawn = Count("pk", filter=Q(number__lt=F("probability")))
+    for name, frame, count in framed.annotate(frame=Count("pk"), drawn=drawn).values_list(
+        "stratum", "frame", "drawn"
+    ):
+        row = rows.setdefault(name, Progress(name))
+        row.frame, row.drawn = frame, count
+    with connection.cursor() as cursor:
+        cursor.execute(SLOTS, [draw.purpose, draw.pk])
+        for name, slots, filled, done in cursor.fetchall():
+            rows[name].slots, rows[name].filled, rows[name].done = int(slots), int(filled), int(done)
+    held, golden = _held(draw), _golden(draw)
+    strata = strata_of(draw, {*held, *golden})
+    for item in held:
+        if item in strata:
+            rows[strata[item]].held += 1
+    for item in golden:
+        if item in strata:
+            rows[strata[item]].gold += 1
+    return list(rows.values())
+
+
+def _held(draw: Draw) -> list[int]:
+    """The items of places under a lease that runs, an item once for each."""
+    held = Assignment.objects.filter(
+        study=draw.study_id, purpose=draw.purpose, state=State.LEASED, leased_until__gte=timezone.now()
+    )
+    return list(held.values_list("item_id", flat=True))
+
+
+def _golden(draw: Draw) -> list[int]:
+    return list(newest(Gold.objects.filter(item__study=draw.study_id)).values_list("item_id", flat=True))
+
+
+def strata_of(draw: Draw, items: Iterable[int]) -> dict[int, str]:
+    """Of those items that lie in the draw's frame. Asked for by key: joined, a database may begin with the whole frame."""
+    found: dict[int, str] = {}
+    for part in batches(sorted(set(items)), 500):
+        rows = DrawnItem.objects.filter(draw=draw, item__in=part).order_by()
+        found |= dict(rows.values_list("item_id", "stratum"))
+    return found
+
+
+def by_category(draw: Draw) -> list[Progress]:
+    """Here `filled` counts items' human votes, as they keep them, and `done` items with as many as the draw asks for."""
+    # An expression, not the column: to group by that, SQLite walks an index of all responses there are.
+    task = F("item__response__task_id") + 0
+    found = DrawnItem.objects.filter(draw=draw).order_by().annotate(task=task).values("task")
+    drawn = Q(number__lt=F("probability"))
+    tasks = found.annotate(
+        frame=Count("pk"),
+        drawn=Count("pk", filter=drawn),
+        done=Count("pk", filter=drawn & Q(item__human_votes__gte=draw.raters_per_item)),
+    )
+    rows: dict[str, Progress] = {}
+    titles = _titles()
+    for of, frame, count, done in tasks.values_list("task", "frame", "drawn", "done"):
+        row = rows.setdefault(titles[of], Progress(titles[of]))
+        row.frame, row.drawn, row.done = row.frame + frame, row.drawn + count, row.done + done
+    for part in batches(_golden(draw), 500):
+        golden = draw.framed.filter(item__in=part).order_by()
+        for of in golden.values_list("item__response__task", flat=True):
+            rows[titles[of]].gold += 1
+    return [rows[title] for title in sorted(rows)]
+
+
+def _titles() -> dict[int, str]:
+    """Of tasks, their category's. Grouped by task, the items' pass needs no further table."""
+    return dict(Task.objects.order_by().values_list("pk", "category__title"))
+
+
+# Pace
+
+
+@dataclass(frozen=True)
+class Pace:
+    hour: int  # labels in the last hour
+    today: int
+    days: float  # that the pace is told from; 0: nothing was labelled in them
+    a_day: float  # labels, in those days
+    left: int  # slots to fill
+
+    @property
+    def days_left(self) -> float | None:
+        return self.left / self.a_day if self.a_day else None
+
+    @property
+    def hours_left(self) -> int | None:
+        return None if self.days_left is None else max(1, round(24 * self.days_left))
+
+    @property
+    def rounded(self) -> int:
+        return max(1, round(self.a_day))
+
+
+def pace(study: Study, left: int) -> Pace:
+    """From what was labelled in the last week, or since the first label where that is less long ago."""
+    now = timezone.now()
+    midnight = timezone.localtime(now).replace(hour=0, minute=0, second=0, microsecond=0)
+    began = max(now - timedelta(days=PACE_DAYS), _first_label(study) or now)
+    days = (now - began).total_seconds() / 86400
+    count = _labelled(study, began)
+    return Pace(
+        hour=_labelled(study, now - timedelta(hours=1)), today=_labelled(study, midnight),
+        days=days if count else 0.0, a_day=count / max(days, 1 / 24) if count else 0.0, left=left,
+    )  # fmt: skip
+
+
+def _first_label(study: Study) -> datetime | None:
+    answered = Serving.objects.filter(study=study, answered_at__isnull=False).order_by("answered_at")
+    return answered.values_list("answered_at", flat=True).first()
+
+
+def _labelled(study: Study, since: datetime) -> int:
+    """Answers, counted along their index, less what was skipped."""
+    answered = Serving.objects.filter(study=study, answered_at__gte=since).count()
+    return max(0, answered - Skip.objects.filter(item__study=study, created_at__gte=since).count())
+
+
+# What raters want somebody to see
+
+
+def flagged(study: Study, before: int = 0) -> list[Rating]:
+    """Ratings whose rater wants the owner to look, the latest first, one more than a page shows."""
+    found = Rating.objects.current().filter(flagged=True, item__study=study, question="")
+    if before:
+        found = found.filter(pk__lt=before)
+    return list(found.select_related("item", "rater", "label").order_by("-pk")[: PAGE + 1])
+
+
+def unclear(study: Study) -> list[Adjudication]:
+    """Decisions that say the guidelines should say more, the latest first."""
+    found = newest(Adjudication.objects.filter(item__study=study)).filter(guideline_unclear=True)
+    return list(found.select_related("item", "label").order_by("-pk")[:PAGE])
+
+
+# Draws
+
+
+@dataclass(frozen=True)
+class DrawSeen:
+    draw: Draw
+    frame: int
+    drawn: int
+
+
+def draws(study: Study) -> list[DrawSeen]:
+    counted = DrawnItem.objects.filter(draw__study=study).order_by().values("draw")
+    drawn = Count("pk", filter=Q(number__lt=F("probability")))
+    counts = {
+        draw: (frame, count)
+        for draw, frame, count in counted.annotate(frame=Count("pk"), drawn=drawn).values_list("draw", "frame", "drawn")
+    }  # fmt: skip
+    return [DrawSeen(draw, *counts.get(draw.pk, (0, 0))) for draw in study.draws.order_by("pk")]
+
+
+def waiting(study: Study) -> list[str]:
+    """What draws of the study's plan wait for, in sentences."""
+    plan = humans_of(study)
+    if not study.humans:
+        return []
+    there = {draw.name: draw for draw in study.draws.all()}
+    wanted = [("main", plan), ("gold", plan.gold)]
+    reasons = [waits_for(study, spec, there.get(name), name) for name, spec in wanted if spec]
+    return [reason for reason in reasons if reason]
