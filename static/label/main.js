@@ -156,6 +156,7 @@ function refresh() {
 function mark(span) {
   if (!evidence.add(span)) return announce("This passage is marked already.");
   getSelection().removeAllRanges();
+  evidence.list.children[evidence.spans.indexOf(span)]?.scrollIntoView({ block: "nearest" });
   announce(`Marked: ${evidence.quote(span)}`);
 }
 

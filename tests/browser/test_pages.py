@@ -4,7 +4,6 @@ import pytest
 from django.utils import timezone
 from playwright.sync_api import expect
 
-from annotation.routing import plan_draw
 from judging.models import Budget, Verdict
 from judging.settling import settle
 from tests import builders
@@ -25,6 +24,7 @@ PAGES = {
     "/studies/tiny/people": "owner",
     "/studies/tiny/adjudicate/": "adjudicator",
     "/studies/tiny/label/": "ann",
+    "/studies/tiny/label/consent": "ann",
 }
 
 
@@ -37,7 +37,8 @@ def rated(study, cast):
         builders.rate(item, b, "no_convergence" if number == 0 else "convergence", rationale="because " * 30)
     first = study.items.first()
     first.golds.create(label=study.scheme.labels.first(), origin="imported")
-    plan_draw(study, share=1.0, raters_per_item=2, seed=1)
+    builders.draw(study, per_item=2, seed=1)
+    builders.ready(study, cast["ann"])
     settle(study)
     at_work(study)
     return cast
@@ -111,6 +112,7 @@ def test_a_new_person_joins_by_invitation_and_can_label(visit, rated):
     guest.get_by_label("The password again").fill("a fine long password")
     guest.get_by_role("button", name="Make an account and join").click()
     guest.get_by_role("link", name="Start labelling").click()
+    guest.get_by_role("button", name="I understand, begin").click()
     expect(guest.locator("#response-text")).to_be_visible()
     second = visit(allowed=("410",))
     second.goto(link)
