@@ -19,6 +19,7 @@ from annotation.access import Role, item_in, readable
 from annotation.models import Study
 from judging.browsing import CONTROLS, SPLITS, STATUSES, Filters, choices, page
 from judging.exporting import columns, csv_lines, json_lines, rows, write_parquet
+from judging.history import history
 from judging.views.numbers import whole
 
 COLUMNS = 9  # of the items' table
@@ -48,16 +49,7 @@ def show(request: HttpRequest, slug: str, key: str) -> HttpResponse:
         "study": study,
         "tab": "items",
         "item": item,
-        "ratings": item.ratings.select_related("rater", "label").order_by("rater__name", "id"),
-        "verdicts": item.verdicts.select_related("study_judge__judge__rater")
-        .prefetch_related("attempts")
-        .order_by("study_judge__judge__rater__name", "repeat"),
-        "settlements": item.settlements.select_related("label").order_by("-revision"),
-        "adjudications": item.adjudications.select_related("label", "adjudicator").order_by("-revision"),
-        "failures": item.scorer_failures.select_related("scorer__rater").order_by(
-            "scorer__rater__name", "id"
-        ),
-        "golds": item.golds.select_related("label").order_by("-revision"),
+        "history": history(item, study.role),  # type: ignore[attr-defined]
     }
     return render(request, "study/item.html", context)
 
