@@ -6,10 +6,11 @@ that it came through none: an estimator that needs a design looks there (docs/go
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
+from django.core.cache import cache
 from django.db import transaction
 from django.db.models import Count, Exists, F, FilteredRelation, OuterRef, Q, QuerySet
 
@@ -32,6 +33,7 @@ from benchmark.errors import UserError
 
 Origin = Gold.Origin
 AT_ONCE = 500
+COUNTED_FOR = 30  # seconds
 SOURCES = ("consensus", "adjudication")
 
 
@@ -216,44 +218,61 @@ def undecided(draw: Draw) -> QuerySet[DrawnItem]:
 # Counts
 
 
+def current(study: Study) -> QuerySet[Gold]:
+    """Each item's gold, without what was withdrawn; written so that many can be counted at once."""
+    later = Gold.objects.filter(item=OuterRef("item"), revision__gt=OuterRef("revision"))
+    return Gold.objects.filter(~Exists(later), item__study=study).exclude(origin=Origin.WITHDRAWN)
+
+
+def counted(study: Study) -> dict[str, list[dict[str, Any]]]:
+    """`gold_rows` and `coverage`, counted once a while or when there is more gold."""
+    last = Gold.objects.order_by("-pk").values_list("pk", flat=True).first()
+    return cast(
+        dict[str, list[dict[str, Any]]],
+        cache.get_or_set(
+            f"gold:{study.pk}:{last}",
+            lambda: {"rows": gold_rows(study), "coverage": coverage(study)},
+            COUNTED_FOR,
+        ),
+    )
+
+
 def gold_rows(study: Study) -> list[dict[str, Any]]:
     """How many items have gold, by its origin, the draw it came through, the item's stratum there, and the label."""
-    golds = newest(Gold.objects.filter(item__study=study)).annotate(
+    golds = current(study).annotate(
         place=FilteredRelation("item__drawn", condition=Q(item__drawn__draw=F("draw")))
     )
-    rows = (
-        golds.order_by()
-        .values_list("origin", "draw__name", "place__stratum", "label__key", "label__position")
-        .annotate(Count("pk"))
-    )
-    names = ("origin", "draw", "stratum", "label", "items")
-    ordered = sorted(rows, key=lambda row: (row[0], row[1] or "", row[2] or "", row[4], row[3]))
-    return [
-        dict(zip(names, (origin, draw, stratum, label, items), strict=True))
-        for origin, draw, stratum, label, _, items in ordered
+    labels = dict(study.scheme.labels.values_list("pk", "key"))
+    order, draws = list(labels), dict(study.draws.values_list("pk", "name"))
+    rows = golds.order_by().values_list("origin", "draw", "place__stratum", "label").annotate(Count("pk"))
+    found = [
+        {
+            "origin": origin,
+            "draw": draws.get(draw),
+            "stratum": stratum,
+            "label": labels[label],
+            "items": count,
+        }
+        for origin, draw, stratum, label, count in sorted(rows, key=lambda row: order.index(row[3]))
     ]
+    return sorted(found, key=lambda row: (row["origin"], row["draw"] or "", row["stratum"] or ""))
 
 
 def coverage(study: Study) -> list[dict[str, Any]]:
     """Of what each draw drew, by stratum: how many items, and how many of them have gold, whichever way it came."""
-    drawn = DrawnItem.objects.drawn().filter(draw__study=study)
-    totals = drawn.order_by().values_list("draw__name", "stratum").annotate(Count("pk"))
-    golds = newest(Gold.objects.filter(item__study=study)).filter(
-        item__drawn__number__lt=F("item__drawn__probability")
-    )
-    with_gold = dict(_by_stratum(golds))
+    draws = dict(study.draws.values_list("pk", "name"))
+    drawn = DrawnItem.objects.drawn().filter(draw__in=draws)
+    totals = drawn.order_by().values_list("draw", "stratum").annotate(Count("pk"))
+    golds = current(study).filter(item__drawn__number__lt=F("item__drawn__probability"))
+    rows = golds.order_by().values_list("item__drawn__draw", "item__drawn__stratum").annotate(Count("pk"))
+    with_gold = {(draw, stratum): count for draw, stratum, count in rows}
     return [
-        {"draw": draw, "stratum": stratum, "drawn": count, "gold": with_gold.get((draw, stratum), 0)}
+        {"draw": draws[draw], "stratum": stratum, "drawn": count, "gold": with_gold.get((draw, stratum), 0)}
         for draw, stratum, count in sorted(totals)
     ]
 
 
-def _by_stratum(golds: QuerySet[Gold]) -> Iterable[tuple[tuple[str, str], int]]:
-    rows = golds.order_by().values_list("item__drawn__draw__name", "item__drawn__stratum")
-    return (((draw, stratum), count) for draw, stratum, count in rows.annotate(Count("pk")))
-
-
 def listed(study: Study, after: int, size: int) -> list[Gold]:
     """Items with gold in order, from a key on."""
-    golds = newest(Gold.objects.filter(item__study=study, item__gt=after))
+    golds = current(study).filter(item__gt=after)
     return list(golds.select_related("item", "label", "draw", "author").order_by("item")[:size])

@@ -22,6 +22,7 @@ from annotation.models import (
     Enrolment,
     Gold,
     Guideline,
+    Item,
     Membership,
     Purpose,
     Rater,
@@ -41,6 +42,8 @@ TRIES = 50  # how many slots a rater may lose to others in a row before being to
 BLOCK = 12  # items by which a rater's own order may depart from that of the random numbers
 RECENT = 5  # how many of a rater's last tasks are not to come again at once
 LOOK = 3 * BLOCK  # slots looked at for the next item
+LOOK_FOR_GOLD = 300  # items with gold looked at for a check
+KEY_LETTERS = "234567abcdefghijklmnopqrstuvwxyz"  # of items' keys
 AHEAD = 6  # items a page may hold, so that labelling goes on without the network
 Place = tuple[str, int]  # purpose, ordinal
 
@@ -327,17 +330,40 @@ def _check(desk: Desk) -> tuple[int, Place] | None:
 
 
 def _gold_item(desk: Desk) -> int | None:
-    """A gold item the rater has not seen and that needs no more raters, so that a check takes nobody's slot away."""
-    seen = Serving.objects.filter(item=OuterRef("item"), rater=desk.rater)
-    rated = Rating.objects.filter(item=OuterRef("item"), rater=desk.rater)
-    wanting = Assignment.objects.filter(item=OuterRef("item"), purpose=Purpose.SLOT).exclude(state=State.DONE)
-    golds = newest(Gold.objects.filter(item__study=desk.study)).exclude(author=desk.rater)
+    """A gold item the rater has not seen and that needs no more raters, so that a check takes nobody's slot away.
+
+    Looked for in the order of keys, which are random, from a point drawn for the occasion: so raters get different ones, and
+    those who compare notes learn nothing. Where gold is plentiful, what lies within `LOOK_FOR_GOLD` of the point has to do.
+    """
+    start = "".join(
+        KEY_LETTERS[int(32 * chance("gold", desk.rater.pk, desk.enrolment.served, n))] for n in range(4)
+    )
+    golds = (
+        newest(Gold.objects.filter(item__study=desk.study))
+        .order_by("item__key")
+        .values_list("item_id", flat=True)
+    )
+    near = list(golds.filter(item__key__gte=start)[:LOOK_FOR_GOLD])
+    if len(near) < LOOK_FOR_GOLD:
+        near += golds.filter(item__key__lt=start)[: LOOK_FOR_GOLD - len(near)]
+    fit = set(_fit_for_check(desk, near))
+    return next((item for item in near if item in fit), None)
+
+
+def _fit_for_check(desk: Desk, items: list[int]) -> QuerySet[Item, int]:
+    """Of these items, those the rater has had nothing to do with, and may be given."""
+    mine = {"item": OuterRef("pk"), "rater": desk.rater}
+    touched = (
+        Serving.objects.filter(**mine), Rating.objects.filter(**mine), Assignment.objects.filter(**mine),
+        Gold.objects.filter(item=OuterRef("pk"), author=desk.rater),
+    )  # fmt: skip
+    wanting = Assignment.objects.filter(item=OuterRef("pk"), purpose=Purpose.SLOT).exclude(state=State.DONE)
+    found = Item.objects.filter(*[~Exists(rows) for rows in (*touched, wanting)], pk__in=items)
     if desk.enrolment.languages:
-        golds = golds.filter(item__response__task__language__in=desk.enrolment.languages)
+        found = found.filter(response__task__language__in=desk.enrolment.languages)
     if desk.enrolment.categories:
-        golds = golds.filter(item__response__task__category__key__in=desk.enrolment.categories)
-    fresh = golds.filter(~Exists(seen), ~Exists(rated), ~Exists(wanting))
-    return fresh.order_by("item__key").values_list("item_id", flat=True).first()
+        found = found.filter(response__task__category__key__in=desk.enrolment.categories)
+    return found.values_list("pk", flat=True)
 
 
 def _item_to_repeat(desk: Desk, after: int) -> int | None:
