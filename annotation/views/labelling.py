@@ -6,7 +6,8 @@ from functools import wraps
 from typing import Annotated, Any, Literal
 
 from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
@@ -28,6 +29,9 @@ from benchmark.errors import UserError
 from benchmark.text import digest, storable
 
 Key = Annotated[str, StringConstraints(pattern=r"^[a-z2-7]{12}$")]
+LabelKey = Annotated[str, StringConstraints(max_length=60, pattern=r"^[A-Za-z0-9_-]*$")]
+QuestionName = Annotated[str, StringConstraints(max_length=80, pattern=r"^[A-Za-z0-9_-]+$")]
+KeyName = Annotated[str, StringConstraints(max_length=20, pattern=r"^[^\x00-\x1f]*$")]
 View = Callable[..., HttpResponse]
 OTHER_PERSON = "Somebody else has signed in in this browser. Sign in as yourself again; nothing is lost."
 
@@ -42,11 +46,11 @@ class Span(Body):
 
 
 class Draft(Body):
-    label: str = Field("", max_length=60)
+    label: LabelKey = ""
     confidence: Literal[1, 2, 3] | None = None
     note: str = Field("", max_length=submitting.LONGEST_NOTE)
     evidence: list[Span] = Field([], max_length=submitting.MOST_EVIDENCE)
-    answers: dict[str, Annotated[str, StringConstraints(max_length=60)]] = {}
+    answers: dict[QuestionName, LabelKey] = {}
     flagged: bool = False
 
 
@@ -84,9 +88,7 @@ class Kept(Body):
 class Preferences(Body):
     """How somebody likes their keys; the page knows the actions."""
 
-    keys: dict[
-        Annotated[str, StringConstraints(max_length=20)], Annotated[str, StringConstraints(max_length=20)]
-    ] = Field({}, max_length=40)
+    keys: dict[KeyName, KeyName] = Field({}, max_length=40)
     single_keys: bool = True
     auto_advance: bool = False
 
@@ -114,7 +116,12 @@ def answering(view: View) -> View:
     def checked(request: HttpRequest, slug: str, *given: Any, **named: Any) -> HttpResponse:
         if not request.user.is_authenticated:
             return refused("signed-out", "You have been signed out. Sign in again; nothing is lost.", 401)
-        desk = desk_for(request, slug)
+        try:
+            desk = desk_for(request, slug)
+        except PermissionDenied:
+            return refused("not-allowed", "Only the study's raters and experts label here.", 403)
+        except Http404:
+            return refused("not-found", "You are in no such study.", 404)
         named_rater = request.headers.get("X-Arbiter-Rater")
         if named_rater and named_rater != pseudonym(desk.study, desk.rater):
             return refused("other-person", OTHER_PERSON, 401)
@@ -128,6 +135,8 @@ def answering(view: View) -> View:
             return refused("refused", f"{where}: {first['msg']}.", 422)
         except UserError as error:
             return refused("refused", str(error), 422)
+        except Http404:
+            return refused("not-found", "No such response has been given to you.", 404)
 
     return checked
 

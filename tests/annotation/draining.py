@@ -35,7 +35,7 @@ from tests.processes import start
 
 LABELS = ["convergence", "no_convergence", "safety_refusal", "nonsensical"]
 PROCESSES, RATERS = 8, 4
-LEASE = 0.6  # seconds, the shortest there is
+LEASE = 1.0  # seconds
 IDLE = 8  # looks in vain after which a rater goes home
 
 
