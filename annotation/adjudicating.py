@@ -80,11 +80,6 @@ def sent_back() -> Exists:
     return Exists(Referral.objects.filter(item=OuterRef("pk"), **open_slots))
 
 
-def own(rater: Rater) -> Exists:
-    """Of items: the rater has labelled it, whatever for."""
-    return Exists(rater.ratings.filter(item=OuterRef("pk")))
-
-
 def may_settle(item: Item, rater: Rater) -> bool:
     """Nobody judges in their own case, unless the study says so."""
     return humans_of(item.study).adjudication.own_items or not rater.ratings.filter(item=item).exists()

@@ -6,26 +6,25 @@ where its category has few tasks, so that each weighs more in the category's rat
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cache, cached_property
 from typing import Any
 
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 
-from annotation.adjudicating import own, sent_back
+from annotation.adjudicating import sent_back
 from annotation.humanplan import humans_of
-from annotation.models import Adjudication, Item, Label, Rater, Study, newest
+from annotation.models import Adjudication, Item, Label, Rater, Referral, Study, newest
 from benchmark.models import Task
 from judging.models import Settlement
 from judging.statistics import majority
 
-MOST = 20_000  # disputes that are ranked; those beyond come up as these are decided
+MOST = 10_000  # disputes that are ranked; those beyond come up as these are decided
 PEOPLE, EVERYONE, NEARNESS, CATEGORY = 0.45, 0.2, 0.25, 0.1  # what makes up a stake
 FEW_TASKS = 5  # a category with no more than these has all of its part
-FIELDS = (
-    "pk", "key", "votes", "humans_split", "final_rule", "response__task__category", "response__task__category__title",
-    "response__task__language", "response__task__control",
-)  # fmt: skip
+# Its task by key alone: there are few tasks, and joining them to each of many items takes longer than all the rest.
+FIELDS = ("pk", "key", "votes", "humans_split", "final_rule", "response__task_id")
 Votes = Counter[int]  # by label
 
 
@@ -33,7 +32,13 @@ def disputes(study: Study) -> QuerySet[Item]:
     """Items without a decision whose humans disagree, or whose voters tied when last settled. One that was sent back for more
     raters comes when they have labelled it."""
     divided = Q(humans_split=True) | Q(final_rule=Settlement.Rule.TIE)
-    return study.items.filter(divided).filter(~decided(), ~sent_back()).order_by("pk")
+    return study.items.filter(divided).filter(~decided()).exclude(pk__in=waiting_items(study)).order_by("pk")
+
+
+def waiting_items(study: Study) -> QuerySet[Any]:
+    """Sent back and not labelled since; few, so their keys are found once instead of looking at each dispute."""
+    referred = Referral.objects.filter(item__study=study).values("item")
+    return study.items.filter(sent_back(), pk__in=referred).order_by().values("pk")
 
 
 def decided() -> Exists:
@@ -43,26 +48,20 @@ def decided() -> Exists:
 # One dispute
 
 
-@dataclass(frozen=True, slots=True)
-class Dispute:
-    pk: int
-    key: str
-    category: int
-    category_title: str
-    language: str
-    control: bool
-    tied: bool
-    divided: bool
+@dataclass(frozen=True)
+class Tally:
+    """Who gave which label how often. Many items share one, so that what follows from it is worked out once."""
+
     humans: Votes
     judges: Votes
     others: Votes
-    tasks: int  # in its category
-    labels: dict[int, Label] = field(repr=False)
+    labels: Mapping[int, Label] = field(repr=False)
 
-    @property
+    @cached_property
     def everyone(self) -> Votes:
         return self.humans + self.judges + self.others
 
+    @cached_property
     def counted(self) -> tuple[int, int]:
         """Votes for target labels and for the other ones; excluded labels count for neither."""
         roles = Counter[str]()
@@ -70,52 +69,24 @@ class Dispute:
             roles[self.labels[label].role] += count
         return roles[Label.Role.TARGET], roles[Label.Role.OTHER]
 
-    @property
+    @cached_property
     def stake(self) -> float:
-        category = 0.0 if self.control else min(1.0, FEW_TASKS / max(self.tasks, 1))
+        """All of a stake but what the category adds."""
         return (
             PEOPLE * division(self.humans)
             + EVERYONE * division(self.everyone)
-            + NEARNESS * nearness(*self.counted())
-            + CATEGORY * category
+            + NEARNESS * nearness(*self.counted)
         )
 
-    @property
-    def percent(self) -> int:
-        return round(100 * self.stake)
-
+    @cached_property
     def leaders(self) -> tuple[Label, Label] | None:
         """What most people say and what most judges say, where those differ."""
-        found = leading(self.humans), leading(self.judges)
-        if found[0] is None or found[1] is None or found[0] == found[1]:
+        people, judges = leading(self.humans), leading(self.judges)
+        if people is None or judges is None or people == judges:
             return None
-        return self.labels[found[0]], self.labels[found[1]]
+        return self.labels[people], self.labels[judges]
 
-    def why(self) -> list[str]:
-        """Why so much is at stake, in plain words, the weightiest first."""
-        target, other = self.counted()
-        words = []
-        if self.divided:
-            words.append(f"raters are divided {' to '.join(str(n) for _, n in self.humans.most_common())}")
-        if self.tied:
-            words.append("the votes are tied")
-        if target and other and abs(target - other) <= 1:
-            words.append("one vote decides whether it counts as convergent")
-        elif not (target and other):
-            words.append("whichever way it goes, it counts the same in the share of convergent responses")
-        if leaders := self.leaders():
-            words.append(f"people lean to {leaders[0].title}, judges to {leaders[1].title}")
-        if self.control:
-            words.append("a control task, which stays out of the rates")
-        elif 0 < self.tasks <= FEW_TASKS:
-            words.append("its category has few tasks")
-        return words
-
-    def sentence(self) -> str:
-        words = "; ".join(self.why())
-        return words[:1].upper() + words[1:] + "." if words else ""
-
-    def tally(self) -> list[tuple[str, str]]:
+    def words(self) -> list[tuple[str, str]]:
         """Who, and how often they gave each label."""
         kinds = (("Raters", self.humans), ("Judges", self.judges), ("Scorers", self.others))
         return [
@@ -123,6 +94,51 @@ class Dispute:
             for who, votes in kinds
             if votes
         ]
+
+
+@dataclass(frozen=True, slots=True)
+class Dispute:
+    pk: int
+    key: str
+    task: Task
+    tied: bool
+    divided: bool
+    votes: Tally
+    stake: float
+    weight: float  # what its category adds to the stake
+
+    @property
+    def category(self) -> int:
+        return self.task.category_id
+
+    @property
+    def percent(self) -> int:
+        return round(100 * self.stake)
+
+    def why(self) -> list[str]:
+        """Why so much is at stake, in plain words, the weightiest first."""
+        target, other = self.votes.counted
+        words = []
+        if self.divided:
+            counts = [str(count) for _, count in self.votes.humans.most_common()]
+            words.append(f"raters are divided {' to '.join(counts)}")
+        if self.tied:
+            words.append("the votes are tied")
+        if target and other and abs(target - other) <= 1:
+            words.append("one vote decides whether it counts as convergent")
+        elif not (target and other):
+            words.append("whichever way it goes, it counts the same in the share of convergent responses")
+        if leaders := self.votes.leaders:
+            words.append(f"people lean to {leaders[0].title}, judges to {leaders[1].title}")
+        if self.task.control:
+            words.append("a control task, which stays out of the rates")
+        elif self.weight == CATEGORY:
+            words.append("its category has few tasks")
+        return words
+
+    def sentence(self) -> str:
+        words = "; ".join(self.why())
+        return words[:1].upper() + words[1:] + "." if words else ""
 
 
 def division(votes: Votes) -> float:
@@ -147,50 +163,53 @@ def leading(votes: Votes) -> int | None:
 
 def read(items: QuerySet[Item]) -> list[Dispute]:
     rows = list(items.values_list(*FIELDS)[:MOST])
-    cast = [[_vote(word) for word in row[2].split()] for row in rows]
-    raters = Rater.objects.in_bulk({rater for votes in cast for rater, _ in votes})
-    labels = Label.objects.in_bulk({label for votes in cast for _, label in votes})
-    tasks = _tasks({row[5] for row in rows})
-    return [_dispute(row, votes, raters, labels, tasks) for row, votes in zip(rows, cast, strict=True)]
+    tally = tallies({word for row in rows for word in row[2].split()})
+    tasks = Task.objects.select_related("category").defer("text", "meta").in_bulk({row[5] for row in rows})
+    sizes = _sizes({task.category_id for task in tasks.values()})
+    weights = {task.pk: _weight(task, sizes) for task in tasks.values()}
+    return [_dispute(row, tally(row[2]), tasks[row[5]], weights[row[5]]) for row in rows]
 
 
-def _vote(word: str) -> tuple[int, int]:
-    rater, _, label = word.partition(":")
-    return int(rater), int(label)
-
-
-def _tasks(categories: Iterable[int]) -> dict[int, int]:
+def _sizes(categories: Iterable[int]) -> dict[int, int]:
     """How many tasks a category has whose responses count in its rate."""
     counted = Task.objects.filter(category__in=categories, control=False, training=False).order_by()
     return dict(counted.values_list("category").annotate(Count("pk")))
 
 
-def _dispute(
-    row: tuple[Any, ...],
-    votes: Sequence[tuple[int, int]],
-    raters: dict[int, Rater],
-    labels: dict[int, Label],
-    tasks: dict[int, int],
-) -> Dispute:
-    pk, key, _, divided, rule, category, title, language, control = row
-    kinds: dict[str, Votes] = {kind: Counter() for kind in Rater.Kind.values}
-    for rater, label in latest(votes, raters):
-        kinds[raters[rater].kind][label] += 1
-    return Dispute(
-        pk, key, category, title, language, control, rule == Settlement.Rule.TIE, divided,
-        kinds[Rater.Kind.HUMAN], kinds[Rater.Kind.JUDGE], kinds[Rater.Kind.SCORER], tasks.get(category, 0), labels,
-    )  # fmt: skip
+def _weight(task: Task, sizes: Mapping[int, int]) -> float:
+    return 0.0 if task.control else CATEGORY * min(1.0, FEW_TASKS / max(sizes.get(task.category_id, 0), 1))
 
 
-def latest(votes: Sequence[tuple[int, int]], raters: dict[int, Rater]) -> list[tuple[int, int]]:
-    """Of each judge's name the latest version, as it is for voting."""
-    newest_of: dict[str, tuple[int, int]] = {}
-    for vote in votes:
-        rater = raters[vote[0]]
-        before = newest_of.get(rater.name)
-        if before is None or raters[before[0]].version < rater.version:
-            newest_of[rater.name] = vote
-    return list(newest_of.values())
+def _dispute(row: tuple[Any, ...], votes: Tally, task: Task, weight: float) -> Dispute:
+    pk, key, _, divided, rule, _ = row
+    return Dispute(pk, key, task, rule == Settlement.Rule.TIE, divided, votes, votes.stake + weight, weight)
+
+
+def tallies(words: Iterable[str]) -> Callable[[str], Tally]:
+    """Makes tallies of what items keep of their votes, of which these are the words. Of each judge's name the latest version
+    counts, as it does for voting."""
+    cast = {word: tuple(map(int, word.split(":"))) for word in words}
+    raters = Rater.objects.in_bulk({rater for rater, _ in cast.values()})
+    labels = Label.objects.in_bulk({label for _, label in cast.values()})
+    given = {word: (raters[rater].kind, label) for word, (rater, label) in cast.items()}
+    names = {word: raters[rater].name for word, (rater, _) in cast.items()}
+    versions = {word: raters[rater].version for word, (rater, _) in cast.items()}
+    successors = len({rater.name for rater in raters.values()}) < len(raters)
+
+    @cache
+    def of_votes(votes: tuple[tuple[str, int], ...]) -> Tally:
+        kinds: dict[str, Votes] = {kind: Counter() for kind in Rater.Kind.values}
+        for kind, label in votes:
+            kinds[kind][label] += 1
+        return Tally(kinds[Rater.Kind.HUMAN], kinds[Rater.Kind.JUDGE], kinds[Rater.Kind.SCORER], labels)
+
+    def tally(kept: str) -> Tally:
+        found = kept.split()
+        if successors:
+            found = list({names[word]: word for word in sorted(found, key=versions.__getitem__)}.values())
+        return of_votes(tuple(sorted([given[word] for word in found])))
+
+    return tally
 
 
 # The queue
@@ -199,7 +218,7 @@ KINDS: dict[str, tuple[str, Callable[[Dispute], bool]]] = {
     "": ("every dispute", lambda one: True),
     "humans": ("raters differ", lambda one: one.divided),
     "tie": ("the votes are tied", lambda one: one.tied),
-    "judges": ("raters against judges", lambda one: one.leaders() is not None),
+    "judges": ("raters against judges", lambda one: one.votes.leaders is not None),
     "waiting": ("sent back, waiting for raters", lambda one: True),
     "unclear": ("decided, guideline unclear", lambda one: True),
 }
@@ -219,7 +238,7 @@ class Filters:
         return (
             KINDS[self.kind][1](one)
             and self.category in (0, one.category)
-            and self.language in ("", one.language)
+            and self.language in ("", one.task.language)
         )
 
 
@@ -246,11 +265,11 @@ def queue(study: Study, by: Rater, filters: Filters = Filters()) -> Queue:
     """What the adjudicator may settle. Items they have labelled themselves are not in it, unless the study says so."""
     items = _items(study, filters.kind)
     if not humans_of(study).adjudication.own_items:
-        items = items.filter(~own(by))
+        items = items.exclude(pk__in=by.ratings.order_by().values("item"))
     found = read(items)
-    titles = {one.category: one.category_title for one in found}
+    titles = {one.category: one.task.category.title for one in found}
     categories = Counter(one.category for one in found)
-    languages = Counter(one.language for one in found)
+    languages = Counter(one.task.language for one in found)
     return Queue(
         rows=sorted(filter(filters.keep, found), key=place),
         categories=sorted(
@@ -263,10 +282,11 @@ def queue(study: Study, by: Rater, filters: Filters = Filters()) -> Queue:
 
 def _items(study: Study, kind: str) -> QuerySet[Item]:
     if kind == "waiting":
-        return study.items.filter(sent_back(), ~decided()).order_by("pk")
+        return study.items.filter(~decided(), pk__in=waiting_items(study)).order_by("pk")
     if kind == "unclear":
-        last = newest(Adjudication.objects.filter(item=OuterRef("pk")))
-        return study.items.filter(Exists(last.filter(guideline_unclear=True))).order_by("pk")
+        flagged = Adjudication.objects.filter(item__study=study, guideline_unclear=True)
+        last = newest(Adjudication.objects.filter(item=OuterRef("pk"))).filter(guideline_unclear=True)
+        return study.items.filter(Exists(last), pk__in=flagged.values("item")).order_by("pk")
     return disputes(study)
 
 

@@ -55,6 +55,8 @@ document.addEventListener("click", (event) => {
   }
 });
 
+for (const one of document.querySelectorAll("[data-dialog][hidden]")) one.hidden = false; // those that only a script can open
+
 const refused = document.querySelector("dialog[data-open]");
 if (refused) show(refused.id);
 

@@ -60,7 +60,7 @@ def queue(request: HttpRequest, slug: str) -> HttpResponse:
         "study": study, "tab": "adjudicate", "page": page, "count": len(found.rows), "filters": filters, "queue": found,
         "kinds": [(key, name) for key, (name, _) in KINDS.items()], "query": urlencode(filters.given()),
         "waiting": disputes.waiting(study), "reasons": reasons_of(list(page.object_list)) if filters.kind == "unclear" else {},
-        "unlabelled": not study.items.filter(human_votes__gt=0).exists(),
+        "unlabelled": not found.rows and not study.items.filter(human_votes__gt=0).exists(),
     }  # fmt: skip
     return render(request, "adjudicate/queue.html", context)
 

@@ -125,7 +125,10 @@ def test_it_is_said_in_plain_words(study, items):
         "Raters are divided 2 to 1; one vote decides whether it counts as convergent; people lean to Convergence, "
         "judges to No convergence; its category has few tasks."
     )
-    assert one.tally() == [("Raters", "2 Convergence, 1 No convergence"), ("Judges", "2 No convergence")]
+    assert one.votes.words() == [
+        ("Raters", "2 Convergence, 1 No convergence"),
+        ("Judges", "2 No convergence"),
+    ]
     people(items[1], N, S)
     assert "counts the same" in only(study, items[1]).sentence()
 
@@ -135,7 +138,7 @@ def test_an_earlier_version_of_a_judge_does_not_vote_beside_its_successor(study,
     judges(items[0], C)
     later = Rater.objects.create(name="judge-0", version=2, kind="judge", definition="x")
     builders.rate(items[0], later, N)
-    assert only(study, items[0]).tally()[1] == ("Judges", "1 No convergence")
+    assert only(study, items[0]).votes.words()[1] == ("Judges", "1 No convergence")
     assert [one.rating.rater for one in side_by_side(items[0]).votes if one.name == "Judge 1"] == [later]
 
 
