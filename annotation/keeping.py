@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from django.db import connection
+from django.db import connection, transaction
 
 from annotation.models import Item, Purpose, Rater, Study
 from benchmark.batching import pages
@@ -67,6 +67,8 @@ def rebuild(study: Study) -> int:
     """Keep all anew, a page of items at a time; returns how many items."""
     count = 0
     for ids in pages(study.items.all(), 500):
-        keep_votes(ids)
+        with transaction.atomic():
+            lock(ids)
+            keep_votes(ids)
         count += len(ids)
     return count

@@ -11,6 +11,7 @@ from typing import Any
 
 from django.db import connection, transaction
 
+from annotation.keeping import lock
 from annotation.models import Adjudication, Gold, Item, Label, Rater, Study, newest
 from annotation.raters import voters_of
 from benchmark.batching import pages
@@ -120,10 +121,16 @@ def keep_finals(rows: Sequence[tuple[int | None, str, int]]) -> None:
 
 
 def rebuild_finals(study: Study) -> None:
-    """Anew from the newest settlements."""
+    """Anew from the newest settlements; of items that have none, nothing is kept."""
     for ids in pages(study.items.all(), BATCH):
-        latest = newest(Settlement.objects.filter(item__in=ids))
-        keep_finals([(one.label_id, one.rule, one.item_id) for one in latest])
+        with transaction.atomic():
+            lock(ids)
+            latest = {one.item_id: one for one in newest(Settlement.objects.filter(item__in=ids))}
+            keep_finals([_final(latest.get(item), item) for item in ids])
+
+
+def _final(settlement: Settlement | None, item: int) -> tuple[int | None, str, int]:
+    return (settlement.label_id, settlement.rule, item) if settlement else (None, "", item)
 
 
 def gather(
