@@ -22,6 +22,7 @@ from annotation.models import (
     DrawnItem,
     Gold,
     Item,
+    Label,
     Purpose,
     Rater,
     Rating,
@@ -242,19 +243,17 @@ def gold_rows(study: Study) -> list[dict[str, Any]]:
     golds = current(study).annotate(
         place=FilteredRelation("item__drawn", condition=Q(item__drawn__draw=F("draw")))
     )
-    labels = dict(study.scheme.labels.values_list("pk", "key"))
-    order, draws = list(labels), dict(study.draws.values_list("pk", "name"))
-    rows = golds.order_by().values_list("origin", "draw", "place__stratum", "label").annotate(Count("pk"))
+    draws = dict(study.draws.values_list("pk", "name"))
+    rows = list(
+        golds.order_by().values_list("origin", "draw", "place__stratum", "label").annotate(Count("pk"))
+    )
+    labels = Label.objects.in_bulk({row[3] for row in rows})
     found = [
         {
-            "origin": origin,
-            "draw": draws.get(draw),
-            "stratum": stratum,
-            "label": labels[label],
-            "items": count,
+            "origin": origin, "draw": draws.get(draw), "stratum": stratum, "label": labels[label].key, "items": count,
         }
-        for origin, draw, stratum, label, count in sorted(rows, key=lambda row: order.index(row[3]))
-    ]
+        for origin, draw, stratum, label, count in sorted(rows, key=lambda row: labels[row[3]].position)
+    ]  # fmt: skip
     return sorted(found, key=lambda row: (row["origin"], row["draw"] or "", row["stratum"] or ""))
 
 
