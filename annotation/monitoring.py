@@ -92,12 +92,15 @@ class Progress:
     probability: float | None = None
 
 
-# An item's slots first, in the order of the draw's rows, so that no database sorts them; then its stratum's.
-SLOTS = """
-SELECT stratum, SUM(slots), SUM(filled), SUM(CASE WHEN filled = slots THEN 1 ELSE 0 END) FROM (
-  SELECT d.id, d.stratum AS stratum, COUNT(*) AS slots, SUM(CASE WHEN a.state = 'done' THEN 1 ELSE 0 END) AS filled
-  FROM annotation_drawnitem d JOIN annotation_assignment a ON a.item_id = d.item_id AND a.purpose = %s AND a.slot IS NOT NULL
-  WHERE d.draw_id = %s GROUP BY d.id, d.stratum
+# An item's places first, in the order of the draw's rows, so that no database sorts them; then its stratum's items.
+BY_STRATUM = """
+SELECT stratum, COUNT(*), SUM(drawn), SUM(slots), SUM(filled), SUM(CASE WHEN slots > 0 AND filled = slots THEN 1 ELSE 0 END)
+FROM (
+  SELECT d.stratum AS stratum, CASE WHEN d.number < d.probability THEN 1 ELSE 0 END AS drawn, COUNT(a.id) AS slots,
+    SUM(CASE WHEN a.state = 'done' THEN 1 ELSE 0 END) AS filled
+  FROM annotation_drawnitem d
+  LEFT JOIN annotation_assignment a ON a.item_id = d.item_id AND a.purpose = %s AND a.slot IS NOT NULL
+  WHERE d.draw_id = %s GROUP BY d.id
 ) each_item GROUP BY stratum"""
 
 
@@ -106,17 +109,11 @@ def by_stratum(draw: Draw) -> list[Progress]:
         name: Progress(name, probability=probability)
         for name, probability in draw.strata.order_by("position").values_list("name", "probability")
     }
-    framed = draw.framed.order_by().values("stratum")
-    drawn = Count("pk", filter=Q(number__lt=F("probability")))
-    for name, frame, count in framed.annotate(frame=Count("pk"), drawn=drawn).values_list(
-        "stratum", "frame", "drawn"
-    ):
-        row = rows.setdefault(name, Progress(name))
-        row.frame, row.drawn = frame, count
     with connection.cursor() as cursor:
-        cursor.execute(SLOTS, [draw.purpose, draw.pk])
-        for name, slots, filled, done in cursor.fetchall():
-            rows[name].slots, rows[name].filled, rows[name].done = int(slots), int(filled), int(done)
+        cursor.execute(BY_STRATUM, [draw.purpose, draw.pk])
+        for name, *counts in cursor.fetchall():
+            row = rows.setdefault(name, Progress(name))
+            row.frame, row.drawn, row.slots, row.filled, row.done = map(int, counts)
     held, golden = _held(draw), _golden(draw)
     strata = strata_of(draw, {*held, *golden})
     for item in held:

@@ -9,7 +9,7 @@ from annotation.draws import slot_counts
 from annotation.models import Gold, Rater, Rating, Skip, Study, newest
 from annotation.raters import raters_of
 from judging.disputes import disputes
-from judging.models import ScorerFailure, Settlement
+from judging.models import ScorerFailure
 
 
 def rater_is_simulated(study: Study, rater: Rater) -> bool:
@@ -17,13 +17,9 @@ def rater_is_simulated(study: Study, rater: Rater) -> bool:
 
 
 def settlement_counts(study: Study) -> dict[str, int]:
-    rows = (
-        newest(Settlement.objects.filter(item__study=study))
-        .order_by()
-        .values_list("rule")
-        .annotate(Count("pk"))
-    )
-    return dict(rows)
+    """By rule, as items keep it of their newest settlement."""
+    rows = study.items.exclude(final_rule="").order_by().values_list("final_rule")
+    return dict(rows.annotate(Count("pk")))
 
 
 @dataclass(frozen=True)

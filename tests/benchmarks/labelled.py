@@ -72,7 +72,7 @@ def labelled_study(items: int = ITEMS) -> Labelled:
 def _empty(name: str) -> Labelled:
     builders.suite(name, TASKS)
     study = Study.objects.create(slug=name, title=name, scheme=builtin_scheme("four-class"))
-    plan = HumansSpec(per_item=SLOTS, strata=_strata(), training=None)  # type: ignore[call-arg]
+    plan = HumansSpec.model_validate({"per_item": SLOTS, "strata": _strata()})
     study.humans = plan.model_dump(mode="json", exclude={"guidelines"})
     study.save()
     draw = plan_draw(study, plan, now=True)
@@ -125,8 +125,8 @@ def _batch(made: Labelled, runs: list[Run], words: list[str], start: int, end: i
     numbers = [chance.random() for _ in items]
     insert([_drawn(made, item, number) for item, number in zip(items, numbers, strict=True)])
     rows: dict[type, list[Any]] = {kind: [] for kind in (Rating, Assignment, Serving, Skip, Gold, Settlement)}
-    for item, cast, number in zip(items, votes, numbers, strict=True):
-        _history(made, rows, item, cast, number)
+    for item, given, place in zip(items, votes, numbers, strict=True):
+        _history(made, rows, item, given, place)
     for kind in (Rating, Assignment, Serving, Skip, Gold, Settlement):
         insert(rows[kind])
 
