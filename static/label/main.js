@@ -5,12 +5,12 @@ import { Clock } from "./clock.js";
 import { askToSkip, showGuidelines, showKeys, showSettings } from "./dialogs.js";
 import { $, announce } from "./dom.js";
 import { Drafts } from "./drafts.js";
-import { Evidence, paint, selected } from "./evidence.js";
+import { Elsewhere } from "./elsewhere.js";
 import { Form } from "./form.js";
 import { Keys } from "./keys.js";
-import { intoView, Marking } from "./marking.js";
 import { notice, unnotice } from "./notices.js";
 import { Outbox } from "./outbox.js";
+import { Passages } from "./passages.js";
 import { Queue } from "./queue.js";
 import { Reading } from "./reading.js";
 import { Server } from "./server.js";
@@ -19,9 +19,6 @@ import { randomId, Store } from "./store.js";
 import { Tabs } from "./tabs.js";
 import { Troubles } from "./troubles.js";
 import { Undo } from "./undo.js";
-
-const KEEP_EVERY = 60_000;
-const AWAY = 5 * 60_000; // no heartbeat for longer than this without anybody at the page
 
 const desk = JSON.parse($("desk").textContent);
 const store = new Store(`arbiter:${desk.study.slug}:${desk.rater}`);
@@ -32,23 +29,22 @@ const drafts = new Drafts(store, server, (state) => ($("draft-state").dataset.st
 const clock = new Clock(desk.break_after, suggestBreak);
 const form = new Form(desk, changed);
 const reading = new Reading(desk);
-const evidence = new Evidence($("evidence-list"), () => changed(""), reveal);
-const marking = new Marking($("response-text"), { mark, say: announce, ended: () => $("marking-help").toggleAttribute("hidden", true) });
+const passages = new Passages({ reading, server, current: () => queue.current, changed: () => changed("") });
 const keys = new Keys(desk.scheme.labels, desk.preferences, act);
-const tabs = new Tabs(store.prefix, answeredElsewhere);
+const elsewhere = new Elsewhere({ queue, server, drafts, clock, next, refresh });
+const tabs = new Tabs(store.prefix, (key) => elsewhere.answered(key));
 const undo = new Undo({ server, outbox, queue, drafts, store, show });
 const troubles = new Troubles({ outbox, queue, drafts, undo, more, signIn: $("workspace").dataset.signIn });
 
-const fields = () => ({ ...form.read(), evidence: reading.node ? evidence.characters() : [] });
+const fields = () => ({ ...form.read(), evidence: passages.characters() });
 
 // One item
 
 function show(item) {
   const { fields: begun, active } = drafts.restore(item);
-  marking.stop();
   reading.show(item);
   form.fill(begun);
-  evidence.show(reading.node, begun.evidence ?? []);
+  passages.show(begun.evidence ?? []);
   form.need(fields());
   clock.begin(active);
   $("draft-state").dataset.state = "";
@@ -56,7 +52,7 @@ function show(item) {
   unnotice("elsewhere");
   if (item.answer) undo.explain(item, leave);
   else unnotice("reopened");
-  if (item.lost) lostNotice();
+  if (item.lost) elsewhere.lost();
   closeMore();
   refresh();
 }
@@ -128,7 +124,6 @@ function leave() {
 
 // Nothing to show: more is asked for, once what waits has been sent.
 async function idle() {
-  marking.stop();
   unnotice("lost");
   unnotice("reopened");
   refresh();
@@ -142,7 +137,7 @@ async function more() {
 
 function arrived() {
   if (!queue.current && queue.next.length) next();
-  else if (queue.current?.lost) lostNotice();
+  else if (queue.current?.lost) elsewhere.lost();
   refresh();
 }
 
@@ -151,56 +146,14 @@ function refresh() {
   $("workspace").dataset.item = queue.current?.key ?? "";
 }
 
-// Evidence
-
-function mark(span) {
-  if (!evidence.add(span)) return announce("This passage is marked already.");
-  getSelection().removeAllRanges();
-  evidence.list.children[evidence.spans.indexOf(span)]?.scrollIntoView({ block: "nearest" });
-  announce(`Marked: ${evidence.quote(span)}`);
-}
-
-function markSelected() {
-  if (reading.formatted) {
-    reading.plain();
-    announce("Passages are marked in the plain text.");
-  }
-  if (!reading.node) return announce("The response is empty.");
-  const span = selected(reading.node);
-  if (span) return mark(span);
-  $("marking-help").hidden = false;
-  marking.start(reading.node, queue.current.language, evidence.spans.at(-1)?.end ?? 0);
-}
-
-function reveal(span) {
-  reading.plain();
-  intoView(reading.node, span.start, span.end);
-  paint("shown", reading.node, [span]);
-  setTimeout(() => reading.node && paint("shown", reading.node, []), 1600);
-}
-
-async function toggleFormatted() {
-  const item = queue.current;
-  if (!item?.response) return;
-  if (reading.formatted) return reading.plain();
-  if (item.formatted === undefined) {
-    const { kind, data } = await server.get("formatted", item.key);
-    if (kind !== "ok") return announce("The formatted text can't be had right now; the plain text is complete.");
-    item.formatted = data.html;
-  }
-  if (queue.current !== item) return;
-  marking.stop();
-  reading.format(item.formatted);
-}
-
 // Keys and buttons
 
 const ACTS = {
   submit,
   skip,
   undo: () => undo.last(),
-  evidence: () => queue.current && markSelected(),
-  formatted: toggleFormatted,
+  evidence: (byButton) => passages.begin(byButton),
+  formatted: () => passages.toggleFormatted(),
   flag: () => {
     form.flag(!form.flagged);
     announce(form.flagged ? "Flagged." : "No longer flagged.");
@@ -217,11 +170,11 @@ const ACTS = {
 };
 const ANY_TIME = new Set(["undo", "guidelines", "keys", "settings", "again"]);
 
-function act(action) {
+function act(action, byButton = false) {
   if (!queue.current && !ANY_TIME.has(action)) return;
   const number = /^label-(\d)$/.exec(action)?.[1];
   if (number) form.choose(Number(number));
-  else ACTS[action]?.();
+  else ACTS[action]?.(byButton);
 }
 
 const openMore = () => setMore(true);
@@ -246,40 +199,9 @@ function takePreferences() {
   keys.autoAdvance = desk.preferences.auto_advance ?? false;
 }
 
-// What comes from elsewhere
-
-function answeredElsewhere(key) {
-  const current = queue.current;
-  if (current?.key !== key || current.answer) {
-    if (current?.key !== key) queue.finish(key);
-    return refresh();
-  }
-  if (!current.begun) {
-    queue.finish(key);
-    return next();
-  }
-  notice("elsewhere", "You have labelled this response in another window meanwhile.", [["Go to the next", () => (drafts.drop(key), queue.finish(key), next())]]);
-}
-
-function lostNotice() {
-  notice("lost", "This response has gone to another rater meanwhile. You can still send your label; it is kept.");
-}
-
 function suggestBreak() {
-  notice("break", `You have worked for ${desk.break_after} minute${desk.break_after === 1 ? "" : "s"}. A short break keeps your eyes fresh; all you did is kept.`, [["Go on", () => unnotice("break")]]);
-}
-
-async function keep() {
-  if (clock.idleFor() > AWAY || !queue.keys().length) return;
-  const { kind, data } = await server.post("keep", { keys: queue.keys() });
-  if (kind !== "ok") return;
-  for (const item of queue.next) if (data.lost.includes(item.key)) item.lost = true;
-  queue.next = queue.next.filter((item) => !item.lost || item.begun || item.answer);
-  if (queue.current && !queue.current.answer && data.lost.includes(queue.current.key)) {
-    queue.current.lost = true;
-    lostNotice();
-  }
-  refresh();
+  const minutes = `${desk.break_after} minute${desk.break_after === 1 ? "" : "s"}`;
+  notice("break", `You have worked for ${minutes}. A short break keeps your eyes fresh; all you did is kept.`, [["Go on", () => unnotice("break")]]);
 }
 
 // Somebody is back, or the network is: what waits is sent now.
@@ -299,10 +221,8 @@ addEventListener("pageshow", ({ persisted }) => persisted && more());
 addEventListener("storage", ({ key }) => key?.startsWith(`${store.prefix}out:`) && (troubles.show(), refresh()));
 addEventListener("beforeunload", (event) => store.fragile && outbox.waiting().length && event.preventDefault());
 document.addEventListener("visibilitychange", () => (document.hidden ? drafts.hurry() : awake()));
-setInterval(keep, KEEP_EVERY);
 form.element.addEventListener("submit", (event) => (event.preventDefault(), submit()));
-for (const button of document.querySelectorAll("[data-act]")) button.addEventListener("click", () => act(button.dataset.act));
-$("mark").addEventListener("pointerdown", (event) => event.preventDefault()); // the selection stays
+for (const button of document.querySelectorAll("[data-act]")) button.addEventListener("click", () => act(button.dataset.act, true));
 
 takePreferences();
 showState.pace(desk.pace);

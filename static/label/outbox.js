@@ -80,7 +80,7 @@ export class Outbox extends EventTarget {
       return true;
     }
     this.failing = kind;
-    return kind === "unknown"; // the others may be known
+    return kind === "unknown" || (kind === "trouble" && entry.tried > 2); // the others may fare better
   }
 
   #later() {

@@ -50,7 +50,7 @@ export class Queue {
 
   // What has gone to others, or was answered elsewhere, goes; except what was begun, which may still be sent.
   #keep(held, sent) {
-    for (const item of [this.current, ...this.next]) if (item && !item.answer) item.lost = !held.has(item.key) && !this.done.has(item.key);
+    for (const item of [this.current, ...this.next]) if (item && !item.answer) item.lost = !held.has(item.key) && !this.done.has(item.key) && !item.elsewhere;
     this.next = this.next.filter((item) => (held.has(item.key) || item.begun || item.answer) && !this.done.has(item.key) && !sent.has(item.key));
     const used = new Set([...held, ...sent, this.current?.key, ...this.next.map(({ key }) => key)]);
     const old = [...this.pool.keys()].filter((key) => !used.has(key));

@@ -1,5 +1,5 @@
 // Talking to the server. Every call comes back as {kind, data, error}; none throws.
-// Kinds: ok, offline (no answer), trouble (an error of the server's), signed-out, not-ready, unknown, conflict, refused.
+// Kinds: ok, offline (no answer), trouble (an error of the server's), signed-out, not-ready, not-allowed (another role by now), unknown, conflict, refused.
 
 const PATIENCE = 30_000;
 

@@ -19,7 +19,7 @@ export class Troubles {
       const text = other ? error : "You have been signed out. Nothing is lost: sign in again in a new tab, then come back here; what waits is sent by itself.";
       notice("signed-out", text, [["Sign in in a new tab", this.signIn]]);
     } else unnotice("signed-out");
-    if (kind === "not-ready") notice("not-ready", error, [["Open it", () => location.reload()]]);
+    if (kind === "not-ready" || kind === "not-allowed") notice("not-ready", error, [["Open it", () => location.reload()]]);
     if (kind === "unknown") notice("unknown", "The server doesn't know this response or this study for whoever is signed in in this browser. What you have labelled stays here until it can be sent.", [["Sign in in a new tab", this.signIn]]);
     else if (kind === "ok") unnotice("unknown");
   }

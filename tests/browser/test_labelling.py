@@ -7,7 +7,7 @@ from django.test import Client
 from playwright.sync_api import Page, expect
 
 from annotation.guidelines import set_guidelines
-from annotation.models import Enrolment, Rating, Serving, Skip, Question
+from annotation.models import Enrolment, Question, Rating, Serving, Skip
 from annotation.schemes import builtin_scheme
 from benchmark.models import Response
 from tests import builders
@@ -586,22 +586,58 @@ def test_of_two_windows_the_second_is_asked(visit, labelling, choice, counts):
     assert latest.label.key == ("convergence" if counts == 2 else "no_convergence")
 
 
-def test_a_place_that_went_to_somebody_else_is_told_and_the_label_is_kept_as_an_extra(
-    visit, labelling, study
-):
-    page = open_desk(visit, labelling["ann"])
+def test_a_place_that_went_to_somebody_else_is_told_and_the_label_is_kept_as_an_extra(visit, labelling):
+    page = visit(labelling["ann"])
+    page.clock.install()
+    page.goto(URL)
     page.get_by_role("textbox", name="Note").fill("slow")
     serving = Serving.objects.get(key=page.locator("#workspace").get_attribute("data-item"))
     places = serving.item.assignments.all()
     places.update(rater=builders.human(labelling["ben"]), state="done", leased_until=None)
     page.keyboard.press("Escape")
-    page.evaluate("dispatchEvent(new Event('pageshow'))")
+    page.clock.run_for(61_000)
+    expect(page.locator("#notices")).to_contain_text("This response has gone to another rater meanwhile.")
     page.keyboard.press("1")
     page.keyboard.press("Control+Enter")
     expect(page.locator("#save-state")).to_have_text(
         "Saved: kept as an extra, as its places were taken meanwhile"
     )
     assert Rating.objects.get().surplus
+
+
+def test_two_tabs_drop_what_was_answered_in_the_other(visit, labelling):
+    page = open_desk(visit, labelling["ann"])
+    other = page.context.new_page()
+    other.goto(URL)
+    expect(other.locator("#workspace")).to_have_attribute("data-state", "labelling")
+    first = page.locator("#workspace").get_attribute("data-item")
+    assert other.locator("#workspace").get_attribute("data-item") == first
+    page.keyboard.press("1")
+    page.keyboard.press("Control+Enter")
+    saved(page)
+    expect(other.locator("#workspace")).not_to_have_attribute("data-item", first)
+    for tab, count in ((other, 2), (page, 3), (other, 4)):
+        tab.bring_to_front()
+        tab.keyboard.press("2")
+        tab.keyboard.press("Control+Enter")
+        saved(tab)
+        expect(tab.locator(".tally")).to_contain_text(f"{count} done")
+    assert Rating.objects.count() == 4 and Rating.objects.filter(revision=1).count() == 4
+
+
+def test_active_seconds_leave_pauses_out(visit, labelling):
+    page = visit(labelling["ann"])
+    page.clock.install()
+    page.goto(URL)
+    page.keyboard.press("1")
+    page.clock.run_for(20_000)
+    page.keyboard.press("2")
+    page.clock.run_for(180_000)
+    page.keyboard.press("3")
+    page.clock.run_for(5_000)
+    page.keyboard.press("Control+Enter")
+    saved(page)
+    assert 24 <= Rating.objects.get().active_seconds <= 40
 
 
 # Before and after
@@ -664,11 +700,12 @@ def test_axe_finds_nothing_in_any_state(visit, labelling, study, size, scheme):
         page.keyboard.press(key)
         expect_accessible(page)
         page.keyboard.press("Escape")
+    if size == NARROW:
+        page.get_by_role("button", name="More").click()
+        expect(page.get_by_text("The response takes the behaviour")).to_be_visible()
     page.get_by_role("button", name="Settings").click()
     expect_accessible(page)
     page.keyboard.press("Escape")
-    if size == NARROW:
-        page.get_by_role("button", name="More").click()
     page.keyboard.press("e")
     expect_accessible(page)
     page.keyboard.press("Enter")
