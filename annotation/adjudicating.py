@@ -5,6 +5,7 @@ from django.db.models import Exists, Max, OuterRef
 
 from annotation.draws import ask_for_more
 from annotation.humanplan import humans_of
+from annotation.keeping import lock
 from annotation.models import Adjudication, Assignment, Draw, Item, Rater, Referral
 from benchmark.errors import UserError
 from benchmark.text import storable
@@ -49,8 +50,8 @@ def adjudicate(
 
 
 def refer(item: Item, by: Rater, reason: str, extra: int = 1) -> Referral:
-    """Send the item back: `extra` more slots, whether or not a draw took it. Of two adjudicators at once the database
-    refuses one, as both would add a slot of the same number."""
+    """Send the item back: `extra` more slots, whether or not a draw took it. Of two adjudicators at once the second is told.
+    So is one who asks just when the study does, as its humans differ: both would add a slot of the same number."""
     refuse_own(item, by)
     if not reason.strip():
         raise UserError("Say why it needs another rater: the next adjudicator will want to know.")
@@ -60,13 +61,14 @@ def refer(item: Item, by: Rater, reason: str, extra: int = 1) -> Referral:
         raise UserError("This item has been decided, so no more raters are asked; decide it again instead.")
     try:
         with transaction.atomic():
+            lock([item.pk])  # of two at once, the second then sees the first's
             if Item.objects.filter(sent_back(), pk=item.pk).exists():
                 raise UserError(WAITING)
             ask_for_more(item, extra)
             return Referral.objects.create(item=item, by=by, reason=storable(reason.strip())[0], extra=extra)
     except IntegrityError as error:
         raise UserError(
-            "Somebody else has just sent this item back; it waits for the raters they asked for."
+            "More raters have just been asked for this item; look at it again before you send it back."
         ) from error
 
 

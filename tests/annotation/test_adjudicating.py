@@ -1,8 +1,10 @@
 """What an adjudicator may do with an item: decide it or send it back, once, and not in their own case."""
 
+from copy import copy
+
 import pytest
 
-from annotation.adjudicating import adjudicate, may_settle, refer
+from annotation.adjudicating import WAITING, adjudicate, may_settle, refer
 from annotation.models import Adjudication, Assignment, Item, Referral
 from benchmark.errors import UserError
 from tests import builders
@@ -120,8 +122,19 @@ def test_of_two_who_send_it_back_at_once_one_is_told(study, item):
     people = [person("ada"), person("bob")]
     results = together(*[lambda by=by: refer(item, by, "Unsure.") for by in people])
     refused = [result for result in results if isinstance(result, UserError)]
-    assert len(refused) == 1 and "sent" in str(refused[0]) and "back" in str(refused[0])
+    assert [str(one) for one in refused] == [WAITING]
     assert slots(item) == [(1, "open")] and Referral.objects.count() == 1
+
+
+def test_one_who_asks_just_when_somebody_else_does_is_told(item, monkeypatch):
+    taken = Assignment(study=item.study, item=item, purpose="slot", slot=1, number=0)
+    monkeypatch.setattr(
+        "annotation.adjudicating.ask_for_more",
+        lambda *_: Assignment.objects.bulk_create([taken, copy(taken)]),
+    )
+    with pytest.raises(UserError, match="have just been asked"):
+        refer(item, person(), "Unsure.")
+    assert slots(item) == [] and not Referral.objects.exists()
 
 
 @pytest.mark.django_db(transaction=True)

@@ -11,7 +11,7 @@ from judging.settling import settle
 from tests import builders
 from tests.builders import label, take
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.engine]
 C, N, S, X = "convergence", "no_convergence", "safety_refusal", "nonsensical"
 ROOM = "/studies/tiny/adjudicate/"
 
