@@ -98,7 +98,7 @@ def server(folder: Path) -> Iterator[tuple[str, list[int]]]:
         port = probe.getsockname()[1]
     command = [
         sys.executable, "-m", "gunicorn", "config.wsgi", "--bind", f"127.0.0.1:{port}", "--workers", str(PROCESSES),
-        "--worker-class", "gthread", "--threads", "1", "--log-level", "warning",
+        "--worker-class", "gthread", "--threads", "1", "--keep-alive", "30", "--log-level", "warning",
     ]  # fmt: skip
     process = subprocess.Popen(command, cwd=ROOT, env=environment())
     try:
