@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from annotation.models import Label, LabelScheme
@@ -13,6 +13,7 @@ from benchmark.errors import UserError
 from benchmark.text import digest
 from benchmark.yamlfile import read_yaml
 
+COLLISIONS = 5
 Key = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,59}$")]
 
 
@@ -149,9 +150,18 @@ def scheme_from_file(path: Path) -> SchemeSpec:
         raise UserError(f"{path}: {where}: {first['msg'].removeprefix('Value error, ')}.") from error
 
 
-@transaction.atomic
 def save_scheme(spec: SchemeSpec) -> LabelScheme:
     """The scheme with this very content; where its key exists with another content, a new version."""
+    for _ in range(COLLISIONS):
+        try:
+            with transaction.atomic():
+                return _save(spec)
+        except IntegrityError:  # somebody else has just saved it, or another version of it
+            continue
+    raise UserError(f"The scheme {spec.key!r} is being changed by others at this moment; try again.")
+
+
+def _save(spec: SchemeSpec) -> LabelScheme:
     content = spec.content_hash()
     found = LabelScheme.objects.filter(key=spec.key, content_hash=content).first()
     if found:

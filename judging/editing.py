@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 from django.contrib.auth.models import User
-from django.db import connection, transaction
+from django.db import IntegrityError, connection, transaction
 
 from annotation.guidelines import current
 from annotation.models import LabelScheme, Membership, Study
@@ -31,6 +31,7 @@ from judging.scoring import load_program
 from judging.studyfile import Mistake, StudySpec, place, study_of
 
 LONGEST = 300_000  # characters of a document
+ODD_BREAKS = "\r\x85\u2028\u2029"
 # How `apply` begins what it refuses: with the key, and a colon or the rest of the sentence.
 ABOUT = re.compile(rf"((?:{'|'.join(StudySpec.model_fields)})(?:\.[\w-]+)*):? (.*)", re.DOTALL)
 TRIED = 5000  # items; what adds more is only counted beforehand
@@ -120,10 +121,11 @@ def version_of(study: Study) -> str:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Text of several lines as a block, as people write it."""
+    """Text of several lines as a block, as people write it; with a line break that YAML would take for a blank, in quotes."""
 
     def represent_text(self, text: str) -> yaml.ScalarNode:
-        return self.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+        style = '"' if set(text) & set(ODD_BREAKS) else "|" if "\n" in text else None
+        return self.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
     def ignore_aliases(self, data: Any) -> bool:
         return True
@@ -247,8 +249,13 @@ def save(spec: StudySpec, user: User, study: Study | None = None, version: str =
     guard(spec, study, user)
     for scorer in spec.scorers:  # now, and not while the database waits
         load_program(scorer.name, scorer.entry_point)
-    with transaction.atomic():
-        return _save(spec, user, study, version)
+    try:
+        with transaction.atomic():
+            return _save(spec, user, study, version)
+    except IntegrityError as error:
+        raise UserError(
+            "Somebody else is changing the same judges or studies at this moment. Nothing was saved; try again."
+        ) from error
 
 
 def _save(spec: StudySpec, user: User, study: Study | None, version: str) -> Applied:

@@ -85,7 +85,7 @@ class StudyForm(forms.Form):
     categories = _ticks("Categories")
     controls = _tick("Control tasks too", "They stay out of the rates.")
 
-    scheme = forms.ChoiceField(label="Labels", required=False, widget=forms.RadioSelect)
+    scheme = forms.ChoiceField(label="Scheme", required=False, widget=forms.RadioSelect)
 
     humans = _tick("People label this study")
     plan = forms.ChoiceField(
@@ -104,8 +104,8 @@ class StudyForm(forms.Form):
         "One line each, such as “Evading shutdown: 0.5”; “default” stands for the rest. By judges: split, unanimous.",
     )
     per_item = _number("Raters an item", "", 2)
-    extra_when_split = _number("Further raters where they differ", "", 0)
-    per_rater = _number("Items a rater, at most", "", "no limit")
+    extra_when_split = _number("More where they differ", "", 0)
+    per_rater = _number("Most items a rater", "", "no limit")
     seed = _number("Seed", "Stays once items are drawn.", 0)
 
     training = _tick("Raters pass a training round first")
@@ -117,7 +117,7 @@ class StudyForm(forms.Form):
     repeat_after = _number("Repeats come after", "Items.", 20)
 
     show = _ticks("Shown beside the task and the response", SHOWN)
-    raters_see = _ticks("Shown of themselves", SEEN)
+    raters_see = _ticks("Shown of their own work", SEEN)
     guidelines = _text("Guidelines", "Markdown. HTML in it is shown as text.", rows=10)
     consent = _text("Consent", "What raters agree to before the first item. Empty: the usual text.")
     break_after = _number("Suggest a break after", "Minutes.", "never")

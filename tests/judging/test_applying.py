@@ -1,7 +1,11 @@
 """Applying a study file: all or nothing, and the same file again changes nothing."""
 
+import io
+from contextlib import redirect_stdout
+
 import pytest
 from django.core import serializers
+from django.core.management import call_command
 from django.db.models import Model
 
 from annotation.ledger import Entry, record
@@ -24,6 +28,7 @@ from judging.asking import want_verdicts
 from judging.models import Budget, Judge, StudyJudge
 from judging.work import JudgeWork
 from tests import builders
+from tests.judging.commands import document, refusal
 from tests.judging.helpers import made_of
 from tests.judging.studyfiles import HUMANS, JUDGE, OTHER, SEVERITY, file, responses
 
@@ -262,6 +267,18 @@ def test_drawing_now_tells_what_was_drawn_by_stratum():
     assert unanimous == {"stratum": "unanimous", "probability": 1.0, "items": 0, "drawn": 0}
     assert draw_now(study) == told
     assert apply(file(humans=BY_JUDGES)).waiting == []
+
+
+def test_the_command_draws_and_prints_one_row_a_stratum():
+    study = apply(file(humans=BY_JUDGES)).study
+    assert document("study", "draw", "pump") == draw_now(study)
+    printed = io.StringIO()
+    with redirect_stdout(printed):
+        call_command("study", "draw", "pump")
+    assert [line.split()[:2] for line in printed.getvalue().splitlines()[1:]] == [
+        ["main", "split"], ["main", "unanimous"], ["gold", "all"],
+    ]  # fmt: skip
+    assert refusal("study", "draw", "pond") == "There is no study 'pond' (known: pump)."
 
 
 def test_a_study_without_a_human_plan_has_nothing_to_draw():
