@@ -55,7 +55,7 @@ STATUSES = {
     "adjudicated": "adjudicated",
     "gold": "has gold",
 }
-CONTROLS = {"only": "control tasks only", "without": "without control tasks"}
+CONTROLS = {"only": "only these", "without": "left out"}
 
 
 # What is asked for
@@ -315,9 +315,10 @@ def look(study: Study, asked: Filters, *, after: int = 0, room: int = PAGE, coun
 
 
 def _end_of(study: Study, after: int, size: int) -> int | None:
-    """The key of the last of the next so many items; None where there are fewer."""
+    """The key of the last of the next so many items; None where no more follow it."""
     following = study.items.filter(pk__gt=after).order_by("pk").values_list("pk", flat=True)
-    return next(iter(following[size - 1 : size]), None)
+    last = list(following[size - 1 : size + 1])
+    return last[0] if len(last) > 1 else None
 
 
 # A page
