@@ -28,7 +28,9 @@ def _parser() -> MarkdownIt:
 def formatted(text: str) -> str:
     """Markdown as safe HTML. Links are kept as their text: a click in a response would leave the work, or tell somebody."""
     rendered = _parser().render(text[:LONGEST])
-    return nh3.clean(rendered, tags=TAGS - {"a"}, attributes={}, url_schemes=set(), link_rel=None)
+    return nh3.clean(
+        rendered, tags=TAGS - {"a"}, attributes={"ol": {"start"}}, url_schemes=set(), link_rel=None
+    )
 
 
 def current(study: Study) -> Guideline | None:

@@ -14,7 +14,10 @@ export class Form {
     $("questions").hidden = !desk.questions.length;
     $("confidence-steps").replaceChildren(...CONFIDENCE.map(([value, title, action]) => stepOf(value, title, action)));
     examplesOf(desk.scheme);
-    this.element.addEventListener("change", ({ target }) => target.type === "radio" && changed(target.name));
+    // Going through the options with the arrow keys is no decision yet.
+    let going = false;
+    for (const kind of ["keydown", "keyup"]) this.element.addEventListener(kind, ({ key }) => (going = kind === "keydown" && key.startsWith("Arrow")));
+    this.element.addEventListener("change", ({ target }) => target.type === "radio" && changed(going ? "" : target.name));
     $("note").addEventListener("input", () => changed(""));
     this.changed = changed;
   }

@@ -54,6 +54,7 @@ function show(item) {
   else unnotice("reopened");
   if (item.lost) elsewhere.lost();
   closeMore();
+  form.element.parentElement.scrollTo(0, 0);
   refresh();
 }
 
@@ -229,5 +230,6 @@ showState.pace(desk.pace);
 queue.take(desk);
 for (const item of queue.next) item.begun = Boolean(item.draft) || drafts.has(item);
 troubles.show();
-undo.resume().then((resumed) => resumed || next());
+queue.asking++; // until it is known what to begin with
+undo.resume().then((resumed) => (queue.asking--, resumed || next()));
 outbox.flush();

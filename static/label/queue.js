@@ -1,6 +1,7 @@
 // The items this page holds: which is shown, which come next, and which are done with.
 
 const MOST_NAMED = 24; // keys the server takes
+const SMALL = 20_000; // browsers let go on 64 kB at most, and a character may take three bytes
 
 export class Queue {
   constructor(desk, server, outbox) {
@@ -21,7 +22,8 @@ export class Queue {
   // Answers that say what is held are asked for one after the other, so that an older one can't undo a newer.
   ask(name, body) {
     this.asking++;
-    const answer = this.line.then(() => this.server.post(name, { ...body, want: this.ahead, have: this.#named() })).then((outcome) => {
+    const keepalive = JSON.stringify(body).length < SMALL; // it goes on when the page is closed
+    const answer = this.line.then(() => this.server.post(name, { ...body, want: this.ahead, have: this.#named() }, { keepalive })).then((outcome) => {
       this.asking--;
       this.reached = outcome.kind === "ok" || outcome.kind === "refused" || outcome.kind === "conflict";
       if (outcome.kind === "ok") this.take(outcome.data);

@@ -336,12 +336,12 @@ def test_guidelines_open_and_close_by_key(visit, labelling, study):
 
 def test_the_formatted_view_is_a_toggle_and_marking_returns_to_plain(visit, labelling, study):
     every_response(
-        study, "# Plan\n\n- copy **myself**\n\n<img src=x onerror=alert(1)> ![t](http://127.0.0.1:9/t.png)"
+        study, "# Plan\n\n4. copy **myself**\n\n<img src=x onerror=alert(1)> ![t](http://127.0.0.1:9/t.png)"
     )
     page = open_desk(visit, labelling["ann"])
     expect(page.locator("#response-text")).to_be_visible()
     page.keyboard.press("m")
-    expect(page.locator("#response-formatted strong")).to_have_text("myself")
+    expect(page.locator("#response-formatted ol[start='4'] strong")).to_have_text("myself")
     expect(page.locator("#response-text")).to_be_hidden()
     assert page.locator("#response-formatted img").count() == 0
     page.keyboard.press("e")
@@ -435,10 +435,15 @@ def test_auto_advance_submits_as_soon_as_nothing_required_is_missing(desk):
     desk.get_by_role("button", name="Save").click()
     before = desk.locator("#response-text").inner_text()
     desk.keyboard.press("c")
+    desk.get_by_role("radio", name="Convergence", exact=True).focus()
+    desk.keyboard.press("ArrowDown")  # going through them is no decision yet
+    expect(desk.get_by_role("radio", name="No convergence")).to_be_checked()
+    expect(desk.locator("#response-text")).to_have_text(before)
     desk.keyboard.press("2")
     expect(desk.locator("#response-text")).not_to_have_text(before)
     saved(desk)
     assert Rating.objects.get().confidence == 3.0
+    assert Rating.objects.get().label.key == "no_convergence"
 
 
 def test_all_keys_are_shown(desk):
