@@ -6,11 +6,11 @@ from copy import deepcopy
 from typing import Any
 
 from django import forms
-from django.db.models import Count
+from django.db.models import Count, QuerySet
 
 from annotation.humanplan import HumansSpec
 from annotation.schemes import BUILTIN
-from benchmark.models import Response, Suite
+from benchmark.models import Response, Run, Suite, Task
 
 OWN = "own"  # a scheme, or strata, that only the file can say
 PLANS = [
@@ -268,11 +268,30 @@ def _schemes(base: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def counts(suite: Suite | None) -> dict[str, dict[str, int]]:
-    """How many responses of the suite there are by subject, condition and category."""
-    found: dict[str, Counter[str]] = {"subjects": Counter(), "conditions": Counter(), "categories": Counter()}
-    responses = Response.objects.filter(run__suite=suite, state=Response.State.DONE, task__training=False)
-    fields = ("run__subject__name", "run__condition__name", "task__category__title")
-    for *names, count in responses.order_by().values_list(*fields).annotate(n=Count("pk")):
-        for counter, name in zip(found.values(), names, strict=True):
-            counter[name] += count
-    return {key: dict(sorted(counter.items())) for key, counter in found.items()}
+    """How many responses of the suite there are by subject, condition and category.
+
+    All are counted along one index, and those that are not done, along another, taken away: reading the state of each
+    would read its text too.
+    """
+    runs = dict(Run.objects.filter(suite=suite).values_list("pk", "subject__name").order_by())
+    under = dict(Run.objects.filter(suite=suite).values_list("pk", "condition__name").order_by())
+    tasks = Task.objects.filter(suite=suite).order_by()
+    titles = dict(tasks.filter(training=False).values_list("pk", "category__title"))
+    training = list(tasks.filter(training=True).values_list("pk", flat=True))
+    of = Response.objects.filter(run__suite=suite).exclude(task__in=training).order_by()
+    by_run, by_task = _done(of, "run"), _done(of, "task")
+    found = {"subjects": (by_run, runs), "conditions": (by_run, under), "categories": (by_task, titles)}
+    return {key: _by_name(numbers, names) for key, (numbers, names) in found.items()}
+
+
+def _done(responses: QuerySet[Response], by: str) -> Counter[int]:
+    count: Counter[int] = Counter(dict(responses.values_list(by).annotate(n=Count("*"))))
+    count.subtract(dict(responses.exclude(state=Response.State.DONE).values_list(by).annotate(n=Count("*"))))
+    return +count
+
+
+def _by_name(numbers: Mapping[int, int], names: Mapping[int, str]) -> dict[str, int]:
+    found: Counter[str] = Counter()
+    for key, number in numbers.items():
+        found[names[key]] += number
+    return dict(sorted(found.items()))

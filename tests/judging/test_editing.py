@@ -514,6 +514,9 @@ def test_the_choices_say_how_many_responses_there_are(pump):
         "conditions": {"baseline": 12, "nudged": 12},
         "categories": {"Alpha": 16, "Beta": 8},
     }
+    of = builders.Study.objects.get().items.filter(response__run__subject__name="model-b").first().response
+    type(of).objects.filter(pk=of.pk).update(state="todo")
+    assert counts(builders.Suite.objects.get())["subjects"] == {"model-a": 12, "model-b": 11}
 
 
 # Pages
