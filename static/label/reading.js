@@ -17,7 +17,8 @@ export class Reading {
     $("task-text").textContent = item.task;
     for (const id of ["task-text", "response-text"]) $(id).lang = item.language || "";
     this.#response(item.response);
-    $("beside").replaceChildren(...["condition", "reasoning", "transcript"].sort((a, b) => this.desk.show.indexOf(a) - this.desk.show.indexOf(b)).flatMap((name) => (item[name] ? [BESIDE[name](item[name])] : [])));
+    const beside = this.desk.show.filter((name) => item[name]); // in the study's own order, which is stored with the label
+    $("beside").replaceChildren(...beside.map((name) => BESIDE[name](item[name])));
     this.plain();
     $("reading").scrollTo(0, 0);
     if (scrollY > 0) scrollTo(0, 0);

@@ -3,6 +3,8 @@
 import { notice, notices, unnotice } from "./notices.js";
 import { randomId } from "./store.js";
 
+const UNKNOWN = "The server doesn't know this response or this study for whoever is signed in in this browser. What you have labelled stays here until it can be sent.";
+
 export class Troubles {
   constructor(parts) {
     Object.assign(this, parts); // outbox, queue, drafts, undo, more, signIn
@@ -20,7 +22,7 @@ export class Troubles {
       notice("signed-out", text, [["Sign in in a new tab", this.signIn]]);
     } else unnotice("signed-out");
     if (kind === "not-ready" || kind === "not-allowed") notice("not-ready", error, [["Open it", () => location.reload()]]);
-    if (kind === "unknown") notice("unknown", "The server doesn't know this response or this study for whoever is signed in in this browser. What you have labelled stays here until it can be sent.", [["Sign in in a new tab", this.signIn]]);
+    if (kind === "unknown") notice("unknown", UNKNOWN, [["Sign in in a new tab", this.signIn]]);
     else if (kind === "ok") unnotice("unknown");
   }
 
