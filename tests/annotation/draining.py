@@ -25,7 +25,7 @@ if __name__ == "__main__":
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     django.setup()
 
-from django.db import connections
+from django.db import OperationalError, connections
 
 from annotation.models import Assignment, Enrolment, Item, Rater, Rating, Serving, Skip, Study
 from annotation.progress import progress
@@ -80,9 +80,13 @@ class Person:
     def work(self) -> None:
         idle = 0
         while idle < IDLE and self.left != 0:
-            served = serve(self.desk(), self.random.randint(1, AHEAD))
-            for serving in served[: self.random.randint(1, 3)]:
-                self.handle(serving)
+            try:
+                served = serve(self.desk(), self.random.randint(1, AHEAD))
+                for serving in served[: self.random.randint(1, 3)]:
+                    self.handle(serving)
+            except OperationalError as error:
+                self.wait_out(error)
+                continue
             idle = 0 if served else idle + 1
             if not served:
                 time.sleep(LEASE / 4)
@@ -144,12 +148,23 @@ class Person:
 
     def send(self, serving: Serving, sent: Submission) -> None:
         self.book.write(what="sent", key=sent.key, serving=serving.pk, submission=asdict(sent))
-        try:
-            rating = submit(Serving.objects.get(pk=serving.pk), sent)
-        except Conflict:
-            self.book.write(what="refused", key=sent.key)
-        else:
-            self.book.write(what="receipt", key=sent.key, rating=rating.pk)
+        while True:
+            try:
+                rating = submit(Serving.objects.get(pk=serving.pk), sent)
+            except Conflict:
+                return self.book.write(what="refused", key=sent.key)
+            except OperationalError as error:
+                self.wait_out(error)
+            else:
+                return self.book.write(what="receipt", key=sent.key, rating=rating.pk)
+
+    def wait_out(self, error: OperationalError) -> None:
+        """SQLite lets writers in by chance: among 32 on a slow machine one may wait for longer than its patience. The page
+        is told of trouble then, and asks again."""
+        if "database is locked" not in str(error):
+            raise error
+        self.book.write(what="busy", key="")
+        time.sleep(self.random.random())
 
     def send_again(self, line: dict[str, Any]) -> None:
         self.send(Serving.objects.get(pk=line["serving"]), Submission(**line["submission"]))
@@ -247,12 +262,13 @@ def finish(study: Study, folder: Path) -> None:
 
 @dataclass(frozen=True)
 class Account:
-    """All but the first four should be 0."""
+    """All but the first five should be 0, and the fifth is on a machine that has time for it."""
 
     labels: int = 0
     surplus: int = 0
     revisions: int = 0
     refused: int = 0
+    busy: int = 0  # times that the database could not be had
     not_exact: int = 0  # items with more or fewer counted labels than raters asked for
     twice: int = 0  # of one rater on one item
     lost: int = 0  # sent or with a receipt, and not in the ledger
@@ -262,7 +278,7 @@ class Account:
     counts_wrong: int = 0  # raters whose own count is not what they did
 
     def wrong(self) -> dict[str, int]:
-        first = ("labels", "surplus", "revisions", "refused")
+        first = ("labels", "surplus", "revisions", "refused", "busy")
         return {name: count for name, count in asdict(self).items() if count and name not in first}
 
 
@@ -276,7 +292,7 @@ def account(study: Study, folder: Path, per_item: int) -> Account:
     votes = Rating.objects.votes().filter(item__study=study)
     counted = Counter(votes.values_list("item", "rater"))
     return replace(
-        Account(), labels=len(ledger), refused=len(refused),
+        Account(), labels=len(ledger), refused=len(refused), busy=sum(line["what"] == "busy" for line in lines),
         surplus=Rating.objects.current().filter(item__study=study, surplus=True).count(),
         revisions=Rating.objects.filter(item__study=study, revision__gt=1).count(),
         lost=len(lost | (sent - refused - set(ledger))), from_nowhere=len(set(ledger) - sent),
