@@ -3,6 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass
 from datetime import timedelta
+from time import monotonic
 from typing import Any
 
 from django.core.cache import cache
@@ -13,7 +14,8 @@ from annotation.models import Assignment, Enrolment, Serving, Skip, Study
 from annotation.routing import Desk, State, held
 
 COUNT_AGAIN = 25  # answers, after which what is left is counted anew
-KEPT_FOR = 30  # seconds, for all raters of a process
+SLOW = 0.02  # seconds that counting may take before the count is kept for all raters of a process
+KEPT_FOR = 30  # seconds
 
 
 @dataclass(frozen=True)
@@ -53,16 +55,19 @@ def count_left(desk: Desk) -> int:
 
 
 def _open_items(study: Study, purpose: str) -> Counter[tuple[str, str]]:
-    """Items with an open slot by language and category; counted once in a while for all."""
+    """Items with an open slot by language and category. In a large study counted once in a while for all, when a few more
+    or less don't show."""
     key = f"open-items:{study.pk}:{purpose}"
     found: Counter[tuple[str, str]] | None = cache.get(key)
     if found is None:
+        clock = monotonic()
         slots = Assignment.objects.filter(study=study, purpose=purpose, state=State.OPEN, slot__isnull=False)
         rows = slots.order_by().values_list(
             "item__response__task__language", "item__response__task__category__key"
         )
         found = Counter({(row[0], row[1]): row[2] for row in rows.annotate(Count("item", distinct=True))})
-        cache.set(key, found, KEPT_FOR)
+        if monotonic() - clock > SLOW:
+            cache.set(key, found, KEPT_FOR)
     return found
 
 

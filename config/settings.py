@@ -129,7 +129,7 @@ WHITENOISE_AUTOREFRESH = not PRODUCTION
 if PRODUCTION:
     STORAGES = {
         "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
-        "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+        "staticfiles": {"BACKEND": "config.storage.HashedFiles"},
     }
 
 # Arbiter loads nothing from another host, and runs no inline script or style.
