@@ -138,10 +138,10 @@ class Desk:
         assert self.plan is not None
         return self.plan.checks
 
-    def may_take_more(self) -> bool:
+    def may_take_more(self, holding: int) -> bool:
         assert self.plan is not None
         cap = self.enrolment.cap or self.plan.per_rater
-        return not self.enrolment.paused and (cap is None or self.enrolment.done < cap)
+        return not self.enrolment.paused and (cap is None or self.enrolment.done + holding < cap)
 
 
 def serve(desk: Desk, want: int = 1) -> list[Serving]:
@@ -155,7 +155,7 @@ def serve(desk: Desk, want: int = 1) -> list[Serving]:
     serving = held(desk)
     if any(one.fading for one in serving):  # type: ignore[attr-defined]
         _renew_all(desk)
-    while len(serving) < want and desk.may_take_more():
+    while len(serving) < want and desk.may_take_more(len(serving)):
         given = _next(desk, serving)
         if given is None:
             break

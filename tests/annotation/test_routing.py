@@ -155,6 +155,7 @@ def test_a_paused_rater_keeps_what_they_hold_and_gets_no_more(drawn):
 def test_a_cap_counts_labels(drawn):
     take(drawn, rater())
     Enrolment.objects.update(cap=2)
+    assert len(serve(desk(drawn, rater()), 6)) == 2  # what is held counts too
     assert len(drain(drawn, rater())) == 2
     builders.humans(drawn, per_rater=3)
     assert len(drain(drawn, rater("ben"))) == 3
