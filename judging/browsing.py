@@ -400,7 +400,9 @@ def _rows(keys: list[int]) -> list[Item]:
     )
     items = list(Item.objects.filter(pk__in=keys).select_related(*related).defer(*left_out).order_by("pk"))
     golden = set(newest(Gold.objects.filter(item__in=keys)).values_list("item_id", flat=True))
-    flagged = set(Rating.objects.filter(item__in=keys, flagged=True).values_list("item_id", flat=True))
+    flagged = set(
+        Rating.objects.current().filter(item__in=keys, flagged=True).values_list("item_id", flat=True)
+    )
     for item in items:
         item.golden, item.flagged = item.pk in golden, item.pk in flagged  # type: ignore[attr-defined]
     return items
