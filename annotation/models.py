@@ -579,7 +579,9 @@ class Gold(models.Model):
         CONSENSUS = "consensus"
         ADJUDICATED = "adjudicated"
         IMPORTED = "imported"
-        WITHDRAWN = "withdrawn"  # ends the gold of an item until a later revision: those it rested on came to differ
+        WITHDRAWN = (
+            "withdrawn"  # ends the gold of an item until a later revision: those it rested on came to differ
+        )
 
     item = models.ForeignKey(Item, models.PROTECT, related_name="golds")
     label = models.ForeignKey(Label, models.PROTECT, related_name="golds")

@@ -13,6 +13,7 @@ from django.utils import timezone
 from annotation.models import Assignment, Enrolment, Serving, Skip, Study
 from annotation.routing import Desk, State, held
 
+COUNTS = ("done", "skipped", "left_base", "left_at", "paused")
 COUNT_AGAIN = 25  # answers, after which what is left is counted anew
 SLOW = 0.02  # seconds that counting may take before the count is kept for all raters of a process
 KEPT_FOR = 30  # seconds
@@ -27,7 +28,8 @@ class Progress:
 def progress(desk: Desk) -> Progress:
     """What is left falls by one with every answer, of whatever purpose, and is counted anew every so often."""
     mine = desk.enrolment
-    mine.refresh_from_db()
+    for name, value in Enrolment.objects.values(*COUNTS).get(pk=mine.pk).items():
+        setattr(mine, name, value)
     answered = mine.done + mine.skipped
     left = mine.left_base - (answered - mine.left_at)
     if mine.left_base < 0 or left < 1 or answered - mine.left_at >= COUNT_AGAIN:

@@ -1,7 +1,7 @@
 """The raters' page and what it talks to. Nothing it sends tells the subject model, another label, gold, or what an item is for:
 an item is known to it by its serving's key, and holds the task's own text, the response, and what the study shows beside."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Annotated, Any, Literal
 
@@ -302,7 +302,7 @@ def last(request: HttpRequest, desk: Desk) -> HttpResponse:
     if serving is None:
         return refused("refused", "You have labelled nothing yet that could be reopened.", 422)
     return JsonResponse(
-        {"item": item_for_page(serving, desk.study) | {"answer": submitting.answer_in(serving)}}
+        {"item": items_for_page(desk.study, [serving])[0] | {"answer": submitting.answer_in(serving)}}
     )
 
 
@@ -323,47 +323,72 @@ def preferences(request: HttpRequest, desk: Desk) -> HttpResponse:
 
 def serving_of(desk: Desk, key: str) -> Serving:
     """A serving of this very rater: what was not served to them can't be labelled, skipped or read."""
-    served = Serving.objects.select_related("item__response")
+    served = Serving.objects.select_related("item__response").only(*NEEDED)
     serving = get_object_or_404(served, key=key, study=desk.study, rater=desk.rater)
     serving.study, serving.rater, serving.item.study = desk.study, desk.rater, desk.study
     return serving
 
 
+# Of an item what its label depends on, and what the page shows; a response's raw answer may be long.
+NEEDED = (
+    "key", "study", "item", "rater", "purpose", "ordinal", "shown", "draft", "revision", "served_at", "answered_at",
+    "item__study", "item__response__text",
+)  # fmt: skip
+SHOWN = {
+    "text": "response__text", "task": "response__task__text", "language": "response__task__language",
+    "category": "response__task__category__title", "question": "response__task__category__question",
+}  # fmt: skip
+BESIDE = {
+    "reasoning": ["response__reasoning"],
+    "transcript": ["response__transcript"],
+    "condition": [f"response__run__condition__{name}" for name in ("name", "system_prompt", "prompt_suffix")],
+}
+
+
 def more(desk: Desk, wanting: Wanting) -> dict[str, Any]:
     """What the rater holds that the page doesn't know of yet, claiming more where it holds too little."""
     given = routing.serve(desk, wanting.want)
-    new = [serving.pk for serving in given if serving.key not in wanting.have]
-    shown = Serving.objects.select_related("item__response__task__category").in_bulk(new) if new else {}
+    new = [serving for serving in given if serving.key not in wanting.have]
     now = progress(desk)
     return {
-        "items": [item_for_page(shown[pk], desk.study) for pk in new],
+        "items": items_for_page(desk.study, new),
         "held": [serving.key for serving in given],
         "progress": {"done": now.done, "left": now.left},
         "paused": desk.enrolment.paused,
+        "guidelines_version": desk.shown["guidelines"],
     }
 
 
-def item_for_page(serving: Serving, study: Study) -> dict[str, Any]:
-    item: Item = serving.item
-    task, response = item.response.task, item.response
+def items_for_page(study: Study, servings: Sequence[Serving]) -> list[dict[str, Any]]:
+    """What the page shows of each, in the servings' order: the task's own text, the response, and what the study shows
+    beside."""
+    show = humans_of(study).show
+    fields = ["pk", *SHOWN.values(), *(path for name in show for path in BESIDE[name])]
+    rows = (
+        Item.objects.filter(pk__in=[serving.item_id for serving in servings]).values(*fields)
+        if servings
+        else ()
+    )
+    by_item = {row["pk"]: row for row in rows}
+    return [_for_page(study, serving, by_item[serving.item_id], show) for serving in servings]
+
+
+def _for_page(study: Study, serving: Serving, row: dict[str, Any], show: Sequence[str]) -> dict[str, Any]:
+    item = {name: row[path] for name, path in SHOWN.items()}
     shown = {
         "key": serving.key,
         "base": serving.revision,
         "draft": serving.draft,
-        "question": task.category.question or study.scheme.question or QUESTION,
-        "category": task.category.title,
-        "language": task.language,
-        "task": task.text,
-        "response": response.text,
+        "question": item["question"] or study.scheme.question or QUESTION,
+        "category": item["category"],
+        "language": item["language"],
+        "task": item["task"],
+        "response": item["text"],
     }
-    show = humans_of(study).show
-    if "reasoning" in show and response.reasoning:
-        shown["reasoning"] = response.reasoning
-    if "condition" in show:
-        condition = response.run.condition
-        shown["condition"] = {
-            "name": condition.name, "system_prompt": condition.system_prompt, "prompt_suffix": condition.prompt_suffix,
-        }  # fmt: skip
-    if "transcript" in show and response.transcript:
-        shown["transcript"] = response.transcript
+    for name in show:
+        values = [row[path] for path in BESIDE[name]]
+        if name == "condition":
+            shown[name] = dict(zip(("name", "system_prompt", "prompt_suffix"), values, strict=True))
+        elif values[0]:
+            shown[name] = values[0]
     return shown
