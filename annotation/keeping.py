@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from django.db import connection, transaction
 
-from annotation.models import Item, Purpose, Rater, Study
+from annotation.models import Purpose, Rater, Study
 from benchmark.batching import pages
 
 KEPT = ("votes", "human_votes", "judge_votes", "humans_split", "judges_split")
@@ -20,6 +20,7 @@ VOTES = """
     WHERE g.item_id IN ({places}) AND g.question = '' AND g.purpose = %s AND g.ordinal = 0
     ORDER BY g.revision
 """
+LOCK = "SELECT id FROM annotation_item WHERE id IN ({places}) ORDER BY id FOR NO KEY UPDATE"
 Kept = tuple[str, int, int, bool, bool]
 
 
@@ -34,9 +35,10 @@ class Vote(NamedTuple):
 def lock(item_ids: Iterable[int]) -> None:
     """Before their ratings are written: of two writers the second then counts what the first wrote. In one order for
     everybody, else two would wait for each other. SQLite has one writer at a time anyway."""
-    if connection.features.has_select_for_update:
-        items = Item.objects.select_for_update(no_key=True).filter(pk__in=sorted(item_ids))
-        list(items.order_by("pk").values_list("pk"))
+    ids = list(item_ids)
+    if ids and connection.features.has_select_for_update:
+        with connection.cursor() as cursor:
+            cursor.execute(LOCK.format(places=", ".join(["%s"] * len(ids))), ids)
 
 
 def keep_votes(item_ids: Sequence[int]) -> None:
@@ -48,7 +50,11 @@ def keep_votes(item_ids: Sequence[int]) -> None:
         cursor.execute(VOTES.format(places=", ".join(["%s"] * len(item_ids))), [*item_ids, Purpose.SLOT])
         for item, rater, *vote in cursor.fetchall():
             latest[item][rater] = Vote(*vote)
-        cursor.executemany(UPDATE, [(*_kept(latest[pk]), pk) for pk in item_ids])
+        rows = [(*_kept(latest[pk]), pk) for pk in item_ids]
+        if len(rows) == 1:  # of one row, psycopg would make a pipeline
+            cursor.execute(UPDATE, rows[0])
+        else:
+            cursor.executemany(UPDATE, rows)
 
 
 def _kept(latest: dict[int, Vote]) -> Kept:

@@ -57,8 +57,11 @@ class Recorded(list[Rating]):
     new: int = 0
 
 
-def record(scheme: LabelScheme, entries: Sequence[Entry], *, skip_equal: bool = False) -> Recorded:
-    """Write the entries, in order, as new revisions.
+def record(
+    scheme: LabelScheme, entries: Sequence[Entry], *, skip_equal: bool = False, locked: bool = False
+) -> Recorded:
+    """Write the entries, in order, as new revisions. Whoever has the items `locked` in a transaction of their own spares
+    the database to do that again.
 
     An entry whose submission key is in the ledger already gives the rating written then: sending twice writes once.
     With `skip_equal`, so does one that says what its rater's current rating says (repeating an import changes nothing).
@@ -70,9 +73,12 @@ def record(scheme: LabelScheme, entries: Sequence[Entry], *, skip_equal: bool = 
             raise UnknownLabel(
                 f"{entry.label!r} is no label of scheme {scheme}; its labels: {', '.join(labels)}."
             )
+    if locked:
+        return _write(labels, entries, skip_equal, everywhere=False)
     for attempt in range(COLLISIONS):
         try:
             with transaction.atomic():
+                lock({entry.item_id for entry in entries})
                 return _write(labels, entries, skip_equal, everywhere=attempt > 0)
         except IntegrityError:  # somebody else took this revision, or this submission arrived twice at once
             continue
@@ -83,7 +89,6 @@ def _write(
     labels: dict[str, Label], entries: Sequence[Entry], skip_equal: bool, *, everywhere: bool
 ) -> Recorded:
     """A submission is looked for among the ratings of its rater on its item, and once it has collided, everywhere."""
-    lock({entry.item_id for entry in entries})
     there = _there(entries)
     newest = {_place(rating): rating for rating in there}
     sent = {rating.submission: rating for rating in there if rating.submission}

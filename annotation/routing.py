@@ -5,6 +5,8 @@ never gets more raters than it has slots, however many raters ask at once, and a
 when the lease runs out. What a rater is given is a Serving: its key is all that their page knows the item by.
 """
 
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -31,6 +33,7 @@ from annotation.models import (
     Skip,
     Study,
     newest,
+    opaque_key,
 )
 from annotation.raters import rater_of
 from benchmark.deadlocks import again_after_deadlock
@@ -44,7 +47,9 @@ RECENT = 5  # how many of a rater's last tasks are not to come again at once
 LOOK = 3 * BLOCK  # slots looked at for the next item
 LOOK_FOR_GOLD = 300  # items with gold looked at for a check
 KEY_LETTERS = "234567abcdefghijklmnopqrstuvwxyz"  # of items' keys
+LAPSED_EVERY = 8  # items given
 AHEAD = 6  # items a page may hold, so that labelling goes on without the network
+TOP_UP = 3  # of them missing before more are looked for
 Place = tuple[str, int]  # purpose, ordinal
 
 # Labelling hundreds of items a minute, a server would spend most of its time on putting these together anew, so they are
@@ -59,20 +64,23 @@ SLOTS = f"""
     SELECT a.id, a.item_id, a.number, a.slot, r.task_id
     FROM annotation_assignment a
     JOIN annotation_item i ON i.id = a.item_id
-    JOIN benchmark_response r ON r.id = i.response_id
-    JOIN benchmark_task t ON t.id = r.task_id
-    JOIN benchmark_category c ON c.id = t.category_id
+    JOIN benchmark_response r ON r.id = i.response_id {{tasks}}
     WHERE a.study_id = %s AND a.purpose = %s AND a.state = %s AND a.number >= %s AND a.slot IS NOT NULL
-    {NOT_HAD} /* only */
+    {NOT_HAD} {{only}} ORDER BY a.number, a.id LIMIT %s
 """  # noqa: S608
-FREE = f"""
-    SELECT * FROM ({SLOTS} ORDER BY a.number, a.id LIMIT %s) opened
-    UNION ALL SELECT * FROM ({SLOTS} AND a.leased_until < %s ORDER BY a.number, a.id LIMIT %s) lapsed
-"""  # noqa: S608
+TASKS = "JOIN benchmark_task t ON t.id = r.task_id JOIN benchmark_category c ON c.id = t.category_id"
 CLAIM = f"""
     UPDATE annotation_assignment AS a SET rater_id = %s, state = %s, leased_until = %s
     WHERE a.id = %s AND (a.state = %s OR (a.state = %s AND a.leased_until < %s)) {NOT_HAD}
 """  # noqa: S608
+SERVE = """
+    INSERT INTO annotation_serving
+        (key, study_id, item_id, rater_id, purpose, ordinal, shown, served_at, revision, draft, answered_at)
+    VALUES (%s, %s, %s, %s, %s, %s, %s, %s, 0, NULL, NULL)
+    ON CONFLICT (item_id, rater_id, purpose, ordinal)
+    DO UPDATE SET served_at = excluded.served_at, shown = excluded.shown
+    RETURNING *
+"""
 HELD = """
     SELECT s.*, r.task_id AS task, a.leased_until < %s AS fading
     FROM annotation_serving s
@@ -155,11 +163,13 @@ def serve(desk: Desk, want: int = 1) -> list[Serving]:
     serving = held(desk)
     if any(one.fading for one in serving):  # type: ignore[attr-defined]
         _renew_all(desk)
+    if want == AHEAD and len(serving) > AHEAD - TOP_UP:
+        return serving  # enough to go on with; to look for one at a time would cost as much as for several
     while len(serving) < want and desk.may_take_more(len(serving)):
-        given = _next(desk, serving)
-        if given is None:
+        given = _some(desk, serving, want)
+        if not given:
             break
-        serving.append(given)
+        serving += given
     return serving
 
 
@@ -175,15 +185,23 @@ def held(desk: Desk) -> list[Serving]:
     return list(Serving.objects.raw(HELD, [half, State.LEASED, desk.rater.pk, desk.study.pk]))
 
 
-def _next(desk: Desk, held: list[Serving]) -> Serving | None:
+def _some(desk: Desk, held: list[Serving], want: int) -> list[Serving]:
+    """From one look at what is free, what is missing; where others were faster at all of it, from another look."""
     now = timezone.now()
-    recent = {serving.task for serving in held[-RECENT:]} or _recent_tasks(desk)  # type: ignore[attr-defined]
     for _ in range(TRIES):
-        slot = _choose(desk, recent, now)
-        if slot is None:
-            return None
-        check = _check(desk)
-        given = _give_check(desk, check) if check else _give_slot(desk, slot, now)
+        found, given = _look(desk, now), list[Serving]()
+        recent = [one.task for one in held[-RECENT:]] or _recent_tasks(desk)  # type: ignore[attr-defined]
+        if not found:
+            return []
+        while found and len(held) + len(given) < want and desk.may_take_more(len(held) + len(given)):
+            check = _check(desk)
+            one = _give_check(desk, check) if check else None
+            if one is None:
+                slot = _first(desk, found, recent)
+                found = [other for other in found if other.item != slot.item]
+                recent = [*recent, slot.task][-RECENT:]
+                one = _give_slot(desk, slot, now)
+            given += [one] if one else []
         if given:
             return given
     raise UserError("Too many raters are asking at once; try again.")
@@ -226,22 +244,20 @@ def _give_check(desk: Desk, check: tuple[int, Place]) -> Serving | None:
 
 def _served(desk: Desk, item: int, place: Place, task: int) -> Serving:
     """The serving of a place that was just taken. One that was theirs before, and lapsed, goes on: its draft is there."""
-    purpose, ordinal = place
-    serving = Serving(
-        study=desk.study, item_id=item, rater=desk.rater, purpose=purpose, ordinal=ordinal, shown=desk.shown
+    values = [
+        opaque_key(),
+        desk.study.pk,
+        item,
+        desk.rater.pk,
+        *place,
+        json.dumps(desk.shown),
+        timezone.now(),
+    ]
+    [serving] = Serving.objects.raw(SERVE, [_adapted(value) for value in values])
+    desk.enrolment.served += 1
+    Enrolment.objects.filter(pk=desk.enrolment.pk).update(
+        served=F("served") + 1, position=desk.enrolment.position
     )
-    try:
-        with transaction.atomic():
-            serving.save(force_insert=True)
-    except IntegrityError:
-        again = Serving.objects.filter(item=item, rater=desk.rater, purpose=purpose, ordinal=ordinal)
-        again.update(served_at=timezone.now(), shown=desk.shown)
-        serving = again.get()
-    else:
-        desk.enrolment.served += 1
-        Enrolment.objects.filter(pk=desk.enrolment.pk).update(
-            served=F("served") + 1, position=desk.enrolment.position
-        )
     serving.task = task  # type: ignore[attr-defined]
     return serving
 
@@ -264,16 +280,20 @@ def shown_in(study: Study) -> dict[str, Any]:
 # The next slot
 
 
-def _choose(desk: Desk, recent: set[int], now: datetime) -> Slot | None:
-    """The next slot in the order of random numbers, from which each rater's own departs by a block of items at most, and
-    a task that they have just seen waits if it can. What is passed by was not free; when the end is reached, one more look
-    is taken from the start, where places may have been given back."""
+def _look(desk: Desk, now: datetime) -> list[Slot]:
+    """The first slots that are free, in the order of random numbers. What is passed by was not free; when the end is
+    reached, one more look is taken from the start, where places may have been given back."""
     found = _candidates(desk, now, desk.enrolment.position)
     if not found and desk.enrolment.position > 0:
         found = _candidates(desk, now, 0)
-    if not found:
-        return None
-    desk.enrolment.position = found[0].number
+    if found:
+        desk.enrolment.position = found[0].number
+    return found
+
+
+def _first(desk: Desk, found: list[Slot], recent: Sequence[int]) -> Slot:
+    """Each rater's own order departs from that of the random numbers by a block of items at most, and a task that they have
+    just seen waits if it can."""
     block = dict.fromkeys(slot.item for slot in found)
     # Its rank among the free, moved back by up to a block: so nothing is passed by for longer than that.
     own = {item: rank + BLOCK * chance(desk.study.pk, desk.rater.pk, item) for rank, item in enumerate(block)}
@@ -281,19 +301,28 @@ def _choose(desk: Desk, recent: set[int], now: datetime) -> Slot | None:
 
 
 def _candidates(desk: Desk, now: datetime, start: float) -> list[Slot]:
-    """The first free slots from a number on: open ones, and those whose lease ran out, each along one index."""
-    only, allowed = _restriction(desk)
-    mine = [desk.rater.pk] * 4
-    values = [
-        desk.study.pk, desk.purpose, State.OPEN, start, *mine, *allowed, LOOK,
-        desk.study.pk, desk.purpose, State.LEASED, start, *mine, *allowed, now, LOOK,
-    ]  # fmt: skip
+    """The first free slots from a number on: open ones, and those whose lease ran out, each along one index. While there
+    are many open ones, the others are looked for only now and then."""
+    found = _slots(desk, start, State.OPEN)
+    if len(found) < LOOK or desk.enrolment.served % LAPSED_EVERY == 0:
+        found += _slots(desk, start, State.LEASED, now)
+    return sorted(found, key=lambda slot: (slot.number, slot.pk))[:LOOK]
+
+
+def _slots(desk: Desk, start: float, state: str, lapsed: datetime | None = None) -> list[Slot]:
+    only, values = _restriction(desk)
+    tasks = TASKS if only else ""
+    if lapsed:
+        only, values = f"{only} AND a.leased_until < %s", [*values, _adapted(lapsed)]
     with connection.cursor() as cursor:
-        cursor.execute(FREE.replace("/* only */", only), [_adapted(value) for value in values])
-        return [Slot(*row) for row in sorted(cursor.fetchall(), key=lambda row: (row[2], row[0]))[:LOOK]]
+        cursor.execute(
+            SLOTS.format(tasks=tasks, only=only),
+            [desk.study.pk, desk.purpose, state, start, *[desk.rater.pk] * 4, *values, LOOK],
+        )
+        return [Slot(*row) for row in cursor.fetchall()]
 
 
-def _restriction(desk: Desk) -> tuple[str, list[str]]:
+def _restriction(desk: Desk) -> tuple[str, list[Any]]:
     """The languages and categories a rater is restricted to, as conditions on the task."""
     languages, categories = desk.enrolment.languages, desk.enrolment.categories
     conditions = ""
@@ -309,9 +338,9 @@ def _adapted(value: Any) -> Any:
     return connection.ops.adapt_datetimefield_value(value) if isinstance(value, datetime) else value
 
 
-def _recent_tasks(desk: Desk) -> set[int]:
+def _recent_tasks(desk: Desk) -> list[int]:
     answered = Serving.objects.filter(study=desk.study, rater=desk.rater, answered_at__isnull=False)
-    return set(answered.order_by("-answered_at").values_list("item__response__task_id", flat=True)[:RECENT])
+    return list(answered.order_by("-answered_at").values_list("item__response__task_id", flat=True)[:RECENT])
 
 
 # Checks

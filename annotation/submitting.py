@@ -81,7 +81,7 @@ def _submit(serving: Serving, sent: Submission, entries: Entries) -> Rating:
         if before:
             return before
         raise Conflict("You have labelled this response in another window meanwhile.")
-    # The ledger locks it anyway. Looking at places one after the other, two who are late would wait for each other.
+    # Before its places: looking at them one after the other, two who are late would wait for each other.
     lock([item.pk])
     surplus = not _take_place(serving, item)
     rating = _record(study, entries, surplus)
@@ -150,7 +150,7 @@ def _require_evidence(scheme: LabelScheme, label: str, evidence: Sequence[Any]) 
 
 def _record(study: Study, entries: Entries, surplus: bool) -> Rating:
     written = {
-        name: record(scheme, [replace(entry, surplus=surplus)])[0]
+        name: record(scheme, [replace(entry, surplus=surplus)], locked=True)[0]
         for name, (scheme, entry) in entries.items()
     }
     return written[""]

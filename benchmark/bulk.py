@@ -7,6 +7,7 @@ from typing import Any
 from django.db import connections, router, transaction
 from django.db.models import Field, JSONField, Model
 
+FEW = 5  # rows for which PostgreSQL's COPY would take longer to begin than to do
 AT_ONCE = 500  # rows a statement; SQLite takes some 32,000 values in one
 PLAIN = (str, int, float, bool, NoneType)  # what every database takes as it is
 
@@ -16,7 +17,7 @@ def insert(rows: Sequence[Model]) -> None:
     if not rows:
         return
     connection = connections[router.db_for_write(type(rows[0]))]
-    write = _copy if connection.vendor == "postgresql" else _insert
+    write = _copy if connection.vendor == "postgresql" and len(rows) > FEW else _insert
     with transaction.atomic(using=connection.alias, savepoint=False):
         for start in range(0, len(rows), AT_ONCE):
             batch = rows[start : start + AT_ONCE]
