@@ -8,9 +8,8 @@ that it came through none: an estimator that needs a design looks there (docs/go
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
-from django.core.cache import cache
 from django.db import transaction
 from django.db.models import Count, Exists, F, FilteredRelation, OuterRef, Q, QuerySet
 
@@ -31,6 +30,7 @@ from annotation.models import (
 )
 from benchmark.batching import pages
 from benchmark.errors import UserError
+from benchmark.remembering import remembered
 
 Origin = Gold.Origin
 AT_ONCE = 500
@@ -228,13 +228,10 @@ def current(study: Study) -> QuerySet[Gold]:
 def counted(study: Study) -> dict[str, list[dict[str, Any]]]:
     """`gold_rows` and `coverage`, counted once a while or when there is more gold."""
     last = Gold.objects.order_by("-pk").values_list("pk", flat=True).first()
-    return cast(
-        dict[str, list[dict[str, Any]]],
-        cache.get_or_set(
-            f"gold:{study.pk}:{last}",
-            lambda: {"rows": gold_rows(study), "coverage": coverage(study)},
-            COUNTED_FOR,
-        ),
+    return remembered(
+        f"gold:{study.pk}:{last}",
+        lambda: {"rows": gold_rows(study), "coverage": coverage(study)},
+        seconds=COUNTED_FOR,
     )
 
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeVar
 
-from django.core.cache import cache
 from django.db import connection
 from django.db.models import Count, F, Q
 from django.utils import timezone
@@ -31,6 +30,7 @@ from annotation.models import (
 )
 from benchmark.batching import batches
 from benchmark.models import Task
+from benchmark.remembering import remembered
 
 KEPT_FOR = 15  # seconds
 PACE_DAYS = 7
@@ -40,13 +40,7 @@ T = TypeVar("T")
 
 
 def kept(study: Study, name: str, count: Callable[[], T]) -> T:
-    """What was counted some seconds ago, else counted now."""
-    key = f"monitoring:{name}:{study.pk}"
-    found: T | None = cache.get(key)
-    if found is None:
-        found = count()
-        cache.set(key, found, KEPT_FOR)
-    return found
+    return remembered(f"monitoring:{name}:{study.pk}", count, seconds=KEPT_FOR)
 
 
 def main_draw(study: Study) -> Draw | None:

@@ -3,20 +3,18 @@
 from collections import Counter
 from dataclasses import dataclass
 from datetime import timedelta
-from time import monotonic
 from typing import Any
 
-from django.core.cache import cache
 from django.db.models import Count, Exists, OuterRef
 from django.utils import timezone
 
 from annotation.models import Assignment, Enrolment, Serving, Skip, Study
 from annotation.routing import Desk, State, held
+from benchmark.remembering import remembered
 
 COUNTS = ("done", "skipped", "left_base", "left_at", "paused")
 COUNT_AGAIN = 25  # answers, after which what is left is counted anew
-SLOW = 0.02  # seconds that counting may take before the count is kept for all raters of a process
-KEPT_FOR = 30  # seconds
+KEPT_FOR = 30  # seconds, for all raters of a process
 
 
 @dataclass(frozen=True)
@@ -59,18 +57,16 @@ def count_left(desk: Desk) -> int:
 def _open_items(study: Study, purpose: str) -> Counter[tuple[str, str]]:
     """Items with an open slot by language and category. In a large study counted once in a while for all, when a few more
     or less don't show."""
-    key = f"open-items:{study.pk}:{purpose}"
-    found: Counter[tuple[str, str]] | None = cache.get(key)
-    if found is None:
-        clock = monotonic()
-        slots = Assignment.objects.filter(study=study, purpose=purpose, state=State.OPEN, slot__isnull=False)
-        rows = slots.order_by().values_list(
-            "item__response__task__language", "item__response__task__category__key"
-        )
-        found = Counter({(row[0], row[1]): row[2] for row in rows.annotate(Count("item", distinct=True))})
-        if monotonic() - clock > SLOW:
-            cache.set(key, found, KEPT_FOR)
-    return found
+    slots = Assignment.objects.filter(study=study, purpose=purpose, state=State.OPEN, slot__isnull=False)
+    rows = slots.order_by().values_list(
+        "item__response__task__language", "item__response__task__category__key"
+    )
+    counted = rows.annotate(Count("item", distinct=True))
+    return remembered(
+        f"open-items:{study.pk}:{purpose}",
+        lambda: Counter({(row[0], row[1]): row[2] for row in counted}),
+        seconds=KEPT_FOR,
+    )
 
 
 def _not_for(desk: Desk) -> int:

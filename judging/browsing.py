@@ -12,7 +12,6 @@ from functools import cached_property
 from time import monotonic
 from urllib.parse import urlencode
 
-from django.core.cache import cache
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from annotation.models import (
@@ -27,6 +26,7 @@ from annotation.models import (
     newest,
 )
 from benchmark.models import Category, Response, Run, Task
+from benchmark.remembering import remembered
 from judging.disputes import disputes
 from judging.models import Settlement
 
@@ -100,19 +100,18 @@ class Choices:
 
 def choices(study: Study) -> Choices:
     """Kept for a minute: they change only as items come."""
-    key = f"item-filters:{study.pk}"
-    found: Choices | None = cache.get(key)
-    if found is None:
-        runs = _runs(study)
-        found = Choices(
-            sorted(set(runs.values_list("subject__name", flat=True))),
-            sorted(set(runs.values_list("condition__name", flat=True))),
-            sorted(set(_categories(study).values_list("title", flat=True))),
-            list(_strata(study).order_by("position").values_list("name", flat=True)),
-            list(study.scheme.labels.values_list("key", "title")),
-        )
-        cache.set(key, found, KEPT_FOR)
-    return found
+    return remembered(f"item-filters:{study.pk}", lambda: _choices(study), seconds=KEPT_FOR)
+
+
+def _choices(study: Study) -> Choices:
+    runs = _runs(study)
+    return Choices(
+        sorted(set(runs.values_list("subject__name", flat=True))),
+        sorted(set(runs.values_list("condition__name", flat=True))),
+        sorted(set(_categories(study).values_list("title", flat=True))),
+        list(_strata(study).order_by("position").values_list("name", flat=True)),
+        list(study.scheme.labels.values_list("key", "title")),
+    )
 
 
 def _runs(study: Study) -> QuerySet[Run]:

@@ -8,8 +8,11 @@ from django.db.models import Count, QuerySet
 from annotation.draws import slot_counts
 from annotation.models import Gold, Rater, Rating, Skip, Study, newest
 from annotation.raters import raters_of
+from benchmark.remembering import remembered
 from judging.disputes import disputes
 from judging.models import ScorerFailure
+
+KEPT_FOR = 30  # seconds
 
 
 def rater_is_simulated(study: Study, rater: Rater) -> bool:
@@ -56,14 +59,19 @@ def _per(rows: QuerySet[Any], study: Study, name: str) -> dict[int, int]:
     return dict(found.annotate(Count("item", distinct=True)))
 
 
+def imported(study: Study) -> list[str]:
+    return [str(rater) for rater in raters_of(study).filter(definition="", kind=Rater.Kind.JUDGE)]
+
+
 def overview(study: Study) -> dict[str, Any]:
     """All of the page's figures but the judges', which are asked for every few seconds."""
     rules = settlement_counts(study)
     opened = rules.get("tie", 0) + rules.get("unlabelled", 0)
     return {
         "items": study.items.count(),
-        "imported": [str(rater) for rater in raters_of(study).filter(definition="", kind=Rater.Kind.JUDGE)],
-        "scorers": scored(study),
+        # Whether somebody with many ratings elsewhere has none here takes long to find out.
+        "imported": remembered(f"imported:{study.pk}", lambda: imported(study), seconds=KEPT_FOR),
+        "scorers": remembered(f"scorers:{study.pk}", lambda: scored(study), seconds=KEPT_FOR),
         "skips": Skip.objects.filter(item__study=study).count(),
         "humans": slot_counts(study),
         "disputes": disputes(study).count(),

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
 
-from django.core.cache import cache
 from django.db.models import Count, F, OuterRef, Q, QuerySet
 from django.utils import timezone
 
@@ -24,6 +23,7 @@ from annotation.models import (
 )
 from annotation.nonresponse import surplus_of
 from benchmark.batching import batches
+from benchmark.remembering import remembered
 
 KEPT_FOR = 60  # seconds, of the figures that take a while
 LATELY = 500  # of a rater's labels, that their median time is told from
@@ -149,16 +149,16 @@ class Counted:
 
 def figures(study: Study) -> Counted:
     """Kept for a minute."""
-    key = f"people-figures:{study.pk}"
-    found: Counted | None = cache.get(key)
-    if found is None:
-        found = Counted()
-        _count_votes(study, found)
-        _count_gold(study, found)
-        for rater in study.enrolments.values_list("rater_id", flat=True):
-            found.raters[rater].seconds = _seconds(study, rater)
-        found.raters = dict(found.raters)
-        cache.set(key, found, KEPT_FOR)
+    return remembered(f"people-figures:{study.pk}", lambda: _figures(study), seconds=KEPT_FOR)
+
+
+def _figures(study: Study) -> Counted:
+    found = Counted()
+    _count_votes(study, found)
+    _count_gold(study, found)
+    for rater in study.enrolments.values_list("rater_id", flat=True):
+        found.raters[rater].seconds = _seconds(study, rater)
+    found.raters = dict(found.raters)
     return found
 
 
