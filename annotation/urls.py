@@ -21,6 +21,7 @@ urlpatterns = [
     path("studies/<slug:slug>/label/draft", labelling.draft, name="label-draft"),
     path("studies/<slug:slug>/label/keep", labelling.keep, name="label-keep"),
     path("studies/<slug:slug>/label/last", labelling.last, name="label-last"),
+    path("studies/<slug:slug>/label/guidelines", labelling.current_guidelines, name="label-guidelines"),
     path("studies/<slug:slug>/label/preferences", labelling.preferences, name="label-preferences"),
     path("studies/<slug:slug>/label/formatted/<slug:key>", labelling.formatted, name="label-formatted"),
     path("studies/<slug:slug>/label/training/", training.show, name="label-training"),

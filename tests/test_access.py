@@ -65,6 +65,7 @@ PAGES = {
     "label-draft": ("/studies/tiny/label/draft", LABELLERS, "post"),
     "label-keep": ("/studies/tiny/label/keep", LABELLERS, "post"),
     "label-last": ("/studies/tiny/label/last", LABELLERS, "get"),
+    "label-guidelines": ("/studies/tiny/label/guidelines", LABELLERS, "get"),
     "label-preferences": ("/studies/tiny/label/preferences", LABELLERS, "post"),
     "label-formatted": ("/studies/tiny/label/formatted/{served}", LABELLERS, "get"),
 }

@@ -1,7 +1,7 @@
 """The raters' page and what it talks to. Nothing it sends tells the subject model, another label, gold, or what an item is for:
 an item is known to it by its serving's key, and holds the task's own text, the response, and what the study shows beside."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import wraps
 from typing import Annotated, Any, Literal
 
@@ -18,12 +18,12 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from annotation import guidelines, routing, submitting
 from annotation.access import labelled
 from annotation.humanplan import humans_of
-from annotation.models import Enrolment, Item, LabelScheme, Serving, Study
+from annotation.models import Enrolment, Serving, Study
 from annotation.progress import pace, progress
 from annotation.raters import pseudonym
 from annotation.routing import Desk, enrolment_for, purpose_of
-from annotation.schemes import QUESTION
 from annotation.training import passed
+from annotation.views.showing import guidelines_for_page, items_for_page, scheme_for_page
 from annotation.views.signing import signed_in
 from benchmark.errors import UserError
 from benchmark.text import digest, storable
@@ -185,10 +185,9 @@ def consent(request: HttpRequest, slug: str) -> HttpResponse:
 def start(desk: Desk) -> dict[str, Any]:
     """All that the page is made from: the scheme, where to send things, and the first items."""
     study, plan = desk.study, humans_of(desk.study)
-    guideline = guidelines.current(study)
     urls = {
         name: reverse(f"label-{name}", args=[study.slug])
-        for name in ("next", "submit", "skip", "draft", "keep", "last", "preferences")
+        for name in ("next", "submit", "skip", "draft", "keep", "last", "preferences", "guidelines")
     }
     return {
         "study": {"title": study.title, "slug": study.slug},
@@ -202,28 +201,11 @@ def start(desk: Desk) -> dict[str, Any]:
         "ahead": routing.AHEAD,
         "show": plan.show,
         "preferences": desk.enrolment.preferences,
-        "guidelines": {"version": guideline.version, "html": guidelines.formatted(guideline.text)}
-        if guideline
-        else None,
+        "guidelines": guidelines_for_page(study),
         "break_after": plan.break_after,
         "pace": pace(desk),
         **more(desk, Wanting(want=routing.AHEAD)),
     }
-
-
-def scheme_for_page(scheme: LabelScheme) -> dict[str, Any]:
-    return {
-        "title": scheme.title,
-        "question": scheme.question or QUESTION,
-        "evidence_for_target": scheme.evidence_for_target,
-        "labels": [
-            {
-                "key": label.key, "title": label.title, "definition": label.definition, "example": label.example,
-                "role": label.role, "position": label.position,
-            }
-            for label in scheme.labels.all()
-        ],
-    }  # fmt: skip
 
 
 # What the page talks to
@@ -313,6 +295,13 @@ def formatted(request: HttpRequest, desk: Desk, key: str) -> HttpResponse:
     return JsonResponse({"html": guidelines.formatted(serving.item.response.text)})
 
 
+@require_GET
+@answering
+def current_guidelines(request: HttpRequest, desk: Desk) -> HttpResponse:
+    """Asked for when an answer names another version than the page has: what a rater is shown says which one it was."""
+    return JsonResponse({"guidelines": guidelines_for_page(desk.study)})
+
+
 @require_POST
 @answering
 def preferences(request: HttpRequest, desk: Desk) -> HttpResponse:
@@ -334,15 +323,6 @@ NEEDED = (
     "key", "study", "item", "rater", "purpose", "ordinal", "shown", "draft", "revision", "served_at", "answered_at",
     "item__study", "item__response__text",
 )  # fmt: skip
-SHOWN = {
-    "text": "response__text", "task": "response__task__text", "language": "response__task__language",
-    "category": "response__task__category__title", "question": "response__task__category__question",
-}  # fmt: skip
-BESIDE = {
-    "reasoning": ["response__reasoning"],
-    "transcript": ["response__transcript"],
-    "condition": [f"response__run__condition__{name}" for name in ("name", "system_prompt", "prompt_suffix")],
-}
 
 
 def more(desk: Desk, wanting: Wanting) -> dict[str, Any]:
@@ -357,38 +337,3 @@ def more(desk: Desk, wanting: Wanting) -> dict[str, Any]:
         "paused": desk.enrolment.paused,
         "guidelines_version": desk.shown["guidelines"],
     }
-
-
-def items_for_page(study: Study, servings: Sequence[Serving]) -> list[dict[str, Any]]:
-    """What the page shows of each, in the servings' order: the task's own text, the response, and what the study shows
-    beside."""
-    show = humans_of(study).show
-    fields = ["pk", *SHOWN.values(), *(path for name in show for path in BESIDE[name])]
-    rows = (
-        Item.objects.filter(pk__in=[serving.item_id for serving in servings]).values(*fields)
-        if servings
-        else ()
-    )
-    by_item = {row["pk"]: row for row in rows}
-    return [_for_page(study, serving, by_item[serving.item_id], show) for serving in servings]
-
-
-def _for_page(study: Study, serving: Serving, row: dict[str, Any], show: Sequence[str]) -> dict[str, Any]:
-    item = {name: row[path] for name, path in SHOWN.items()}
-    shown = {
-        "key": serving.key,
-        "base": serving.revision,
-        "draft": serving.draft,
-        "question": item["question"] or study.scheme.question or QUESTION,
-        "category": item["category"],
-        "language": item["language"],
-        "task": item["task"],
-        "response": item["text"],
-    }
-    for name in show:
-        values = [row[path] for path in BESIDE[name]]
-        if name == "condition":
-            shown[name] = dict(zip(("name", "system_prompt", "prompt_suffix"), values, strict=True))
-        elif values[0]:
-            shown[name] = values[0]
-    return shown

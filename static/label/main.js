@@ -2,11 +2,12 @@
 // without waiting; the server's receipts come in behind.
 
 import { Clock } from "./clock.js";
-import { askToSkip, showGuidelines, showKeys, showSettings } from "./dialogs.js";
+import { askToSkip, showKeys, showSettings } from "./dialogs.js";
 import { $, announce } from "./dom.js";
 import { Drafts } from "./drafts.js";
 import { Elsewhere } from "./elsewhere.js";
 import { Form } from "./form.js";
+import { Guidelines } from "./guidelines.js";
 import { Keys } from "./keys.js";
 import { notice, unnotice } from "./notices.js";
 import { Outbox } from "./outbox.js";
@@ -22,7 +23,11 @@ import { Undo } from "./undo.js";
 
 const desk = JSON.parse($("desk").textContent);
 const store = new Store(`arbiter:${desk.study.slug}:${desk.rater}`);
-const server = new Server(desk.urls, desk.rater, (outcome) => troubles.heard(outcome));
+const server = new Server(desk.urls, desk.rater, (outcome) => {
+  troubles.heard(outcome);
+  guidelines.heard(outcome);
+});
+const guidelines = new Guidelines(desk, server);
 const outbox = new Outbox(store, send);
 const queue = new Queue(desk, server, outbox);
 const drafts = new Drafts(store, server, (state) => ($("draft-state").dataset.state = state));
@@ -163,7 +168,7 @@ const ACTS = {
   guessing: () => form.confidence(1),
   fairly: () => form.confidence(2),
   certain: () => form.confidence(3),
-  guidelines: () => showGuidelines(desk.guidelines),
+  guidelines: () => guidelines.show(),
   keys: () => showKeys(keys),
   settings: () => showSettings(keys, desk.preferences, savePreferences),
   more: () => ($("more").dataset.open === "true" ? closeMore() : openMore()),

@@ -734,3 +734,17 @@ def test_axe_finds_nothing_in_any_state(visit, labelling, study, size, scheme):
         page.keyboard.press("Control+Enter")
     expect(page.get_by_text("That was the last one")).to_be_visible()
     expect_accessible(page)
+
+
+def test_guidelines_that_change_meanwhile_are_said_and_shown(desk, study):
+    first = desk.locator("#response-text").inner_text()
+    set_guidelines(study, "Only plans count.")
+    desk.keyboard.press("1")
+    desk.keyboard.press("Control+Enter")
+    expect(desk.locator("#notices")).to_contain_text("guidelines have changed")
+    desk.get_by_role("button", name="Read them").click()
+    expect(desk.locator("#guidelines-text")).to_contain_text("Only plans count.")
+    desk.keyboard.press("Escape")
+    expect(desk.locator("#notices")).not_to_contain_text("guidelines")
+    rating = Rating.objects.get(item__response__text=first)
+    assert rating.shown["guidelines"] is None  # what was shown when it was served
