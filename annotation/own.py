@@ -13,9 +13,9 @@ from django.db.models import Count
 from django.db.models.functions import TruncDate
 from django.utils import timezone
 
+from annotation.desk import Desk
 from annotation.models import Draw, Gold, Purpose, Rating, Serving
 from annotation.progress import pace
-from annotation.routing import Desk
 
 FEWEST = 10  # comparisons, below which nothing is said
 DAYS = 14

@@ -8,8 +8,9 @@ from typing import Any
 from django.db.models import Count, Exists, OuterRef
 from django.utils import timezone
 
+from annotation.desk import Desk
 from annotation.models import Assignment, Enrolment, Serving, Skip, Study
-from annotation.routing import Desk, State, held
+from annotation.routing import State, held
 from benchmark.remembering import remembered
 
 COUNTS = ("done", "skipped", "left_base", "left_at", "paused")

@@ -7,50 +7,37 @@ when the lease runs out. What a rater is given is a Serving: its key is all that
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import cached_property
 from typing import Any, NamedTuple
 
 from django.conf import settings
-from django.contrib.auth.models import User
 from django.db import IntegrityError, connection, transaction
-from django.db.models import Exists, F, OuterRef, QuerySet
+from django.db.models import F, QuerySet
 from django.utils import timezone
 
-from annotation.humanplan import HumansSpec, humans_of
+from annotation.checks import Place, next_check
+from annotation.desk import Desk, chance
 from annotation.models import (
     Assignment,
     Enrolment,
-    Gold,
-    Guideline,
-    Item,
-    Membership,
-    Purpose,
     Rater,
-    Rating,
     Serving,
     Skip,
     Study,
-    newest,
     opaque_key,
 )
-from annotation.raters import rater_of
 from benchmark.deadlocks import again_after_deadlock
 from benchmark.errors import UserError
-from benchmark.text import digest, storable
+from benchmark.text import storable
 
 State = Assignment.State
 TRIES = 50  # how many slots a rater may lose to others in a row before being told to come back
 BLOCK = 12  # items by which a rater's own order may depart from that of the random numbers
 RECENT = 5  # how many of a rater's last tasks are not to come again at once
 LOOK = 3 * BLOCK  # slots looked at for the next item
-LOOK_FOR_GOLD = 300  # items with gold looked at for a check
-KEY_LETTERS = "234567abcdefghijklmnopqrstuvwxyz"  # of items' keys
 LAPSED_EVERY = 8  # items given
 AHEAD = 6  # items a page may hold, so that labelling goes on without the network
 TOP_UP = 3  # of them missing before more are looked for
-Place = tuple[str, int]  # purpose, ordinal
 
 # Labelling hundreds of items a minute, a server would spend most of its time on putting these together anew, so they are
 # written out. Free is a slot on an item that the rater has no place on, no rating of, wrote no gold for and has not skipped.
@@ -93,26 +80,6 @@ HELD = """
 """
 
 
-def enrolment_of(study: Study, rater: Rater) -> Enrolment:
-    return Enrolment.objects.get_or_create(study=study, rater=rater)[0]
-
-
-def enrolment_for(study: Study, user: User) -> Enrolment:
-    """A signed-in person's, with their rater; made at first need."""
-    found = Enrolment.objects.select_related("rater").filter(study=study, rater__user=user).first()
-    return found or enrolment_of(study, rater_of(user))
-
-
-def purpose_of(role: str) -> str:
-    """Experts write gold; everybody else fills slots."""
-    return Purpose.GOLD if role == Membership.Role.EXPERT else Purpose.SLOT
-
-
-def chance(*parts: object) -> float:
-    """In [0, 1), the same for the same parts on any machine."""
-    return int(digest(*map(str, parts))[:13], 16) / 16**13
-
-
 # Serving
 
 
@@ -122,34 +89,6 @@ class Slot(NamedTuple):
     number: float
     slot: int
     task: int
-
-
-@dataclass
-class Desk:
-    """A rater at work in a study: what decides what they are given next."""
-
-    study: Study
-    rater: Rater
-    enrolment: Enrolment
-    purpose: str = Purpose.SLOT
-    plan: HumansSpec | None = None
-
-    def __post_init__(self) -> None:
-        self.plan = self.plan or humans_of(self.study)
-
-    @cached_property
-    def shown(self) -> dict[str, Any]:
-        return shown_in(self.study)
-
-    @property
-    def checks(self) -> Any:
-        assert self.plan is not None
-        return self.plan.checks
-
-    def may_take_more(self, holding: int) -> bool:
-        assert self.plan is not None
-        cap = self.enrolment.cap or self.plan.per_rater
-        return not self.enrolment.paused and (cap is None or self.enrolment.done + holding < cap)
 
 
 def serve(desk: Desk, want: int = 1) -> list[Serving]:
@@ -194,7 +133,7 @@ def _some(desk: Desk, held: list[Serving], want: int) -> list[Serving]:
         if not found:
             return []
         while found and len(held) + len(given) < want and desk.may_take_more(len(held) + len(given)):
-            check = _check(desk)
+            check = next_check(desk)
             one = _give_check(desk, check) if check else None
             if one is None:
                 slot = _first(desk, found, recent)
@@ -262,21 +201,6 @@ def _served(desk: Desk, item: int, place: Place, task: int) -> Serving:
     return serving
 
 
-def shown_in(study: Study) -> dict[str, Any]:
-    """What a rater of the study is shown of an item, in order, and under which versions."""
-    plan = humans_of(study)
-    guideline = (
-        Guideline.objects.filter(study=study).order_by("-version").values_list("version", flat=True).first()
-    )
-    return {
-        "blind": "condition" not in plan.show,
-        "fields": ["category", "category question", "task", "response", *plan.show],
-        "scheme": str(study.scheme),
-        "label_order": [label.key for label in study.scheme.labels.all()],
-        "guidelines": guideline,
-    }
-
-
 # The next slot
 
 
@@ -341,70 +265,6 @@ def _adapted(value: Any) -> Any:
 def _recent_tasks(desk: Desk) -> list[int]:
     answered = Serving.objects.filter(study=desk.study, rater=desk.rater, answered_at__isnull=False)
     return list(answered.order_by("-answered_at").values_list("item__response__task_id", flat=True)[:RECENT])
-
-
-# Checks
-
-
-def _check(desk: Desk) -> tuple[int, Place] | None:
-    """A check in the slot's stead, at the study's rates. Which of a rater's items are checks is drawn from their number."""
-    checks, drawn = desk.checks, chance("check", desk.study.pk, desk.rater.pk, desk.enrolment.served)
-    if desk.purpose != Purpose.SLOT or drawn >= checks.gold + checks.repeats:
-        return None
-    if drawn < checks.gold:
-        item, place = _gold_item(desk), (Purpose.GOLD_CHECK, 0)
-    else:
-        item, place = _item_to_repeat(desk, checks.repeat_after), (Purpose.REPEAT, 1)
-    return (item, (str(place[0]), place[1])) if item else None
-
-
-def _gold_item(desk: Desk) -> int | None:
-    """A gold item the rater has not seen and that needs no more raters, so that a check takes nobody's slot away.
-
-    Looked for in the order of keys, which are random, from a point drawn for the occasion: so raters get different ones, and
-    those who compare notes learn nothing. Where gold is plentiful, what lies within `LOOK_FOR_GOLD` of the point has to do.
-    """
-    start = "".join(
-        KEY_LETTERS[int(32 * chance("gold", desk.rater.pk, desk.enrolment.served, n))] for n in range(4)
-    )
-    golds = (
-        newest(Gold.objects.filter(item__study=desk.study))
-        .order_by("item__key")
-        .values_list("item_id", flat=True)
-    )
-    near = list(golds.filter(item__key__gte=start)[:LOOK_FOR_GOLD])
-    if len(near) < LOOK_FOR_GOLD:
-        near += golds.filter(item__key__lt=start)[: LOOK_FOR_GOLD - len(near)]
-    fit = set(_fit_for_check(desk, near))
-    return next((item for item in near if item in fit), None)
-
-
-def _fit_for_check(desk: Desk, items: list[int]) -> QuerySet[Item, int]:
-    """Of these items, those the rater has had nothing to do with, and may be given."""
-    mine = {"item": OuterRef("pk"), "rater": desk.rater}
-    touched = (
-        Serving.objects.filter(**mine), Rating.objects.filter(**mine), Assignment.objects.filter(**mine),
-        Gold.objects.filter(item=OuterRef("pk"), author=desk.rater),
-    )  # fmt: skip
-    wanting = Assignment.objects.filter(item=OuterRef("pk"), purpose=Purpose.SLOT).exclude(state=State.DONE)
-    found = Item.objects.filter(*[~Exists(rows) for rows in (*touched, wanting)], pk__in=items)
-    if desk.enrolment.languages:
-        found = found.filter(response__task__language__in=desk.enrolment.languages)
-    if desk.enrolment.categories:
-        found = found.filter(response__task__category__key__in=desk.enrolment.categories)
-    return found.values_list("pk", flat=True)
-
-
-def _item_to_repeat(desk: Desk, after: int) -> int | None:
-    """The item the rater labelled longest ago, at least so many items back, and was not asked about again."""
-    again = Serving.objects.filter(item=OuterRef("item"), rater=desk.rater, purpose=Purpose.REPEAT)
-    answered = Serving.objects.filter(study=desk.study, rater=desk.rater, answered_at__isnull=False)
-    labelled = answered.filter(purpose=Purpose.SLOT, revision__gt=0)
-    if answered.count() < after:
-        return None
-    border = answered.order_by("-answered_at").values_list("answered_at", flat=True)[after - 1]
-    found = labelled.filter(~Exists(again), answered_at__lte=border)
-    return found.order_by("answered_at").values_list("item_id", flat=True).first()
 
 
 # Leases

@@ -12,9 +12,9 @@ from typing import Any
 from django.db.models import F, Q
 from django.utils import timezone
 
+from annotation.desk import Desk, chance
 from annotation.humanplan import TrainingSpec, humans_of
 from annotation.models import Enrolment, Label, Purpose, Study, TrainingAnswer
-from annotation.routing import Desk, chance
 from annotation.schemes import BUILTIN
 from benchmark.errors import UserError
 from benchmark.formats import read_suite

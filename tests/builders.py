@@ -5,6 +5,7 @@ from typing import Any
 from django.contrib.auth.models import User
 from django.utils import timezone
 
+from annotation.desk import Desk, enrolment_of
 from annotation.draws import plan_draw
 from annotation.humanplan import DrawSpec, HumansSpec, humans_of
 from annotation.ledger import Entry, record
@@ -21,7 +22,7 @@ from annotation.models import (
     Study,
 )
 from annotation.raters import rater_named, rater_of
-from annotation.routing import Desk, enrolment_of, serve
+from annotation.routing import serve
 from annotation.schemes import builtin_scheme
 from annotation.submitting import Submission, submit
 from annotation.views.labelling import consent_hash

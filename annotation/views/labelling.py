@@ -17,11 +17,11 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from annotation import guidelines, routing, submitting
 from annotation.access import labelled
+from annotation.desk import Desk, enrolment_for, purpose_of
 from annotation.humanplan import humans_of
 from annotation.models import Enrolment, Serving, Study
 from annotation.progress import pace, progress
 from annotation.raters import pseudonym
-from annotation.routing import Desk, enrolment_for, purpose_of
 from annotation.training import passed
 from annotation.views.showing import guidelines_for_page, items_for_page, scheme_for_page
 from annotation.views.signing import signed_in

@@ -10,8 +10,8 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
 from annotation import training
+from annotation.desk import Desk
 from annotation.own import own_figures
-from annotation.routing import Desk
 from annotation.schemes import QUESTION
 from annotation.training import Answered, Round
 from annotation.views.labelling import desk_for, waits_for

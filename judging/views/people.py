@@ -11,10 +11,11 @@ from django.views.decorators.http import require_GET, require_POST
 
 from annotation import enrolling, training
 from annotation.access import Role, change_role, owned, role_in
+from annotation.desk import enrolment_of
 from annotation.humanplan import humans_of
 from annotation.models import Enrolment, Membership, Study
 from annotation.raters import rater_of
-from annotation.routing import enrolment_of, release
+from annotation.routing import release
 from benchmark.errors import UserError
 from judging.people import figures as count_figures
 from judging.people import people, person

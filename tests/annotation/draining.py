@@ -27,9 +27,10 @@ if __name__ == "__main__":
 
 from django.db import OperationalError, connections
 
+from annotation.desk import Desk, enrolment_of
 from annotation.models import Assignment, Enrolment, Item, Rater, Rating, Serving, Skip, Study
 from annotation.progress import progress
-from annotation.routing import AHEAD, Desk, enrolment_of, serve, skip
+from annotation.routing import AHEAD, serve, skip
 from annotation.submitting import Conflict, Submission, answer_in, last_answered, submit
 from tests.processes import start
 

@@ -6,9 +6,9 @@ import pytest
 from django.utils import timezone
 
 from annotation.access import accept_invitation, usable_link
+from annotation.desk import enrolment_of
 from annotation.enrolling import invite, limit, offered, open_invitations, pause, revoke
 from annotation.models import AccessLink
-from annotation.routing import enrolment_of
 from benchmark.errors import UserError
 from tests import builders
 

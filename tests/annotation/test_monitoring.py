@@ -6,9 +6,10 @@ import pytest
 from django.utils import timezone
 
 from annotation import monitoring, nonresponse
+from annotation.desk import enrolment_of
 from annotation.enrolling import limit, pause
 from annotation.models import Adjudication, Assignment, Gold, Rating, Serving, Skip
-from annotation.routing import enrolment_of, skip
+from annotation.routing import skip
 from tests import builders
 
 pytestmark = [pytest.mark.engine, pytest.mark.django_db]

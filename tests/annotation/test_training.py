@@ -6,9 +6,9 @@ import pytest
 from django.utils import timezone
 
 from annotation import training
+from annotation.desk import enrolment_of
 from annotation.models import Enrolment, Gold, Label, Purpose, Rating, Serving, TrainingAnswer
 from annotation.own import accuracy, consistency, own_figures
-from annotation.routing import enrolment_of
 from annotation.schemes import builtin_scheme
 from annotation.training import agrees, builtin_examples, examples_of, grant_round, round_of, wave_through
 from annotation.views.labelling import consent_hash

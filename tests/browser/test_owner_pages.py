@@ -8,9 +8,10 @@ import pytest
 from django.utils import timezone
 from playwright.sync_api import expect
 
+from annotation.desk import enrolment_of
 from annotation.enrolling import invite, limit, pause
 from annotation.models import Enrolment, Rating, Referral, Serving
-from annotation.routing import enrolment_of, skip
+from annotation.routing import skip
 from benchmark.models import Response
 from judging import browsing
 from judging.settling import settle

@@ -6,8 +6,8 @@ import pytest
 from django.utils import timezone
 from playwright.sync_api import expect
 
+from annotation.desk import enrolment_of
 from annotation.models import Enrolment, Gold, Rating, Serving, TrainingAnswer
-from annotation.routing import enrolment_of
 from annotation.training import round_of
 from annotation.views.labelling import consent_hash
 from tests import builders

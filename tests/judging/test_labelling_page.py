@@ -2,7 +2,8 @@
 
 import pytest
 
-from annotation.routing import enrolment_of, skip
+from annotation.desk import enrolment_of
+from annotation.routing import skip
 from tests import builders
 
 pytestmark = pytest.mark.django_db

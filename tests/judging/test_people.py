@@ -2,8 +2,9 @@
 
 import pytest
 
+from annotation.desk import enrolment_of
 from annotation.models import Enrolment, Gold, TrainingAnswer
-from annotation.routing import enrolment_of, skip
+from annotation.routing import skip
 from judging.people import figures, people
 from tests import builders
 

@@ -1,0 +1,73 @@
+"""Hidden checks: items with gold, and items that a rater has labelled before, slipped in between at the study's rates. What a
+rater's page is sent of them is what it is sent of any item."""
+
+from django.db.models import Exists, OuterRef, QuerySet
+
+from annotation.desk import Desk, chance
+from annotation.models import Assignment, Gold, Item, Purpose, Rating, Serving, newest
+
+State = Assignment.State
+LOOK_FOR_GOLD = 300  # items with gold looked at for a check
+KEY_LETTERS = "234567abcdefghijklmnopqrstuvwxyz"  # of items' keys
+Place = tuple[str, int]  # purpose, ordinal
+
+
+def next_check(desk: Desk) -> tuple[int, Place] | None:
+    """A check in the slot's stead, at the study's rates. Which of a rater's items are checks is drawn from their number."""
+    checks, drawn = desk.checks, chance("check", desk.study.pk, desk.rater.pk, desk.enrolment.served)
+    if desk.purpose != Purpose.SLOT or drawn >= checks.gold + checks.repeats:
+        return None
+    if drawn < checks.gold:
+        item, place = _gold_item(desk), (Purpose.GOLD_CHECK, 0)
+    else:
+        item, place = _item_to_repeat(desk, checks.repeat_after), (Purpose.REPEAT, 1)
+    return (item, (str(place[0]), place[1])) if item else None
+
+
+def _gold_item(desk: Desk) -> int | None:
+    """A gold item the rater has not seen and that needs no more raters, so that a check takes nobody's slot away.
+
+    Looked for in the order of keys, which are random, from a point drawn for the occasion: so raters get different ones, and
+    those who compare notes learn nothing. Where gold is plentiful, what lies within `LOOK_FOR_GOLD` of the point has to do.
+    """
+    start = "".join(
+        KEY_LETTERS[int(32 * chance("gold", desk.rater.pk, desk.enrolment.served, n))] for n in range(4)
+    )
+    golds = (
+        newest(Gold.objects.filter(item__study=desk.study))
+        .order_by("item__key")
+        .values_list("item_id", flat=True)
+    )
+    near = list(golds.filter(item__key__gte=start)[:LOOK_FOR_GOLD])
+    if len(near) < LOOK_FOR_GOLD:
+        near += golds.filter(item__key__lt=start)[: LOOK_FOR_GOLD - len(near)]
+    fit = set(_fit_for_check(desk, near))
+    return next((item for item in near if item in fit), None)
+
+
+def _fit_for_check(desk: Desk, items: list[int]) -> QuerySet[Item, int]:
+    """Of these items, those the rater has had nothing to do with, and may be given."""
+    mine = {"item": OuterRef("pk"), "rater": desk.rater}
+    touched = (
+        Serving.objects.filter(**mine), Rating.objects.filter(**mine), Assignment.objects.filter(**mine),
+        Gold.objects.filter(item=OuterRef("pk"), author=desk.rater),
+    )  # fmt: skip
+    wanting = Assignment.objects.filter(item=OuterRef("pk"), purpose=Purpose.SLOT).exclude(state=State.DONE)
+    found = Item.objects.filter(*[~Exists(rows) for rows in (*touched, wanting)], pk__in=items)
+    if desk.enrolment.languages:
+        found = found.filter(response__task__language__in=desk.enrolment.languages)
+    if desk.enrolment.categories:
+        found = found.filter(response__task__category__key__in=desk.enrolment.categories)
+    return found.values_list("pk", flat=True)
+
+
+def _item_to_repeat(desk: Desk, after: int) -> int | None:
+    """The item the rater labelled longest ago, at least so many items back, and was not asked about again."""
+    again = Serving.objects.filter(item=OuterRef("item"), rater=desk.rater, purpose=Purpose.REPEAT)
+    answered = Serving.objects.filter(study=desk.study, rater=desk.rater, answered_at__isnull=False)
+    labelled = answered.filter(purpose=Purpose.SLOT, revision__gt=0)
+    if answered.count() < after:
+        return None
+    border = answered.order_by("-answered_at").values_list("answered_at", flat=True)[after - 1]
+    found = labelled.filter(~Exists(again), answered_at__lte=border)
+    return found.order_by("answered_at").values_list("item_id", flat=True).first()
