@@ -335,8 +335,8 @@ def _counts_wrong(study: Study) -> int:
     skipped = Counter(Skip.objects.filter(item__study=study).values_list("rater", flat=True))
     served = Counter(Serving.objects.filter(study=study).values_list("rater", flat=True))
     return sum(
-        (one.done, one.skipped, one.served)
-        != (done[one.rater_id], skipped[one.rater_id], served[one.rater_id])
+        (one.done, one.skipped) != (done[one.rater_id], skipped[one.rater_id])
+        or one.served < served[one.rater_id]  # an item that lapsed and was given again counts again
         for one in Enrolment.objects.filter(study=study)
     )
 
