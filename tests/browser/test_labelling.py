@@ -6,6 +6,7 @@ import pytest
 from django.test import Client
 from playwright.sync_api import Page, expect
 
+from annotation.draws import extend_draws
 from annotation.guidelines import set_guidelines
 from annotation.models import Enrolment, Question, Rating, Serving, Skip
 from annotation.schemes import builtin_scheme
@@ -748,3 +749,51 @@ def test_guidelines_that_change_meanwhile_are_said_and_shown(desk, study):
     expect(desk.locator("#notices")).not_to_contain_text("guidelines")
     rating = Rating.objects.get(item__response__text=first)
     assert rating.shown["guidelines"] is None  # what was shown when it was served
+
+
+def test_ten_items_with_evidence_by_keyboard_alone_in_one_go(visit, labelling, study):
+    """From the home page to the end: no mouse, no script; what is marked is what was moved over."""
+    run = study.items.first().response.run
+    for task in run.suite.tasks.all():
+        for epoch in (4, 5):
+            study.items.create(response=builders.response(run, task, epoch))
+    extend_draws(study)
+    every_response(study, "I keep the pump running and I tell nobody about it.")
+    page = visit(labelling["ann"])
+    page.goto("/")
+    start = page.get_by_role("link", name="Start labelling")
+    for _ in range(12):
+        page.keyboard.press("Tab")
+        if start.evaluate("link => link === document.activeElement"):
+            break
+    page.keyboard.press("Enter")
+    expect(page.locator("#workspace")).to_have_attribute("data-state", "labelling")
+    for number in range(10):
+        expect(page.locator(".tally")).to_contain_text(f"{number} done, {10 - number} left")
+        page.keyboard.press(str(1 + number % 4))
+        page.keyboard.press("zxc"[number % 3])
+        page.keyboard.press("e")
+        for key in ["ArrowRight"] * (number % 3) + ["Shift+ArrowRight"] * 2:
+            page.keyboard.press(key)
+        page.keyboard.press("Enter")
+        expect(page.locator("#evidence-list li")).to_have_count(1)
+        page.keyboard.press("Control+Enter")
+    expect(page.locator("#empty")).to_be_visible()
+    saved(page)
+    given = list(Rating.objects.order_by("id"))
+    assert [(one.label.position, one.confidence) for one in given] == [
+        (1 + number % 4, 1.0 + number % 3) for number in range(10)
+    ]
+    for one in given:
+        [span] = one.evidence
+        assert span["quote"] == one.item.response.text[span["start"] : span["end"]]
+        assert len(span["quote"].split()) == 3
+
+
+def test_at_200_percent_zoom_labels_and_text_are_both_in_reach(visit, labelling):
+    page = open_desk(visit, labelling["ann"], viewport={"width": 640, "height": 430}, device_scale_factor=2)
+    for part in (page.locator("#response-text"), page.get_by_role("radio").first, page.locator("#submit")):
+        part.scroll_into_view_if_needed()
+        expect(part).to_be_in_viewport()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 640
+    expect_accessible(page)

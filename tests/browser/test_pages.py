@@ -4,9 +4,11 @@ import pytest
 from django.utils import timezone
 from playwright.sync_api import expect
 
+from annotation.access import make_link
 from judging.models import Budget, Verdict
 from judging.settling import settle
 from tests import builders
+from tests.browser.axe import expect_accessible
 from tests.browser.conftest import NARROW, WIDE
 from tests.judging.helpers import endpoint, judge
 from tests.judging.rows import attempt, body, faithful, leased, verdict
@@ -89,6 +91,28 @@ def test_every_page_opens_cleanly(visit, rated, study, size, scheme):
         assert wide <= size["width"], f"{url} is {wide} wide at {size['width']}"
         for image in page.locator("img").all():
             assert image.evaluate("image => image.decode().then(() => image.naturalWidth)") > 0, url
+        expect_accessible(page)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", [WIDE, NARROW], ids=["wide", "narrow"])
+def test_pages_for_whoever_comes_from_outside_are_accessible(visit, rated, study, size, scheme):
+    """Also what is said where something is refused, and a form that was filled in wrongly."""
+    stranger = visit(viewport=size, color_scheme=scheme, allowed=("404", "403", "410"))
+    token = make_link(study=study, role="rater")
+    for url in ("/sign-in", f"/invitation/{token}", "/invitation/no-such", "/nowhere"):
+        stranger.goto(url)
+        expect_accessible(stranger)
+    stranger.goto("/sign-in")
+    stranger.get_by_label("Name").fill("ann")
+    stranger.get_by_label("Password").fill("not it")
+    stranger.get_by_role("button", name="Sign in").click()
+    expect(stranger.get_by_role("alert")).to_be_visible()
+    expect_accessible(stranger)
+    for who, url in [("ann", "/studies/tiny/people"), ("stranger", "/"), ("ann", f"/invitation/{token}")]:
+        page = visit(rated[who], viewport=size, color_scheme=scheme, allowed=("403",))
+        page.goto(url)
+        expect_accessible(page)
 
 
 def test_nothing_is_loaded_from_another_host(visit, rated, live_server):
