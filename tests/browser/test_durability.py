@@ -107,14 +107,17 @@ def label(page: Page, key: str = "1") -> str:
     return text
 
 
-NEXT = """before => !document.querySelector('#empty').hidden
-    || !['', before].includes(document.querySelector('#response-text').textContent)"""
+NEXT = """before => {
+  const { state } = document.querySelector('#workspace').dataset;
+  const text = document.querySelector('#response-text').textContent;
+  return state === 'finished' || (state === 'labelling' && text && text !== before);
+}"""
 
 
 def label_the_rest(page: Page) -> None:
     text = ""
     page.wait_for_function(NEXT, arg=text)
-    while not page.locator("#empty").is_visible():
+    while page.locator("#workspace").get_attribute("data-state") != "finished":
         text = page.locator("#response-text").inner_text()
         page.keyboard.press("2")
         page.keyboard.press("Control+Enter")

@@ -184,7 +184,9 @@ def test_payloads_are_inert_in_every_page_of_raters(visit, live_server, poisoned
         watched.check(url)
     page.goto("/studies/tiny/label/")
     seen = set()
-    while not page.locator("#empty").is_visible():
+    desk = page.locator("#workspace")
+    while desk.get_attribute("data-state") != "finished":
+        expect(desk).to_have_attribute("data-state", "labelling")
         expect(page.locator("#response-text")).not_to_have_text("")
         text = page.locator("#response-text").text_content()
         assert text in PAYLOADS  # to the letter
@@ -210,7 +212,7 @@ def test_payloads_are_inert_in_every_page_of_raters(visit, live_server, poisoned
         page.keyboard.press("1")
         page.keyboard.press("Control+Enter")
         page.wait_for_function(
-            "before => !document.querySelector('#empty').hidden || document.querySelector('#response-text').textContent !== before",
+            "before => document.querySelector('#workspace').dataset.state === 'finished' || document.querySelector('#response-text').textContent !== before",
             arg=text,
         )
     assert len(seen) > 5
