@@ -107,6 +107,8 @@ def usable_link(token: str) -> AccessLink:
 
 def change_role(study: Study, username: str, role: str) -> None:
     """Give a member another role, or take them out with an empty one. What they labelled stays."""
+    if "\x00" in username:  # which PostgreSQL would not even look for
+        raise UserError("Nobody's name holds a NUL.")
     member = Membership.objects.filter(study=study, user__username=username)
     if role and role not in Role.values:
         raise UserError(f"{role!r} is no role; there are {', '.join(Role.values)}.")

@@ -27,7 +27,7 @@ def adjudicate(
     """Write the decision. `seen` is the revision of the decision that the adjudicator knows of (0: none): one that came in
     between is not silently replaced."""
     refuse_own(item, adjudicator)
-    label = item.study.scheme.labels.filter(key=label_key).first()
+    label = next((one for one in item.study.scheme.labels.all() if one.key == label_key), None)
     if label is None:
         raise UserError("Choose a label first.")
     if not reason.strip():

@@ -247,7 +247,10 @@ def extend_draws(study: Study) -> None:
         )
         if spec.by in ("category", "condition"):  # there may be new ones
             _set_rules(draw, rules_of(study, spec, draw.name), ordered=False)
+        held = _sizes(draw)
         _frame(draw, unjudged=not spec.needs_judges())
+        if spec.chosen() == "disagreement":  # a stratum that was empty takes its part of the budget
+            _set_thresholds(draw, spec, {}, held)
         _add_slots(draw)
 
 

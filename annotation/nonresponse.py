@@ -44,8 +44,12 @@ def nonresponse(study: Study, draw: Draw) -> list[NonResponse]:
     """By stratum, in order; what lies outside the draw at the end, where there is any."""
     names = list(draw.strata.order_by("position").values_list("name", flat=True))
     rows = {name: NonResponse(name) for name in [*names, OUTSIDE]}
+    # Who skipped an item in one window and labelled it in another has answered.
+    labelled = Rating.objects.filter(item=OuterRef("item"), rater=OuterRef("rater"), purpose=Purpose.SLOT)
     skips = list(
-        Skip.objects.filter(item__study=study, purpose=Purpose.SLOT).values_list("item_id", "reason")
+        Skip.objects.filter(~Exists(labelled), item__study=study, purpose=Purpose.SLOT).values_list(
+            "item_id", "reason"
+        )
     )
     late, wanted_by_none = _surplus(study), unwanted(study)
     strata = strata_of(draw, [*(item for item, _ in skips), *late, *wanted_by_none])

@@ -9,7 +9,7 @@ from django.db.models import Count, Exists, OuterRef
 from django.utils import timezone
 
 from annotation.desk import Desk
-from annotation.models import Assignment, Enrolment, Serving, Skip, Study
+from annotation.models import Assignment, Enrolment, Gold, Rating, Serving, Skip, Study
 from annotation.routing import State, held
 from benchmark.remembering import remembered
 
@@ -77,8 +77,11 @@ def _not_for(desk: Desk) -> int:
     )
     placed = Assignment.objects.filter(rater=desk.rater, study=desk.study).filter(Exists(wanting))
     skipped = Skip.objects.filter(rater=desk.rater, item__study=desk.study).filter(Exists(wanting))
-    had = set(placed.values_list("item", flat=True)) | set(skipped.values_list("item", flat=True))
-    return len(had)
+    rated = Rating.objects.filter(rater=desk.rater, item__study=desk.study).filter(Exists(wanting))
+    golden = Gold.objects.filter(author=desk.rater, item__study=desk.study).filter(Exists(wanting))
+    return len(
+        {item for rows in (placed, skipped, rated, golden) for item in rows.values_list("item", flat=True)}
+    )
 
 
 def pace(desk: Desk) -> dict[str, Any]:

@@ -31,7 +31,7 @@ from benchmark.errors import UserError
 from benchmark.text import storable
 
 State = Assignment.State
-TRIES = 50  # how many slots a rater may lose to others in a row before being told to come back
+TRIES = 50  # looks in a row at which others were faster
 BLOCK = 12  # items by which a rater's own order may depart from that of the random numbers
 RECENT = 5  # how many of a rater's last tasks are not to come again at once
 LOOK = 3 * BLOCK  # slots looked at for the next item
@@ -143,7 +143,7 @@ def _some(desk: Desk, held: list[Serving], want: int) -> list[Serving]:
             given += [one] if one else []
         if given:
             return given
-    raise UserError("Too many raters are asking at once; try again.")
+    return []  # others were faster each time; what was labelled in the same request is safe, and the page asks again
 
 
 @again_after_deadlock
@@ -205,9 +205,10 @@ def _served(desk: Desk, item: int, place: Place, task: int) -> Serving:
 
 
 def _look(desk: Desk, now: datetime) -> list[Slot]:
-    """The first slots that are free, in the order of random numbers. What is passed by was not free; when the end is
-    reached, one more look is taken from the start, where places may have been given back."""
-    found = _candidates(desk, now, desk.enrolment.position)
+    """The first slots that are free, in the order of random numbers. What is passed by was not free; now and then, and when
+    the end is reached, a look is taken from the start, where places may have been given back or added."""
+    start = 0 if desk.enrolment.served % LAPSED_EVERY == 0 else desk.enrolment.position
+    found = _candidates(desk, now, start)
     if not found and desk.enrolment.position > 0:
         found = _candidates(desk, now, 0)
     if found:

@@ -85,7 +85,7 @@ def _submit(serving: Serving, sent: Submission, entries: Entries) -> Rating:
     lock([item.pk])
     surplus = not _take_place(serving, item)
     rating = _record(study, entries, surplus)
-    if sent.base == 0 and serving.answered_at is None:
+    if sent.base == 0:
         Enrolment.objects.filter(study=study, rater=serving.rater_id).update(
             done=F("done") + 1, last_seen_at=timezone.now()
         )

@@ -186,13 +186,18 @@ def explained(error: UserError, text: str = "") -> tuple[list[str], str]:
         return [], str(error)
     if not text:
         return keys, f"{'.'.join(keys) or 'The study'}: {said}"
-    numbered = [int(key) if key.isdigit() else key for key in keys]
+    numbered = [int(key) if key.isdecimal() and len(key) < 7 else key for key in keys]
     return keys, f"{place('The file', text, numbered)}: {said}"
 
 
 def guard(spec: StudySpec, study: Study | None, user: User) -> None:
     """Refuse what may not come from a browser, where the study doesn't have it already. Raises Mistake."""
     base = spec_of(study) if study else None
+    if study and study.humans and spec.humans is None:
+        raise Mistake(
+            ["humans"],
+            "people label this study already, and what was drawn stays; pause its raters on the People page instead",
+        )
     if study and spec.study != study.slug:
         raise Mistake(["study"], f"this is the study {study.slug!r}, and its name can't change")
     _refuse_files(spec, base, template_files(study))

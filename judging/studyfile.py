@@ -43,7 +43,7 @@ class ResponsesSpec(Strict):
     subjects: list[str] = []
     conditions: list[str] = []
     categories: list[str] = []
-    epochs: list[int] = []
+    epochs: list[Annotated[int, Field(ge=0, lt=2**31)]] = []
     controls: bool = True
 
 

@@ -245,7 +245,7 @@ def initial(base: Mapping[str, Any]) -> dict[str, Any]:
         "humans": humans is not None,
         "plan": _plan(of),
         "probabilities": "\n".join(
-            f"{name}: {value:g}" for name, value in of.get("probabilities", {}).items()
+            f"{name}: {value!r}" for name, value in of.get("probabilities", {}).items()
         ),
         "training": of.get("training") is not None,
         "voters": ", ".join((base.get("settlement") or {}).get("voters", [])),

@@ -64,7 +64,7 @@ class Wanting(Body):
 class Submitted(Draft, Wanting):
     key: Key
     submission: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9-]{8,40}$")]
-    base: int = Field(0, ge=0)
+    base: int = Field(0, ge=0, lt=2**30)
     active_seconds: float | None = Field(None, ge=0, le=86_400)
 
 
@@ -108,7 +108,7 @@ def refused(kind: str, message: str, status: int, **more: Any) -> JsonResponse:
     return JsonResponse({"kind": kind, "error": message, **more}, status=status)
 
 
-def answering(view: View) -> View:
+def answering(view: View, *, gated: bool = True) -> View:
     """For what the page talks to: whoever is signed out or not ready is told so in JSON, and so is every refusal."""
 
     @wraps(view)
@@ -125,7 +125,7 @@ def answering(view: View) -> View:
         named_rater = request.headers.get("X-Arbiter-Rater")
         if named_rater and named_rater != pseudonym(desk.study, desk.rater):
             return refused("other-person", OTHER_PERSON, 401)
-        if waits_for(desk):
+        if gated and waits_for(desk):
             return refused("not-ready", "Open the study's page again: there is something to read first.", 403)
         try:
             return view(request, desk, *given, **named)
@@ -139,6 +139,12 @@ def answering(view: View) -> View:
             return refused("not-found", "No such response has been given to you.", 404)
 
     return checked
+
+
+def taking(view: View) -> View:
+    """The same for what is done with items that were given before: they are taken whatever there is to read by now, else a
+    label would be stuck in its browser."""
+    return answering(view, gated=False)
 
 
 def waits_for(desk: Desk) -> str:
@@ -167,7 +173,7 @@ def workspace(request: HttpRequest, slug: str) -> HttpResponse:
 def consent(request: HttpRequest, slug: str) -> HttpResponse:
     """What a rater should know before the first item. A text that changed is asked for again."""
     desk = desk_for(request, slug)
-    if request.method == "POST":
+    if request.method == "POST" and request.POST.get("text") == consent_hash(desk.study):
         Enrolment.objects.filter(pk=desk.enrolment.pk).update(
             consented_at=timezone.now(), consent_hash=consent_hash(desk.study)
         )
@@ -177,6 +183,7 @@ def consent(request: HttpRequest, slug: str) -> HttpResponse:
         "study": desk.study,
         "text": guidelines.formatted(plan.consent_text()),
         "training": plan.training and not passed(desk),
+        "hash": consent_hash(desk.study),
         "agreed": waits_for(desk) != "label-consent",
     }
     return render(request, "label/consent.html", context)
@@ -218,7 +225,7 @@ def following(request: HttpRequest, desk: Desk) -> HttpResponse:
 
 
 @require_POST
-@answering
+@taking
 def submit(request: HttpRequest, desk: Desk) -> HttpResponse:
     """Write the label, then send what comes next in the same answer. The label is written whatever becomes of the rest."""
     sent = Submitted.model_validate_json(request.body)
@@ -247,7 +254,7 @@ def submission_in(serving: Serving, sent: Submitted) -> submitting.Submission:
 
 
 @require_POST
-@answering
+@taking
 def skip(request: HttpRequest, desk: Desk) -> HttpResponse:
     """Give the item back with a reason, then send the next one."""
     sent = Skipped.model_validate_json(request.body)
@@ -257,7 +264,7 @@ def skip(request: HttpRequest, desk: Desk) -> HttpResponse:
 
 
 @require_POST
-@answering
+@taking
 def draft(request: HttpRequest, desk: Desk) -> HttpResponse:
     sent = Drafted.model_validate_json(request.body)
     kept = sent.draft.model_dump() | {"at": sent.at}
@@ -267,7 +274,7 @@ def draft(request: HttpRequest, desk: Desk) -> HttpResponse:
 
 
 @require_POST
-@answering
+@taking
 def keep(request: HttpRequest, desk: Desk) -> HttpResponse:
     """The page's heartbeat: the keys whose places have gone to others. Their labels would be kept as extras."""
     keys = Kept.model_validate_json(request.body).keys
@@ -327,7 +334,10 @@ NEEDED = (
 
 def more(desk: Desk, wanting: Wanting) -> dict[str, Any]:
     """What the rater holds that the page doesn't know of yet, claiming more where it holds too little."""
-    given = routing.serve(desk, wanting.want)
+    desk.enrolment.refresh_from_db(
+        fields=["done", "skipped", "paused"]
+    )  # what was just sent counts towards a cap
+    given = routing.held(desk) if waits_for(desk) else routing.serve(desk, wanting.want)
     new = [serving for serving in given if serving.key not in wanting.have]
     now = progress(desk)
     return {

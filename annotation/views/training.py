@@ -105,7 +105,7 @@ def feedback(desk: Desk, now: Round, row: Answered) -> dict[str, Any]:
     assert row.answer is not None
     named = training.titles(desk.study)
     return question(desk, now, row) | {
-        "given": named[row.answer.label_key],
-        "gold": named[row.example.label],
+        "given": named.get(row.answer.label_key, row.answer.label_key),
+        "gold": named.get(row.example.label, row.example.label),
         "pieces": row.example.pieces(),
     }

@@ -84,7 +84,7 @@ def _edit(request: HttpRequest, study: Study | None, base: Mapping[str, Any], su
     text = posted.get("text", "").replace("\r\n", "\n") if posted and as_text else before
     page: dict[str, Any] = {
         "study": study, "tab": "edit", "form": form, "text": text, "suite": suite, "consent": CONSENT,
-        "version": version_of(study) if study else "", "as_text": as_text,
+        "version": posted.get("version", "") if posted else version_of(study) if study else "", "as_text": as_text,
         "layout": "study/base.html" if study else "base.html",
     }  # fmt: skip
     if posted is not None:
@@ -95,8 +95,9 @@ def _edit(request: HttpRequest, study: Study | None, base: Mapping[str, Any], su
                 return _saved(request, save(spec, signed_in(request), study, posted.get("version", "")))
             if spec:
                 page["trial"] = trial(spec, signed_in(request), study)
-        except Changed as error:
+        except Changed as error:  # from here on it is the study as it is now that is edited
             page["changed"] = str(error)
+            page["version"] = version_of(study) if study else ""
         except UserError as error:
             _tell(page, error)
         if spec:

@@ -4,15 +4,32 @@ const IDLE = 60_000; // a longer pause is not work
 const REST = 5 * 60_000; // a pause of this length is a break
 const KINDS = ["keydown", "pointermove", "pointerdown", "wheel", "scroll", "touchmove"];
 
+// Where the browser keeps nothing, a reload counts as a break.
+function remembered() {
+  try {
+    return Number(sessionStorage.getItem("arbiter:worked")) || 0;
+  } catch {
+    return 0;
+  }
+}
+
+function remember(worked) {
+  try {
+    sessionStorage.setItem("arbiter:worked", String(Math.round(worked)));
+  } catch {
+    // nothing is kept
+  }
+}
+
 export class Clock {
   constructor(breakAfter, suggest) {
     this.breakAfter = breakAfter ? breakAfter * 60_000 : Infinity;
     this.suggest = suggest;
     this.active = 0;
     this.seen = performance.now();
-    this.worked = Number(sessionStorage.getItem("arbiter:worked")) || 0;
+    this.worked = remembered();
     for (const kind of KINDS) document.addEventListener(kind, () => this.touch(), { passive: true, capture: true });
-    addEventListener("pagehide", () => sessionStorage.setItem("arbiter:worked", String(Math.round(this.worked))));
+    addEventListener("pagehide", () => remember(this.worked));
   }
 
   touch() {

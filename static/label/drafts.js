@@ -29,14 +29,16 @@ export class Drafts {
     if (this.pushing || !this.dirty.size) return;
     this.pushing = true;
     let fine = true;
+    let taken = true;
     for (const [key, record] of [...this.dirty]) {
       const { kind } = await this.server.post("draft", { key, draft: record.fields, at: record.at });
+      if (kind !== "ok") taken = false;
       fine = kind === "ok" || kind === "refused" || kind === "unknown"; // these would be refused again; it is kept here
       if (fine && this.dirty.get(key) === record) this.dirty.delete(key);
       if (!fine) break;
     }
     this.pushing = false;
-    this.told(!this.dirty.size ? "kept" : fine ? "dirty" : "local");
+    this.told(!taken ? "local" : this.dirty.size ? "dirty" : "kept");
     if (this.dirty.size) this.timer = setTimeout(() => this.push(), fine ? 0 : AGAIN);
   }
 

@@ -82,7 +82,7 @@ function words(content) {
 
 function turn(message) {
   if (!message || typeof message !== "object") return [text(readable(message))];
-  const role = String(message.role ?? "message");
+  const role = String(message.role || "message");
   const said = words(message.content);
   const calls = (message.tool_calls ?? []).map?.(call) ?? [];
   if (role === "tool" || role === "function") return [folded(`Tool result${message.name ? `: ${message.name}` : ""}`, text(said))];

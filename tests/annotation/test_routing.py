@@ -9,10 +9,11 @@ import pytest
 from django.utils import timezone
 
 from annotation import submitting
+from annotation.draws import ask_for_more
 from annotation.ledger import UnknownLabel
 from annotation.models import Assignment, Enrolment, Gold, Purpose, Rating, Serving, Skip
 from annotation.progress import Progress, progress
-from annotation.routing import held, release, renew, serve, skip
+from annotation.routing import BLOCK, held, release, renew, serve, skip
 from annotation.submitting import Conflict, Submission, answer_in, last_answered
 from benchmark.errors import UserError
 from tests import builders
@@ -373,3 +374,23 @@ def test_progress_counts_what_is_done_and_what_could_still_come(drawn):
     assert progress(at) == Progress(done=1, left=5)
     skip(take(drawn, rater()), "No.")
     assert progress(at) == Progress(done=1, left=4)
+
+
+def test_a_place_that_is_added_behind_is_found_before_the_end(settings):
+    """As when an adjudicator sends an item back: nobody has to come round to it by finishing all the rest."""
+    study = builders.study("back", tasks=6, epochs=12)
+    builders.draw(study, per_item=1, seed=1)
+    by = rater()
+    for _ in range(30):
+        label(take(study, by))
+    done = Assignment.objects.filter(state="done").order_by("number").first()
+    other = rater("ben")
+    for _ in range(20):
+        label(take(study, other))
+    ask_for_more(done.item, 1)
+    found = []
+    while done.item_id not in found:
+        serving = take(study, other)
+        found.append(serving.item_id)
+        label(serving)
+    assert len(found) <= 2 * BLOCK and take(study, other) is not None

@@ -21,8 +21,8 @@ from tests.together import expect_no_errors, together
 pytestmark = pytest.mark.django_db
 URL = "/studies/tiny/label/training/"
 ENDPOINTS = [
-    ("post", "next", {}), ("post", "submit", {}), ("post", "skip", {}), ("post", "draft", {}), ("post", "keep", {}),
-    ("get", "last", {}), ("post", "preferences", {}), ("get", "formatted/abc", {}),
+    ("post", "next", {}), ("get", "last", {}), ("post", "preferences", {}), ("get", "formatted/abc", {}),
+    ("get", "guidelines", {}),
 ]  # fmt: skip
 
 
@@ -249,6 +249,16 @@ def test_nobody_labels_before_the_training_is_passed(client, course, cast, metho
     assert answer.status_code == 403 and answer.json()["kind"] == "not-ready"
     assert client.get("/studies/tiny/label/").url == URL
     assert not Rating.objects.exists()
+
+
+def test_training_that_is_asked_for_later_keeps_no_label_in_its_browser(client, course, cast):
+    """What was given before is taken; nothing new is given."""
+    client.force_login(cast["ann"])
+    serving = take(course, builders.human(cast["ann"]))
+    sent = {"key": serving.key, "submission": "0123456789abcdef", "label": "convergence", "want": 6}
+    answer = client.post("/studies/tiny/label/submit", sent, content_type="application/json")
+    assert answer.status_code == 200 and answer.json()["items"] == []
+    assert Rating.objects.get().label.key == "convergence"
 
 
 def test_below_the_score_the_door_stays_shut(client, course, cast):
