@@ -25,10 +25,20 @@ class Progress:
 
 
 def progress(desk: Desk) -> Progress:
+    """As of now."""
+    refresh(desk)
+    return told(desk)
+
+
+def refresh(desk: Desk) -> None:
+    """Of the rater's own counts, what a label or an owner may have changed since the desk was set up."""
+    for name, value in Enrolment.objects.values(*COUNTS).get(pk=desk.enrolment.pk).items():
+        setattr(desk.enrolment, name, value)
+
+
+def told(desk: Desk) -> Progress:
     """What is left falls by one with every answer, of whatever purpose, and is counted anew every so often."""
     mine = desk.enrolment
-    for name, value in Enrolment.objects.values(*COUNTS).get(pk=mine.pk).items():
-        setattr(mine, name, value)
     answered = mine.done + mine.skipped
     left = mine.left_base - (answered - mine.left_at)
     if mine.left_base < 0 or left < 1 or answered - mine.left_at >= COUNT_AGAIN:

@@ -20,7 +20,7 @@ from annotation.access import labelled
 from annotation.desk import Desk, enrolment_for, purpose_of
 from annotation.humanplan import humans_of
 from annotation.models import Enrolment, Serving, Study
-from annotation.progress import pace, progress
+from annotation.progress import pace, refresh, told
 from annotation.raters import pseudonym
 from annotation.training import passed
 from annotation.views.showing import guidelines_for_page, items_for_page, scheme_for_page
@@ -334,12 +334,10 @@ NEEDED = (
 
 def more(desk: Desk, wanting: Wanting) -> dict[str, Any]:
     """What the rater holds that the page doesn't know of yet, claiming more where it holds too little."""
-    desk.enrolment.refresh_from_db(
-        fields=["done", "skipped", "paused"]
-    )  # what was just sent counts towards a cap
+    refresh(desk)  # what was just sent counts towards a cap
     given = routing.held(desk) if waits_for(desk) else routing.serve(desk, wanting.want)
     new = [serving for serving in given if serving.key not in wanting.have]
-    now = progress(desk)
+    now = told(desk)
     return {
         "items": items_for_page(desk.study, new),
         "held": [serving.key for serving in given],
