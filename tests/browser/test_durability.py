@@ -215,6 +215,9 @@ def test_the_session_expires(server, ann, labelling):
     other.get_by_label("Name").fill("ann")
     other.get_by_label("Password").fill("correct horse battery")
     other.get_by_role("button", name="Sign in").click()
+    # Not closed before it is there: Chromium can hang on closing a tab that is changing pages.
+    expect(other.get_by_role("button", name="Sign out")).to_be_visible()
+    other.wait_for_load_state("load")
     other.close()
     page.bring_to_front()
     expect(page.locator("#save-state")).to_have_text(SAVED, timeout=40_000)
