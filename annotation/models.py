@@ -208,6 +208,9 @@ class Item(models.Model):
         help_text="The newest settlement's label.",
     )  # fmt: skip
     final_rule = models.CharField(max_length=12, blank=True, default="", help_text="Empty: never settled.")
+    final_chance = models.FloatField(
+        null=True, blank=True, help_text="The newest settlement's share or posterior of its leading label."
+    )
 
     class Meta:
         ordering = ["id"]

@@ -1,5 +1,6 @@
 """WHAT IT COMES TO: judges, the verdicts asked of them, every call made, settlements."""
 
+from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
@@ -248,22 +249,91 @@ class ScorerFailure(models.Model):
         return f"{self.scorer} on {self.item}: {self.reason}"
 
 
+class GoldSplit(models.Model):
+    """A study's gold in two parts, by task: one to tune on, one kept sealed until somebody asks to look. Made once."""
+
+    study = models.OneToOneField(Study, models.CASCADE, related_name="gold_split")
+    seed = models.BigIntegerField(default=0)
+    share = models.FloatField(default=0.5, help_text="Of each category's tasks, sealed.")
+    parts = models.JSONField(default=dict, help_text="Whether a task is sealed, by its key in the database.")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(share__gt=0, share__lt=1), name="gold_split_has_two_parts")
+        ]
+
+    def __str__(self) -> str:
+        return f"gold split of {self.study.slug}"
+
+
+class Reveal(models.Model):
+    """A look at a judge's figures on the sealed gold. Each is counted: the more looks, the less sealed it is."""
+
+    split = models.ForeignKey(GoldSplit, models.CASCADE, related_name="reveals")
+    rater = models.ForeignKey(Rater, models.PROTECT, related_name="reveals")
+    by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+",
+        help_text="Empty: from the shell.",
+    )  # fmt: skip
+    reason = models.TextField()
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["split", "id"]
+
+    def __str__(self) -> str:
+        return f"{self.rater} on the sealed part of {self.split}"
+
+
+class SettlementVersion(models.Model):
+    """One settling of a whole study: by which rule, from what, and what it changed."""
+
+    study = models.ForeignKey(Study, models.CASCADE, related_name="settlement_versions")
+    number = models.PositiveIntegerField(default=1)
+    rule = models.CharField(max_length=12)
+    options = models.JSONField(default=dict, blank=True, help_text="As asked for: threshold, weights, ...")
+    fit = models.JSONField(default=dict, blank=True, help_text="What was estimated, and how well it did.")
+    changes = models.JSONField(default=dict, blank=True, help_text="Since the version before.")
+    inputs_hash = models.CharField(max_length=64, blank=True)
+    by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+"
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["study", "number"]
+        constraints = [models.UniqueConstraint(fields=["study", "number"], name="settlement_version_once")]
+
+    def __str__(self) -> str:
+        return f"settlement {self.number} of {self.study.slug}"
+
+
 class Settlement(models.Model):
     """An item's final label, or that it is still open, with the rule and the votes it came from. Versioned."""
 
     class Rule(models.TextChoices):
         ADJUDICATED = "adjudicated", "an adjudicator decided"
         GOLD = "gold", "a gold label decided"
+        UNANIMOUS = "unanimous", "all voters agree"
         MAJORITY = "majority", "most voters agree"
+        WEIGHTED = "weighted", "voters weighted by their accuracy agree"
+        MODEL = "model", "its calibrated posterior is high enough"
         TIE = "tie", "open: the voters are tied"
+        SPLIT = "split", "open: not all voters agree"
+        UNSURE = "unsure", "open: its posterior is too low"
         UNLABELLED = "unlabelled", "open: nobody has voted"
 
     item = models.ForeignKey(Item, models.PROTECT, related_name="settlements")
     revision = models.PositiveIntegerField(default=1)
     label = models.ForeignKey(Label, models.PROTECT, null=True, blank=True, related_name="settlements")
     rule = models.CharField(max_length=12, choices=Rule.choices)
+    version = models.ForeignKey(
+        SettlementVersion, models.PROTECT, null=True, blank=True, related_name="settlements",
+        help_text="The settling that wrote it; empty after a decision on the item alone.",
+    )  # fmt: skip
     posterior = models.JSONField(
-        default=dict, help_text="Share of the votes by label; the model rules will put a posterior here."
+        default=dict, help_text="By label: a posterior under the model rule, else the share of the votes."
     )
     votes = models.JSONField(default=dict, help_text="Label key to the raters that gave it.")
     inputs_hash = models.CharField(max_length=64, help_text="Of all the settlement was made from.")
@@ -275,7 +345,7 @@ class Settlement(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["item", "revision"], name="settlement_revision_once"),
             models.CheckConstraint(
-                condition=Q(label__isnull=False) | Q(rule__in=["tie", "unlabelled"]),
+                condition=Q(label__isnull=False) | Q(rule__in=["tie", "split", "unsure", "unlabelled"]),
                 name="settlement_open_or_labelled",
             ),
         ]
