@@ -46,7 +46,7 @@ def rates_svg(
             sort=None,
             title=None,
             axis=alt.Axis(
-                labelLimit=420, ticks=False, domain=False, labelPadding=10, minExtent=_extent(data, "cell")
+                labelLimit=420, ticks=False, domain=False, labelPadding=10, minExtent=extent(data, "cell")
             ),
         )
     )
@@ -59,7 +59,7 @@ def rates_svg(
     dots = base.mark_circle(size=90, color=colours["accent"], opacity=1).encode(
         x=alt.X("rate_valid:Q", scale=scale)
     )
-    return _svg(_styled((bars + dots).properties(width=WIDTH, height=alt.Step(26)), colours))
+    return _svg(styled((bars + dots).properties(width=WIDTH, height=alt.Step(26)), colours))
 
 
 def confusion_svg(
@@ -84,7 +84,7 @@ def confusion_svg(
             sort=None,
             title=first,
             axis=alt.Axis(
-                labelLimit=160, ticks=False, domain=False, labelPadding=8, minExtent=_extent(data, "row")
+                labelLimit=160, ticks=False, domain=False, labelPadding=8, minExtent=extent(data, "row")
             ),
         ),
     )
@@ -95,7 +95,7 @@ def confusion_svg(
     on_shade = alt.condition(alt.datum.share > 0.5, alt.value(colours["on_high"]), alt.value(colours["ink"]))
     numbers = base.mark_text(fontSize=13).encode(text="count:Q", color=on_shade)
     return _svg(
-        _styled((cells + numbers).properties(width=CELL * len(titles), height=44 * len(titles)), colours)
+        styled((cells + numbers).properties(width=CELL * len(titles), height=44 * len(titles)), colours)
     )
 
 
@@ -112,12 +112,13 @@ def _cells(titles: Sequence[str], table: Sequence[Sequence[int]]) -> list[dict[s
     ]
 
 
-def _extent(data: Sequence[dict[str, Any]], field: str) -> float:
+def extent(data: Sequence[dict[str, Any]], field: str) -> float:
     """Room for the labels: the renderer measures with a narrower font than the reader's browser may have."""
     return min(430.0, 7.4 * max((len(str(row[field])) for row in data), default=0) + 16)
 
 
-def _styled(chart: Any, colours: dict[str, str]) -> Any:
+def styled(chart: Any, colours: dict[str, str]) -> Any:
+    """The house style."""
     return (
         chart.configure(background="transparent", font=FONT)
         .configure_view(stroke=None)

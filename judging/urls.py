@@ -1,6 +1,17 @@
 from django.urls import path
 
-from judging.views import adjudicating, editing, gold, items, judges, labelling, people, study, verdicts
+from judging.views import (
+    adjudicating,
+    editing,
+    figures,
+    gold,
+    items,
+    judges,
+    labelling,
+    people,
+    study,
+    verdicts,
+)
 
 urlpatterns = [
     path("new-study", editing.new, name="study-new"),
@@ -15,6 +26,7 @@ urlpatterns = [
     path("studies/<slug:slug>/agreement/confusion.svg", study.confusion_chart, name="confusion-chart"),
     path("studies/<slug:slug>/rates", study.rates_page, name="study-rates"),
     path("studies/<slug:slug>/rates/rates.svg", study.rates_chart, name="rates-chart"),
+    path("studies/<slug:slug>/figures/<slug:name>.<slug:extension>", figures.show, name="study-figure"),
     path("studies/<slug:slug>/gold/", gold.show, name="study-gold"),
     path("studies/<slug:slug>/gold/promote", gold.promote_now, name="study-gold-promote"),
     path("studies/<slug:slug>/gold/import", gold.import_file, name="study-gold-import"),

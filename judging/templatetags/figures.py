@@ -78,6 +78,26 @@ def duration(value: float | None) -> str:
 
 
 @register.filter
+def p_value(value: float | None) -> str:
+    """To three places, and never 0."""
+    if value is None:
+        return DASH
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+@register.filter
+def cell(row: Mapping[str, Any], column: Any) -> str:
+    """A row's value as its column (judging.figures.Column) has it written."""
+    value = row.get(column.key)
+    if value is None or value == "":
+        return DASH
+    if column.kind == "decimal":
+        return decimals(value, 3)
+    writers = {"count": grouped, "rate": percent, "p": p_value}
+    return str(writers[column.kind](value) if column.kind in writers else value)
+
+
+@register.filter
 def get(row: Mapping[str, Any], key: str) -> Any:
     return row.get(key, "")
 
