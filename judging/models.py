@@ -296,9 +296,7 @@ class SettlementVersion(models.Model):
     fit = models.JSONField(default=dict, blank=True, help_text="What was estimated, and how well it did.")
     changes = models.JSONField(default=dict, blank=True, help_text="Since the version before.")
     inputs_hash = models.CharField(max_length=64, blank=True)
-    by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+"
-    )
+    by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

@@ -27,6 +27,7 @@ PAGES = {
     "confusion-chart": ("/studies/tiny/agreement/confusion.svg", READERS, "get"),
     "study-rates": ("/studies/tiny/rates", READERS, "get"),
     "rates-chart": ("/studies/tiny/rates/rates.svg", READERS, "get"),
+    "study-figure": ("/studies/tiny/figures/rates.svg", READERS, "get"),
     "study-items": ("/studies/tiny/items/", READERS, "get"),
     "study-item": ("/studies/tiny/items/{key}", READERS, "get"),
     "study-export": ("/studies/tiny/export.jsonl", READERS, "get"),

@@ -337,3 +337,22 @@ def test_commands_printed_take_their_options():
     assert printed
     for _page, name, words in printed:
         load_command_class(COMMANDS[name], name).create_parser("manage.py", name).parse_args(words)
+
+
+# Statistics
+
+
+def public_statistics() -> set[str]:
+    """Functions and classes that can be imported from judging.statistics or one of its modules, without an underscore."""
+    found: set[str] = set()
+    for path in sorted((ROOT / "judging" / "statistics").glob("*.py")):
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
+                found.add(node.name)
+    return found
+
+
+def test_every_public_statistic():
+    names = public_statistics()
+    assert {"krippendorff_alpha", "wilson", "Undefined"} <= names
+    assert not [name for name in sorted(names) if f"`{name}`" not in TEXT["statistics.md"]]
