@@ -1,0 +1,116 @@
+"""Power before a study, against statsmodels and against simulated studies."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+from statsmodels.stats.power import TTestPower, normal_power_het
+
+from judging.statistics import (
+    Trial,
+    Undefined,
+    difference_power,
+    expected_width,
+    rate_power,
+    rate_width,
+    smallest_difference,
+)
+
+RATES = st.floats(0.05, 0.95)
+
+
+@given(RATES, RATES, st.integers(10, 500), st.integers(1, 10), st.floats(0, 1))
+@settings(deadline=None)
+def test_the_power_for_a_rate_is_statsmodels(rate, null, tasks, epochs, icc):
+    if abs(rate - null) < 1e-3:
+        return
+    n = tasks * epochs / (1 + (epochs - 1) * icc)
+    theirs = normal_power_het(
+        rate - null,
+        n,
+        0.05,
+        std_null=math.sqrt(null * (1 - null)),
+        std_alternative=math.sqrt(rate * (1 - rate)),
+    )
+    assert rate_power(rate, null, Trial(tasks, epochs, icc)) == pytest.approx(float(theirs), abs=1e-9)
+
+
+@given(RATES, RATES, st.integers(5, 300), st.integers(1, 8))
+@settings(deadline=None, max_examples=50)
+def test_the_power_for_a_difference_is_statsmodels_paired_t(first, second, tasks, epochs):
+    spread = math.sqrt((first * (1 - first) + second * (1 - second)) / epochs)
+    if not 0.01 < abs(first - second) / spread < 3:
+        return
+    theirs = TTestPower().power(abs(first - second) / spread, tasks, 0.05, alternative="two-sided")
+    ours = difference_power(first, second, Trial(tasks, epochs))
+    assert ours > 0.999 if math.isnan(theirs) else ours == pytest.approx(float(theirs), abs=1e-7)
+
+
+def studies(chance, repetitions, trial, rates, pairing):
+    """Mean labels by task of simulated studies, (arms, repetitions, tasks). Tasks' own rates are Beta; those of two arms are
+    tied by a normal copula."""
+    shape = (repetitions, trial.tasks)
+    common = chance.standard_normal(shape)
+    found = []
+    for rate in rates:
+        own = math.sqrt(pairing) * common + math.sqrt(1 - pairing) * chance.standard_normal(shape)
+        scale = 1 / trial.icc - 1
+        task = stats.beta.ppf(stats.norm.cdf(own), rate * scale, (1 - rate) * scale)
+        truth = chance.random((trial.epochs, *shape)) < task
+        called = np.where(truth, trial.sensitivity, 1 - trial.specificity)
+        found.append((chance.random(called.shape) < called).mean(axis=0))
+    return np.array(found)
+
+
+@pytest.mark.parametrize("pairing", [0.0, 1.0])
+def test_the_power_for_a_difference_is_what_simulated_studies_find(pairing):
+    trial = Trial(76, epochs=3, icc=0.4, sensitivity=0.85, specificity=0.95)
+    first, second = studies(np.random.default_rng(3), 1200, trial, (0.35, 0.2), pairing)
+    found = float(np.mean(stats.ttest_rel(first, second, axis=1).pvalue < 0.05))
+    assert difference_power(0.35, 0.2, trial, pairing) == pytest.approx(found, abs=0.045)
+
+
+def test_the_power_and_the_width_for_a_rate_are_what_simulated_studies_find():
+    trial = Trial(76, epochs=5, icc=0.3, sensitivity=0.9, specificity=0.9)
+    (labels,) = studies(np.random.default_rng(4), 3000, trial, (0.3,), 0.0)
+    seen = labels.mean(axis=1)
+    spread = math.sqrt(trial.response_variance(0.3) / 76)
+    assert seen.std() == pytest.approx(spread, rel=0.05)
+    null = trial.seen(0.2)
+    critical = 1.959964 * math.sqrt(trial.response_variance(0.2) / 76)
+    found = float(np.mean(np.abs(seen - null) > critical))
+    assert rate_power(0.3, 0.2, trial) == pytest.approx(found, abs=0.03)
+    assert rate_width(0.3, trial) == pytest.approx(2 * 1.96 * spread / 0.8, rel=0.05)
+
+
+def test_the_smallest_difference_has_just_that_power():
+    trial = Trial(76, 5, 0.3)
+    least = smallest_difference(0.2, trial, power=0.8)
+    assert difference_power(0.2, 0.2 + least, trial) == pytest.approx(0.8, abs=1e-6)
+    assert smallest_difference(0.2, Trial(76, 20, 0.3)) < least < smallest_difference(0.2, Trial(30, 5, 0.3))
+
+
+def test_a_perfect_judge_and_one_epoch_are_the_plain_width():
+    assert rate_width(0.2, Trial(100)) == pytest.approx(expected_width(0.2, 0.16 / 100))
+
+
+def test_what_cannot_be_told_apart_is_undefined_and_bad_input_refused():
+    for call in (
+        lambda: rate_power(0.2, 0.2, Trial(76)),
+        lambda: difference_power(0.2, 0.2, Trial(76)),
+        lambda: smallest_difference(0.99, Trial(3)),
+    ):
+        with pytest.raises(Undefined):
+            call()
+    for call in (
+        lambda: Trial(1),
+        lambda: Trial(10, icc=2),
+        lambda: Trial(10, sensitivity=0.4, specificity=0.6),
+        lambda: rate_power(0.0, 0.2, Trial(76)),
+        lambda: difference_power(0.1, 0.2, Trial(76), pairing=2),
+    ):
+        with pytest.raises(ValueError):
+            call()
