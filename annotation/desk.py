@@ -6,7 +6,7 @@ from typing import Any
 
 from django.contrib.auth.models import User
 
-from annotation.humanplan import HumansSpec, humans_of
+from annotation.humanplan import ChecksSpec, HumansSpec, humans_of
 from annotation.models import Enrolment, Guideline, Membership, Purpose, Rater, Study
 from annotation.raters import rater_of
 from benchmark.text import digest
@@ -20,22 +20,20 @@ class Desk:
     rater: Rater
     enrolment: Enrolment
     purpose: str = Purpose.SLOT
-    plan: HumansSpec | None = None
 
-    def __post_init__(self) -> None:
-        self.plan = self.plan or humans_of(self.study)
+    @cached_property
+    def plan(self) -> HumansSpec:
+        return humans_of(self.study)
 
     @cached_property
     def shown(self) -> dict[str, Any]:
         return shown_in(self.study)
 
     @property
-    def checks(self) -> Any:
-        assert self.plan is not None
+    def checks(self) -> ChecksSpec:
         return self.plan.checks
 
     def may_take_more(self, holding: int) -> bool:
-        assert self.plan is not None
         cap = self.enrolment.cap or self.plan.per_rater
         return not self.enrolment.paused and (cap is None or self.enrolment.done + holding < cap)
 

@@ -40,7 +40,6 @@ class Share:
 
 def own_figures(desk: Desk) -> dict[str, Any]:
     desk.enrolment.refresh_from_db()
-    assert desk.plan is not None
     see = desk.plan.raters_see
     labels = _labels(desk) if see else {}
     return {

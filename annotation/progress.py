@@ -50,7 +50,6 @@ def told(desk: Desk) -> Progress:
 def count_left(desk: Desk) -> int:
     """Items the rater may still be given, with those they hold."""
     mine, plan = desk.enrolment, desk.plan
-    assert plan is not None
     open_items = sum(
         count
         for (language, category), count in _open_items(desk.study, desk.purpose).items()
