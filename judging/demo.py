@@ -7,8 +7,9 @@ from django.contrib.auth.models import User
 from django.db import transaction
 
 from annotation.access import make_link
+from annotation.golding import Wanted, Written, write
 from annotation.importing import import_responses
-from annotation.models import Membership, Study
+from annotation.models import Draw, Gold, Membership, Study
 from annotation.raters import rater_of
 from benchmark.endpoints import EndpointSpec
 from benchmark.formats import read_suite
@@ -22,7 +23,6 @@ FILE = Path(__file__).with_name("demo-study.yaml")
 PEOPLE = {"owner": "owner", "adjudicator": "adjudicator", "rater-one": "rater", "rater-two": "rater"}
 SUBJECT = ParsedSubject("written-samples", family="arbiter", training="written")
 CONDITION = ParsedCondition("written", factors={"condition": "written"})
-GOLD_EVERY = 3  # gold for every third sample
 LINK_HOURS = 12
 
 
@@ -40,6 +40,7 @@ def load_demo(simulator_url: str) -> Study:
         {**spec.endpoints[0].model_dump(mode="json"), "base_url": simulator_url}
     )
     study = apply(spec.model_copy(update={"endpoints": [endpoint]})).study
+    write_gold(study)
     for name, role in PEOPLE.items():
         Membership.objects.create(study=study, user=_person(name), role=role)
     return study
@@ -48,13 +49,26 @@ def load_demo(simulator_url: str) -> Study:
 def samples(suite: Suite) -> Iterator[ParsedResponse]:
     """The samples written with the suite's tasks; those reserved for training stay out."""
     run = ParsedRun()
-    for number, task in enumerate(suite.tasks.filter(training=False).order_by("id")):
-        sample = task.meta["sample"]
-        gold = number % GOLD_EVERY == 0
+    for task in suite.tasks.filter(training=False).order_by("id"):
         yield ParsedResponse(
-            path=str(BUILTIN), line=0, subject=SUBJECT, condition=CONDITION, run=run, task_key=task.key, text=sample["response"],
-            finish_reason="stop", gold=sample["label"] if gold else None, gold_rationale=sample["reason"] if gold else "",
+            path=str(BUILTIN), line=0, subject=SUBJECT, condition=CONDITION, run=run, task_key=task.key,
+            text=task.meta["sample"]["response"], finish_reason="stop",
         )  # fmt: skip
+
+
+def write_gold(study: Study) -> None:
+    """The label each sample was written for, as gold of those that the study's gold draw drew."""
+    draw = study.draws.get(purpose=Draw.Purpose.GOLD)
+    label_of = dict(study.scheme.labels.values_list("key", "pk"))
+    rows = draw.framed.drawn().order_by("number").values_list("item", "item__response__task__meta")
+    wanted = [
+        Wanted(
+            item=item, label=label_of[meta["sample"]["label"]], origin=Gold.Origin.IMPORTED, draw=draw.pk,
+            rationale=meta["sample"]["reason"],
+        )
+        for item, meta in rows
+    ]  # fmt: skip
+    write(wanted, lambda _: True, Written())
 
 
 def _person(name: str) -> User:
