@@ -8,7 +8,7 @@ import numpy as np
 from annotation.models import Rater, Study
 from annotation.raters import find_raters, latest_raters
 from judging.sources import votes
-from judging.statistics import Undefined, bootstrap_alpha, krippendorff_alpha, pairwise, percent_agreement
+from judging.statistics import agreement_estimates, count_rows, pairwise
 
 
 def agreement(study: Study, names: Sequence[str] = ()) -> dict[str, Any]:
@@ -40,15 +40,16 @@ def agreement(study: Study, names: Sequence[str] = ()) -> dict[str, Any]:
 
 def _figures(labels: np.ndarray, tasks: np.ndarray, categories: int) -> dict[str, Any]:
     """A figure that can't be had is null, and `undefined` says why."""
-    figures: dict[str, Any] = {"alpha": None, "low": None, "high": None, "percent": None}
-    try:
-        figures["percent"] = percent_agreement(labels, categories)
-        figures["alpha"] = krippendorff_alpha(labels, categories)
-        interval = bootstrap_alpha(labels, categories, tasks)
-        figures["low"], figures["high"] = interval.low, interval.high
-    except Undefined as why:
-        figures["undefined"] = str(why)
-    return figures
+    found = agreement_estimates(count_rows(labels, categories), tasks=tasks)
+    alpha, percent = found["alpha"], found["percent"]
+    between = alpha.bootstrap
+    figures = {
+        "alpha": alpha.value,
+        "low": between.low if between else None,
+        "high": between.high if between else None,
+        "percent": percent.value,
+    }
+    return figures | ({"undefined": alpha.undefined} if alpha.undefined else {})
 
 
 def label_matrix(study: Study, raters: Sequence[Rater]) -> tuple[np.ndarray, np.ndarray]:

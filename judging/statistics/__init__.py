@@ -1,13 +1,16 @@
 """Numbers in, numbers out: agreement, rates and majorities. Imports nothing of ours and no Django."""
 
 from .agreement import (
-    BootstrapInterval,
-    PairAgreement,
-    bootstrap_alpha,
+    agreement_ceiling,
+    brennan_prediger,
     coincidences,
+    conger_kappa,
     count_rows,
+    fleiss_kappa,
+    flip_rate,
+    gwet_ac1,
     krippendorff_alpha,
-    pairwise,
+    label_shares,
     percent_agreement,
 )
 from .alternative import (
@@ -15,6 +18,14 @@ from .alternative import (
     AlternativeTest,
     alternative_annotator_test,
     benjamini_yekutieli,
+)
+from .battery import (
+    ErrorCorrelation,
+    PositionPreference,
+    effective_raters,
+    error_correlation,
+    holm,
+    position_preference,
 )
 from .calibration import (
     Bin,
@@ -40,8 +51,21 @@ from .human_error import (
     rate_under_human_error,
     shares_under_human_error,
 )
+from .logits import (
+    OddsRatio,
+    conditional_logit,
+    logit,
+)
 from .majority import majority
 from .outcomes import Interval, Undefined
+from .paired import (
+    Homogeneity,
+    PairedShift,
+    cochran_q,
+    paired_shift,
+    stuart_maxwell,
+)
+from .pairs import PairAgreement, bias_index, cohen_error, cohen_kappa, pairwise, prevalence_index
 from .planning import (
     Allocation,
     alike_in_tasks,
@@ -58,6 +82,7 @@ from .planning import (
 )
 from .power import Trial, difference_power, rate_power, rate_width, smallest_difference
 from .rates import Rate, clustered_rate, design_effect, wilson
+from .resampling import BootstrapInterval, Estimate, agreement_estimates, gwet_error
 
 __all__ = [
     "AgainstHuman",
@@ -65,15 +90,23 @@ __all__ = [
     "AlternativeTest",
     "Bin",
     "BootstrapInterval",
+    "ErrorCorrelation",
+    "Estimate",
+    "Homogeneity",
     "HumanError",
     "Interval",
     "LabelFigures",
+    "OddsRatio",
     "PairAgreement",
+    "PairedShift",
+    "PositionPreference",
     "Rate",
     "Reliability",
     "Trial",
     "Undefined",
     "UnderHumanError",
+    "agreement_ceiling",
+    "agreement_estimates",
     "alike_in_tasks",
     "allocate",
     "alternative_annotator_test",
@@ -81,31 +114,50 @@ __all__ = [
     "anytime_interval",
     "as_binary",
     "benjamini_yekutieli",
-    "bootstrap_alpha",
+    "bias_index",
+    "brennan_prediger",
     "clustered_rate",
+    "cochran_q",
+    "cohen_error",
+    "cohen_kappa",
     "coincidences",
+    "conditional_logit",
     "confusion_table",
     "confusion_under_human_error",
+    "conger_kappa",
     "count_rows",
     "design_effect",
     "difference_power",
+    "effective_raters",
+    "error_correlation",
     "exact_mcnemar",
     "expected_width",
+    "fleiss_kappa",
+    "flip_rate",
     "gold_error",
+    "gwet_ac1",
+    "gwet_error",
+    "holm",
     "human_error",
     "jackknife_interval",
     "krippendorff_alpha",
     "label_figures",
+    "label_shares",
+    "logit",
     "looking_cost",
     "majority",
+    "paired_shift",
     "pairwise",
     "percent_agreement",
+    "position_preference",
+    "prevalence_index",
     "rate_power",
     "rate_under_human_error",
     "rate_width",
     "reliability",
     "shares_under_human_error",
     "smallest_difference",
+    "stuart_maxwell",
     "table_ac1",
     "table_kappa",
     "task_floor",

@@ -70,6 +70,21 @@ def plain_alpha(labels: np.ndarray, categories: int) -> Fraction | None:
     return 1 - (n - 1) * observed / expected if expected else None
 
 
+def plain_ordinal(labels: np.ndarray, categories: int) -> Fraction | None:
+    """Alpha for grades: every pair of an item's labels, and every pair there could be, by the grades that lie between."""
+    cells = plain_coincidences(labels, categories)
+    totals = [sum(row) for row in cells]
+    grades = range(categories)
+
+    def apart(one: int, other: int) -> Fraction:
+        low, high = sorted((one, other))
+        return (sum(totals[low : high + 1]) - Fraction(totals[low] + totals[high], 2)) ** 2
+
+    observed = sum(cells[one][other] * apart(one, other) for one in grades for other in grades)
+    expected = sum(totals[one] * totals[other] * apart(one, other) for one in grades for other in grades)
+    return 1 - (sum(totals) - 1) * observed / expected if expected else None
+
+
 def plain_percent(labels: np.ndarray) -> Fraction | None:
     shares = []
     for column in labels.T:

@@ -9,14 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats.contingency import crosstab
 
-from judging.statistics import (
-    Undefined,
-    coincidences,
-    count_rows,
-    krippendorff_alpha,
-    pairwise,
-    percent_agreement,
-)
+from judging.statistics import Undefined, count_rows, pairwise
+from judging.statistics import coincidences as coincidences_of
+from judging.statistics import krippendorff_alpha as alpha_of
+from judging.statistics import percent_agreement as percent_of
 
 from .support import (
     encode,
@@ -57,6 +53,18 @@ KAPPAS = [
 
 def _labels(*rows):
     return np.array(rows, dtype=np.int64)
+
+
+def coincidences(labels, categories):
+    return coincidences_of(count_rows(labels, categories))
+
+
+def krippendorff_alpha(labels, categories):
+    return alpha_of(count_rows(labels, categories))
+
+
+def percent_agreement(labels, categories):
+    return percent_of(count_rows(labels, categories))
 
 
 @pytest.mark.parametrize(("rows", "alpha"), ALPHAS)

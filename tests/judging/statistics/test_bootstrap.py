@@ -6,10 +6,29 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import binom
 
-from judging.statistics import Undefined, agreement, bootstrap_alpha, krippendorff_alpha
+from judging.statistics import Undefined, agreement_estimates, count_rows, resampling
+from judging.statistics import krippendorff_alpha as alpha_of
 
 from .support import labelled, plain_alpha
+
+
+def estimates(labels, categories, tasks, resamples=1000, seed=0, level=0.95, **options):
+    counts = count_rows(labels, categories)
+    return agreement_estimates(counts, None, tasks, resamples=resamples, seed=seed, level=level, **options)
+
+
+def bootstrap_alpha(*arguments, **options):
+    return estimates(*arguments, **options)["alpha"].bootstrap
+
+
+def refusal(*arguments, **options):
+    return estimates(*arguments, **options)["alpha"].undefined
+
+
+def krippendorff_alpha(labels, categories):
+    return alpha_of(count_rows(labels, categories))
 
 
 def _clustered(random, tasks=20, per_task=6, raters=3, categories=3):
@@ -23,13 +42,19 @@ def _clustered(random, tasks=20, per_task=6, raters=3, categories=3):
     return labels.astype(np.int64), np.repeat(np.arange(tasks), per_task)
 
 
+def drawn_tasks(tasks, resamples, seed):
+    """How often each task is drawn: what is summed is the tasks themselves."""
+    ones = np.ones(tasks, dtype=np.int64)
+    return np.vstack(list(resampling.resampled_sums(np.eye(tasks), ones, resamples, seed))).astype(int)
+
+
 def _slow_interval(labels, categories, tasks, resamples, seed, level):
     """Tasks with a pairable item drawn by number, their items laid side by side, alpha worked out anew."""
     pairable = (labels >= 0).sum(axis=0) >= 2
     names = np.unique(tasks[pairable])
     members = [np.flatnonzero(tasks == name) for name in names]
     alphas, undefined = [], 0
-    for weights in np.vstack(list(agreement._task_weights(len(names), resamples, seed))).astype(int):
+    for weights in drawn_tasks(len(names), resamples, seed):
         drawn = np.concatenate(
             [np.tile(items, weight) for items, weight in zip(members, weights, strict=True)]
         )
@@ -50,21 +75,22 @@ def test_as_the_slow_way(case, seed, data):
     )
     pairable = (labels >= 0).sum(axis=0) >= 2
     if plain_alpha(labels, categories) is None or len(set(tasks[pairable])) < 2:
-        with pytest.raises(Undefined):
-            bootstrap_alpha(labels, categories, tasks, 20, seed)
+        assert refusal(labels, categories, tasks, 20, seed)
         return
     slow = _slow_interval(labels, categories, tasks, 20, seed, 0.9)
     if slow is None:
-        with pytest.raises(Undefined, match="resamples"):
-            bootstrap_alpha(labels, categories, tasks, 20, seed, 0.9)
+        assert refusal(labels, categories, tasks, 20, seed, 0.9)
         return
     found = bootstrap_alpha(labels, categories, tasks, 20, seed, 0.9)
+    if found is None:  # the tasks agree alike: no interval of no width
+        assert slow[0] == pytest.approx(slow[1], abs=0.5) and "alike" in refusal(labels, categories, tasks)
+        return
     assert (found.low, found.high) == pytest.approx(slow[:2], abs=1e-9)
     assert (found.resamples, found.undefined) == (20, slow[2])
 
 
 def test_weights_draw_as_many_tasks_as_there_are():
-    weights = np.vstack(list(agreement._task_weights(8, 4000, seed=1)))
+    weights = drawn_tasks(8, 4000, seed=1)
     assert weights.shape == (4000, 8)
     assert (weights.sum(axis=1) == 8).all()
     # Multinomial: mean 1, variance 1 - 1/G.
@@ -72,11 +98,31 @@ def test_weights_draw_as_many_tasks_as_there_are():
     assert weights.var(axis=0) == pytest.approx(1 - 1 / 8, abs=0.12)
 
 
+@pytest.mark.parametrize("clusters", [[500, 300, 1, 199], [40, 9], [10_000, 3, 3]])
+def test_kinds_of_clusters_are_drawn_as_a_multinomial(clusters):
+    clusters = np.array(clusters)
+    total, shares = clusters.sum(), clusters / clusters.sum()
+    drawn = np.vstack(list(resampling.resampled_sums(np.eye(len(clusters)), clusters, 20_000, seed=2)))
+    assert (drawn.sum(axis=1) == total).all() and drawn.min() >= 0
+    assert drawn.mean(axis=0) == pytest.approx(clusters, rel=0.02, abs=0.05)
+    covariance = total * (np.diag(shares) - np.outer(shares, shares))
+    assert np.cov(drawn.T) == pytest.approx(covariance, rel=0.06, abs=0.06 * covariance.max() ** 0.5)
+    # The whole distribution of the rarest, not its first two moments alone.
+    rare = int(clusters.argmin())
+    expected = binom.pmf(np.arange(4), total, shares[rare])
+    found = [(drawn[:, rare] == number).mean() for number in range(4)]
+    assert found == pytest.approx(expected, abs=0.015)
+
+
 def test_chunks_change_nothing(monkeypatch):
     labels, tasks = _clustered(np.random.default_rng(5))
     whole = bootstrap_alpha(labels, 3, tasks, 200, seed=3)
-    monkeypatch.setattr(agreement, "WEIGHTS_PER_CHUNK", 7 * 20)
-    assert bootstrap_alpha(labels, 3, tasks, 200, seed=3) == whole
+    clusters = np.array([90, 4, 60])
+    drawn = np.vstack(list(resampling.resampled_sums(np.eye(3), clusters, 200, seed=3)))
+    monkeypatch.setattr(resampling, "WEIGHTS_PER_CHUNK", 7 * 20)
+    chunked = bootstrap_alpha(labels, 3, tasks, 200, seed=3)
+    assert (chunked.low, chunked.high) == pytest.approx((whole.low, whole.high), abs=1e-12)
+    assert (np.vstack(list(resampling.resampled_sums(np.eye(3), clusters, 200, seed=3))) == drawn).all()
 
 
 def test_seed_decides():
@@ -118,11 +164,19 @@ def test_covers_the_alpha_of_the_population():
 
 def test_undefined_resamples_are_counted():
     # Label 1 occurs in one task of three: a resample without it (probability 8/27) has no alpha.
-    labels = np.array([[0, 0, 1], [0, 0, 1]])
-    found = bootstrap_alpha(labels, 2, np.array([1, 2, 3]), 3000)
-    # Nor has the one that draws that task alone (1/27).
-    assert found.undefined / found.resamples == pytest.approx(9 / 27, abs=0.03)
-    assert (found.low, found.high) == (1, 1)
+    labels = np.array([[0, 0, 1, 1], [0, 0, 1, 0]])
+    found = bootstrap_alpha(labels, 2, np.array([1, 2, 3, 3]), 3000)
+    assert found.undefined / found.resamples == pytest.approx(8 / 27, abs=0.03)
+    assert found.resamples == 3000
+
+
+def test_no_interval_of_no_width():
+    # Raters who never differed show nothing of how they would.
+    found = estimates(np.array([[0, 1, 1], [0, 1, 1]]), 2, np.array([1, 2, 3]))
+    for name, one in found.items():
+        assert one.value == 1, name
+        assert (one.error, one.delta, one.bootstrap) == (0, None, None)
+        assert "nothing shows how much it varies" in one.undefined
 
 
 def test_a_task_nobody_shares_changes_nothing():
@@ -136,12 +190,11 @@ def test_a_task_nobody_shares_changes_nothing():
 def test_refusals():
     labels = np.array([[0, 1, 0, 1], [0, 1, 1, -1]])
     tasks = np.array([1, 1, 1, 2])
-    with pytest.raises(Undefined, match="one task"):
-        bootstrap_alpha(labels, 2, tasks)
-    with pytest.raises(Undefined, match="only one label"):
-        bootstrap_alpha(np.zeros_like(labels), 2, np.arange(4))
-    with pytest.raises(Undefined, match="two raters"):
-        bootstrap_alpha(labels[:1], 2, np.arange(4))
+    assert "one task" in refusal(labels, 2, tasks)
+    assert estimates(labels, 2, tasks)["alpha"].value is not None
+    assert "only one label" in refusal(np.zeros_like(labels), 2, np.arange(4))
+    assert "two raters" in refusal(labels[:1], 2, np.arange(4))
+    assert "two raters" in refusal(np.empty((2, 0), np.int64), 2, np.array([], np.int64))
 
 
 @pytest.mark.parametrize(
@@ -153,12 +206,13 @@ def test_refusals():
         ({"level": 1.0}, "level"),
         ({"level": 95}, "level"),
         ({"level": float("nan")}, "level"),
+        ({"scale": "interval"}, "scale"),
     ],
 )
 def test_bad_arguments(overrides, message):
     arguments = {"labels": np.array([[0, 1, 0, 1], [0, 1, 1, 1]]), "categories": 2, "tasks": np.arange(4)}
     with pytest.raises(ValueError, match=message) as caught:
-        bootstrap_alpha(**(arguments | overrides))
+        estimates(**(arguments | overrides))
     assert not isinstance(caught.value, Undefined)
 
 
