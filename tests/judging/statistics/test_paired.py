@@ -1,0 +1,204 @@
+"""McNemar, Stuart-Maxwell and Cochran's Q: as published and as statsmodels has them, and what clusters and weights do to them."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from statsmodels.stats.contingency_tables import SquareTable, cochrans_q, mcnemar
+
+from judging.statistics import Undefined, cochran_q, paired_shift, stuart_maxwell
+from tests.judging.statistics.support import expand
+
+# Agresti (2002), Categorical Data Analysis, table 10.1: approval of the prime minister, two surveys.
+PRIME_MINISTER = [[794, 150], [86, 570]]
+# Stuart (1955), Biometrika 42: unaided vision of 7477 women, right eye and left.
+VISION = [[1520, 266, 124, 66], [234, 1512, 432, 78], [117, 362, 1772, 205], [36, 82, 179, 492]]
+# J. Uebersax's MH program, its example with a category in full agreement.
+FULL_AGREEMENT = [[30, 0, 0], [0, 10, 2], [0, 4, 8]]
+
+
+def singles(n):
+    return np.arange(n)
+
+
+def test_mcnemar_of_the_approval_ratings():
+    first, second = expand(PRIME_MINISTER).astype(bool)
+    found = paired_shift(first, second, singles(1600))
+    assert found.statistic == pytest.approx(17.36, abs=0.005)
+    assert (found.gained, found.lost) == pytest.approx((150, 86))
+    assert (found.exact, found.design_effect) == (True, 1)
+    assert found.shift == pytest.approx(64 / 1600)
+    # Agresti gives (0.06, 0.02) for the Wald interval of the difference.
+    assert (found.low, found.high) == pytest.approx((0.0212, 0.0587), abs=5e-4)
+
+
+def test_stuart_maxwell_of_unaided_vision():
+    first, second = expand(VISION)
+    found = stuart_maxwell(first, second, singles(7477), 4)
+    assert found.statistic == pytest.approx(11.957, abs=5e-4)
+    assert (found.df, found.items) == (3, 7477)
+    assert found.p == pytest.approx(0.0075, abs=5e-5)
+
+
+def test_a_label_in_full_agreement_and_one_nobody_uses_are_dropped():
+    first, second = expand(FULL_AGREEMENT)
+    for categories in (3, 5):
+        found = stuart_maxwell(first, second, singles(54), categories)
+        assert (round(found.statistic, 3), round(found.p, 3), found.df) == (0.667, 0.414, 1)
+
+
+def test_cochran_of_three_tasks():
+    # NCSS, chapter 521, after Sheskin (2011), chapter 26: twelve subjects under three conditions.
+    votes = ["010", "110", "001", "000", "100", "011", "000", "110", "010", "111", "010", "110"]
+    given = np.array([[one == "1" for one in row] for row in votes])
+    found = cochran_q(given, singles(12))
+    expected = cochrans_q(given.astype(int))
+    assert (found.statistic, found.p) == pytest.approx((expected.statistic, expected.pvalue))
+    assert (found.df, found.informative) == (2, 9)
+
+
+tables = st.integers(2, 5).flatmap(
+    lambda k: st.lists(st.lists(st.integers(0, 15), min_size=k, max_size=k), min_size=k, max_size=k)
+)
+
+
+@given(st.tuples(*[st.integers(0, 60)] * 4).filter(any))
+def test_mcnemar_as_statsmodels_has_it(cells):
+    a, b, c, d = cells
+    patterns = np.array([[0, 0], [0, 1], [1, 0], [1, 1]], dtype=bool)
+    counts = np.array(cells)
+    first, second = np.repeat(patterns, counts, axis=0).T
+    found = paired_shift(first, second, singles(sum(cells)))
+    table = [[d, c], [b, a]]
+    assert found.p == pytest.approx(mcnemar(table, exact=True).pvalue)
+    if b + c:
+        assert found.statistic == pytest.approx(mcnemar(table, exact=False, correction=False).statistic)
+    assert found.low <= found.shift <= found.high and found.low < found.high
+
+
+@given(tables)
+@settings(max_examples=150)
+def test_stuart_maxwell_as_statsmodels_has_it_without_labels_nobody_uses(rows):
+    table = np.array(rows)
+    used = (table.sum(axis=0) + table.sum(axis=1)) > 0
+    first, second = expand(table) if table.sum() else (np.zeros(0, int),) * 2
+    if (first == second).all():
+        with pytest.raises(Undefined):
+            stuart_maxwell(first, second, singles(len(first)), len(table))
+        return
+    found = stuart_maxwell(first, second, singles(len(first)), len(table))
+    kept = table[np.ix_(used, used)].astype(float)
+    assert found.df <= used.sum() - 1
+    if found.df == used.sum() - 1:
+        expected = SquareTable(kept, shift_zeros=False).homogeneity(method="stuart_maxwell")
+        assert (found.statistic, found.p) == pytest.approx((expected.statistic, expected.pvalue))
+    margins = (table.sum(axis=0) - table.sum(axis=1)) / table.sum()
+    assert found.differences == pytest.approx(margins)
+
+
+@given(
+    st.integers(2, 5).flatmap(lambda k: st.lists(st.tuples(*[st.booleans()] * k), min_size=1, max_size=30))
+)
+def test_cochran_as_statsmodels_has_it(rows):
+    votes = np.array(rows)
+    if (votes.all(axis=1) | ~votes.any(axis=1)).all():
+        with pytest.raises(Undefined, match="never differ"):
+            cochran_q(votes, singles(len(votes)))
+        return
+    found, expected = cochran_q(votes, singles(len(votes))), cochrans_q(votes.astype(int))
+    assert (found.statistic, found.p) == pytest.approx((expected.statistic, expected.pvalue))
+
+
+def test_two_raters_of_cochran_are_mcnemar():
+    rng = np.random.default_rng(3)
+    votes, tasks = rng.random((200, 2)) < [0.5, 0.6], rng.integers(0, 20, 200)
+    assert cochran_q(votes, tasks).statistic == pytest.approx(paired_shift(*votes.T, tasks).statistic)
+
+
+@given(st.integers(0, 10**6))
+@settings(max_examples=30)
+def test_patterns_with_counts_are_items(seed):
+    rng = np.random.default_rng(seed)
+    rows, counts = rng.integers(0, 3, (12, 2)), rng.integers(0, 6, 12)
+    counts[0] = 3
+    tasks = rng.integers(0, 4, 12)
+    many = np.repeat(rows, counts, axis=0), np.repeat(tasks, counts)
+    one, other = paired_shift(*(rows > 0).T, tasks, counts), paired_shift(*(many[0] > 0).T, many[1])
+    assert [one.statistic, one.p, one.low, one.design_effect] == pytest.approx(
+        [other.statistic, other.p, other.low, other.design_effect]
+    )
+    if (many[0][:, 0] != many[0][:, 1]).any():
+        pair = stuart_maxwell(*rows.T, tasks, 3, counts), stuart_maxwell(*many[0].T, many[1], 3)
+        assert pair[0].statistic == pytest.approx(pair[1].statistic)
+
+
+def test_copies_of_a_task_tell_nothing_new():
+    rng = np.random.default_rng(1)
+    first, second = rng.random((2, 60)) < [[0.4], [0.6]]
+    once = paired_shift(first, second, singles(60))
+    copied = paired_shift(np.repeat(first, 10), np.repeat(second, 10), np.repeat(singles(60), 10))
+    assert copied.design_effect == pytest.approx(10, rel=0.03)
+    assert copied.statistic == pytest.approx(once.statistic, rel=0.03)
+    assert (copied.high - copied.low) == pytest.approx(once.high - once.low, rel=0.03)
+    votes = np.column_stack([first, second, first ^ second])
+    assert cochran_q(np.repeat(votes, 10, axis=0), np.repeat(singles(60), 10)).statistic == pytest.approx(
+        cochran_q(votes, singles(60)).statistic, rel=0.05
+    )
+
+
+def test_weights_move_the_shift_and_cost_precision():
+    first = np.array([True, False] * 50)
+    second = np.array([True, True] * 50)
+    equal = paired_shift(first, second, singles(100), weights=np.full(100, 7.0))
+    assert equal.shift == 0.5 and equal.exact
+    heavy = paired_shift(first, second, singles(100), weights=np.array([1.0, 3.0] * 50))
+    assert heavy.shift == pytest.approx(0.75)
+    assert not heavy.exact and heavy.design_effect >= 1.25 - 1e-9
+    assert stuart_maxwell(
+        first.astype(int), second.astype(int), singles(100), 2, weights=np.array([1.0, 3.0] * 50)
+    ).differences[1] == pytest.approx(0.75)
+
+
+def test_the_level_of_the_clustered_test_holds():
+    """Tasks that sway both raters' differences together: 38 tasks of ten items."""
+    rng = np.random.default_rng(11)
+    rejected = plain = 0
+    for _ in range(400):
+        lean = rng.choice([0.15, 0.85], 38).repeat(10)
+        apart, up = rng.random(380) < 0.3, rng.random(380) < lean
+        first, second = apart & ~up, apart & up
+        tasks = np.repeat(np.arange(38), 10)
+        rejected += paired_shift(first, second, tasks).p < 0.05
+        plain += paired_shift(first, second, singles(380)).p < 0.05
+    assert rejected <= 400 * 0.08
+    assert plain > 400 * 0.1  # so it is the clusters that are dealt with
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        (lambda: paired_shift([1, 0], [True, False], singles(2)), "booleans"),
+        (lambda: paired_shift([True], [False], [0.5]), "integers"),
+        (lambda: paired_shift([True], [False], [0], [-1]), "whole numbers"),
+        (lambda: paired_shift([True], [False], [0], weights=[0.0]), "above 0"),
+        (lambda: paired_shift([True], [False], [0], level=1), "level"),
+        (lambda: stuart_maxwell([0, 3], [0, 1], singles(2), 3), "lie in"),
+        (lambda: stuart_maxwell([0.0], [1.0], singles(1), 3), "integers"),
+        (lambda: cochran_q(np.ones((3, 1), dtype=bool), singles(3)), "two raters"),
+    ],
+)
+def test_malformed(wrong, says):
+    with pytest.raises(ValueError, match=says) as refused:
+        wrong()
+    assert not isinstance(refused.value, Undefined)
+
+
+def test_nothing_to_compare():
+    none = np.zeros(0, dtype=bool)
+    for call in (
+        lambda: paired_shift(none, none, np.zeros(0, dtype=int)),
+        lambda: stuart_maxwell(np.array([1, 1]), np.array([1, 1]), singles(2), 2),
+        lambda: cochran_q(np.ones((4, 3), dtype=bool), singles(4)),
+    ):
+        with pytest.raises(Undefined):
+            call()
