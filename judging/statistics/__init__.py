@@ -41,6 +41,7 @@ from .calibration import (
     task_tables,
     weighted_rate,
 )
+from .dawid_skene import DawidSkene, dawid_skene
 from .human_error import (
     HumanError,
     UnderHumanError,
@@ -83,6 +84,19 @@ from .planning import (
 from .power import Trial, difference_power, rate_power, rate_width, smallest_difference
 from .rates import Rate, clustered_rate, design_effect, wilson
 from .resampling import BootstrapInterval, Estimate, agreement_estimates, gwet_error
+from .settlement import (
+    Calibrated,
+    CalibrationBin,
+    Share,
+    calibrate,
+    calibration_bins,
+    calibration_error,
+    fit_temperature,
+    temper,
+    vote_weights,
+    weighted_share,
+    weighted_votes,
+)
 
 __all__ = [
     "AgainstHuman",
@@ -90,6 +104,9 @@ __all__ = [
     "AlternativeTest",
     "Bin",
     "BootstrapInterval",
+    "Calibrated",
+    "CalibrationBin",
+    "DawidSkene",
     "ErrorCorrelation",
     "Estimate",
     "Homogeneity",
@@ -102,6 +119,7 @@ __all__ = [
     "PositionPreference",
     "Rate",
     "Reliability",
+    "Share",
     "Trial",
     "Undefined",
     "UnderHumanError",
@@ -116,6 +134,9 @@ __all__ = [
     "benjamini_yekutieli",
     "bias_index",
     "brennan_prediger",
+    "calibrate",
+    "calibration_bins",
+    "calibration_error",
     "clustered_rate",
     "cochran_q",
     "cohen_error",
@@ -126,12 +147,14 @@ __all__ = [
     "confusion_under_human_error",
     "conger_kappa",
     "count_rows",
+    "dawid_skene",
     "design_effect",
     "difference_power",
     "effective_raters",
     "error_correlation",
     "exact_mcnemar",
     "expected_width",
+    "fit_temperature",
     "fleiss_kappa",
     "flip_rate",
     "gold_error",
@@ -163,9 +186,13 @@ __all__ = [
     "task_floor",
     "task_scores",
     "task_tables",
+    "temper",
     "unit_variances",
     "variance_for_difference",
     "variance_for_width",
+    "vote_weights",
     "weighted_rate",
+    "weighted_share",
+    "weighted_votes",
     "wilson",
 ]
