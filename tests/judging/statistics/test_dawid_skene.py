@@ -1,6 +1,7 @@
 """Dawid-Skene against the paper of 1979, against a slow direct implementation, and where it could go wrong."""
 
 import csv
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -56,7 +57,7 @@ def test_its_tables_as_published():
 
 
 def test_five_raters_of_one_name_are_not_five_raters():
-    votes, observers, expected = anaesthesia()
+    votes, _, expected = anaesthesia()
     apart = dawid_skene(votes, np.ones(45, dtype=int), 4)
     assert len(apart.errors) == 7
     assert abs(apart.log_likelihood - expected["log_likelihood_observed"]) > 1
@@ -173,10 +174,10 @@ def test_many_votes_on_one_item_do_not_underflow():
 
 
 def test_it_climbs():
-    truth, votes = voted(3, items=200)
+    _, votes = voted(3, items=200)
     patterns, _, counts = distinct(votes)
     likelihoods = [dawid_skene(patterns, counts, 3, steps=n).log_likelihood for n in range(15)]
-    assert all(later >= earlier - 1e-9 for earlier, later in zip(likelihoods, likelihoods[1:], strict=False))
+    assert all(later >= earlier - 1e-9 for earlier, later in pairwise(likelihoods))
 
 
 def test_it_stops_at_its_cap_and_says_so():
