@@ -18,7 +18,10 @@ from annotation.models import Study
 Row = Mapping[str, Any]
 KINDS = ("text", "count", "rate", "decimal", "p")
 # Where figures are. Imported at the first one asked for, so that a web process starts without them.
-REGISTERED: list[str] = []
+REGISTERED: list[str] = [
+    "judging.plan_figures",
+    "judging.cost_figures",
+]
 PNG_SCALE = 2.0
 
 

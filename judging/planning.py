@@ -5,7 +5,7 @@ stratum's labels fall on all arms alike.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from statistics import median
 from typing import Any
@@ -198,6 +198,10 @@ def plan(study: Study, asked: Asked | None = None) -> dict[str, Any]:
     """How many more labels, in which strata, for what is asked; as a change of the study file; and whether it is enough now."""
     asked = asked or Asked()
     asked.check()
+    return kept(study, "plan", asked, lambda: _plan(study, asked))
+
+
+def _plan(study: Study, asked: Asked) -> dict[str, Any]:
     board = board_kept(study, asked.by)
     if not board.arms:
         raise UserError("There is nothing to plan for: the study has no item of a task that counts.")
@@ -209,17 +213,33 @@ def plan(study: Study, asked: Asked | None = None) -> dict[str, Any]:
     return {
         "study": study.slug, "width": asked.width, "level": asked.level, "finite": asked.finite,
         "apart": list(asked.apart or ()), "power": asked.power if asked.apart else None,
-        "draw": board.draw or None, "gold": board.gold, "more": more, "raters_per_item": per_item,
+        "draw": board.draw or None, "gold": board.gold, "more": more, "raters_per_item": per_item, "labels": more * per_item,
         "hours": _hours(study, more * per_item),
         "rows": [
             _row(planner, goal, now, found.labels)
             for goal, now in zip(goals, planner.goals(board.labelled), strict=True)
         ],
-        "strata": _strata(board, found, change.keys, study),
+        "strata": _strata(board, found),
         "change": [{"key": key, "from": before, "to": after} for key, before, after in change.keys],
         "file": change.text, "how": change.sentence if more else "",
-        "looking_cost": looking_cost(asked.level), "basis": list(board.basis),
+        "looking_cost": looking_cost(asked.level), "looking_labels": looking_cost(asked.level) ** 2, "basis": list(board.basis),
     }  # fmt: skip
+
+
+WIDTHS = (0.4, 0.3, 0.25, 0.2, 0.15, 0.12, 0.1, 0.08, 0.06, 0.05)
+
+
+def curve(study: Study, asked: Asked) -> list[dict[str, Any]]:
+    """What each of some widths takes: items to label in all, and how many of the arms can get there."""
+    asked.check()
+    widths = sorted({*WIDTHS, asked.width}, reverse=True)
+    return kept(study, "plan-curve", asked, lambda: [_point(study, asked, width) for width in widths])
+
+
+def _point(study: Study, asked: Asked, width: float) -> dict[str, Any]:
+    goals, found = Planner(board_kept(study, asked.by), replace(asked, width=width, apart=None)).planned
+    met = int(found.met.sum())
+    return {"width": width, "more": int(found.more.sum()) if met else None, "arms": met, "of": len(goals)}
 
 
 def _row(planner: Planner, goal: Goal, present: Goal, labels: Ints) -> dict[str, Any]:
@@ -260,7 +280,7 @@ def _stop(goal: Goal, now: float, asked: Asked) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _strata(board: Board, found: Allocation, keys: Sequence[Any], study: Study) -> list[dict[str, Any]]:
+def _strata(board: Board, found: Allocation) -> list[dict[str, Any]]:
     return [
         {
             "stratum": one.name, "items": one.items, "probability": one.probability, "drawn": one.drawn,

@@ -2,6 +2,7 @@ from django.urls import path
 
 from judging.views import (
     adjudicating,
+    costs,
     editing,
     figures,
     gold,
@@ -9,6 +10,7 @@ from judging.views import (
     judges,
     labelling,
     people,
+    planning,
     study,
     verdicts,
 )
@@ -27,6 +29,9 @@ urlpatterns = [
     path("studies/<slug:slug>/rates", study.rates_page, name="study-rates"),
     path("studies/<slug:slug>/rates/rates.svg", study.rates_chart, name="rates-chart"),
     path("studies/<slug:slug>/figures/<slug:name>.<slug:extension>", figures.show, name="study-figure"),
+    path("studies/<slug:slug>/plan", planning.show, name="study-plan"),
+    path("studies/<slug:slug>/plan/before", planning.beforehand, name="study-plan-before"),
+    path("studies/<slug:slug>/costs", costs.show, name="study-costs"),
     path("studies/<slug:slug>/gold/", gold.show, name="study-gold"),
     path("studies/<slug:slug>/gold/promote", gold.promote_now, name="study-gold-promote"),
     path("studies/<slug:slug>/gold/import", gold.import_file, name="study-gold-import"),

@@ -22,6 +22,12 @@ def decimals(value: float | None, places: int) -> str:
 
 
 @register.filter
+def hundredfold(value: float | None) -> str:
+    """A share as a number of per cent, for a form's field."""
+    return "" if value is None else f"{100 * value:g}"
+
+
+@register.filter
 def interval(low: float | None, high: float | None) -> str:
     return DASH if low is None or high is None else f"{100 * low:.1f} – {100 * high:.1f}"
 
