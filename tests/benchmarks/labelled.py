@@ -55,8 +55,8 @@ class Labelled:
     chance: random.Random
 
 
-def labelled_study(items: int = ITEMS) -> Labelled:
-    made = _empty(f"labelled-{secrets.token_hex(3)}")
+def labelled_study(items: int = ITEMS, raters: int = RATERS) -> Labelled:
+    made = _empty(f"labelled-{secrets.token_hex(3)}", raters)
     runs = _runs(made.study)
     words = [
         "".join(made.chance.choices("etaoinshrdlucmf", k=made.chance.randint(2, 9))) for _ in range(3000)
@@ -69,7 +69,7 @@ def labelled_study(items: int = ITEMS) -> Labelled:
     return made
 
 
-def _empty(name: str) -> Labelled:
+def _empty(name: str, raters: int) -> Labelled:
     builders.suite(name, TASKS)
     study = Study.objects.create(slug=name, title=name, scheme=builtin_scheme("four-class"))
     plan = HumansSpec.model_validate({"per_item": SLOTS, "strata": _strata()})
@@ -80,7 +80,7 @@ def _empty(name: str) -> Labelled:
     owner = User.objects.create_user(f"{name}-owner")
     Membership.objects.create(study=study, user=owner, role="owner")
     people = []
-    for number in range(1, RATERS + 1):
+    for number in range(1, raters + 1):
         user = User.objects.create_user(f"{name}-{number}")
         Membership.objects.create(study=study, user=user, role="rater")
         people.append(Rater.objects.create(name=user.username, kind="human", user=user))
@@ -196,7 +196,7 @@ def _history(made: Labelled, rows: dict[type, list[Any]], item: Item, cast: Any,
             Skip(item=item, rater=others[-1], reason=chance.choice(["not my language", "too long"]))
         )
     if chance.random() < 0.01:
-        rows[Rating].append(_rating(item, others[3], judges[-1][1], now, chance, surplus=True))
+        rows[Rating].append(_rating(item, others[3 % len(others)], judges[-1][1], now, chance, surplus=True))
 
 
 def _unfilled(

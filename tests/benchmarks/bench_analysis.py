@@ -1,0 +1,120 @@
+"""The server's time for every page of results, in a study of 100,000 items and 8 raters with gold drawn: cold, with nothing
+kept from before, and warm, as a page is that somebody has just looked at."""
+
+import random
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+
+from django.core.cache import cache
+from django.test import Client
+from django.urls import NoReverseMatch, reverse
+from django.utils import timezone
+
+from annotation.draws import plan_draw
+from annotation.humanplan import GoldDrawSpec
+from annotation.models import Draw, Gold, Rating
+from benchmark.bulk import insert
+from benchmark.models import Endpoint
+from judging.models import Attempt, Judge, StudyJudge, Verdict
+from tests.benchmarks.figures import Figure
+from tests.benchmarks.labelled import Labelled, labelled_study
+
+PEOPLE, GOLD, WRONG = 5, 2000, 0.1  # with three judges there are eight raters
+COLD, WARM, LOOKS = 3000.0, 500.0, 5  # ms
+AT_ONCE = 5000
+TABS = (
+    "study", "study-agreement", "study-judges", "study-calibration", "study-biases", "study-rates", "study-settlement",
+    "study-costs", "study-plan", "study-plan-before",
+)  # fmt: skip
+
+
+def measure(folder: Path) -> Iterator[Figure]:
+    made = analysed_study()
+    client = Client()
+    client.force_login(made.owner)
+    for name, address in tabs(made):
+        cache.clear()
+        yield Figure(f"analysis: {name}, cold", milliseconds(client, address), "ms", at_most=COLD)
+        times = [milliseconds(client, address) for _ in range(LOOKS)]
+        yield Figure(f"analysis: {name}, warm", median(times), "ms", at_most=WARM)
+
+
+def tabs(made: Labelled) -> Iterator[tuple[str, str]]:
+    """Those there are, and the page of one judge."""
+    for name in TABS:
+        try:
+            yield name, reverse(name, args=[made.study.slug])
+        except NoReverseMatch:
+            continue
+    for names in (("study-judge-page", str(made.judges[0])), ("study-calibrated", str(made.judges[0]))):
+        try:
+            yield names[0], reverse(names[0], args=[made.study.slug, names[1]])
+        except NoReverseMatch:
+            continue
+
+
+def milliseconds(client: Client, address: str) -> float:
+    clock = perf_counter()
+    answer = client.get(address)
+    taken = (perf_counter() - clock) * 1000
+    assert answer.status_code == 200, (address, answer.status_code)
+    return taken
+
+
+def analysed_study(items: int = 100_000, gold: int = GOLD) -> Labelled:
+    made = labelled_study(items, PEOPLE)
+    _calls(made)
+    draw_gold(made, gold)
+    return made
+
+
+def draw_gold(made: Labelled, budget: int) -> None:
+    """By disagreement, all of it labelled: as the last judge says, but for some."""
+    Gold.objects.filter(item__study=made.study).delete()
+    plan = GoldDrawSpec.model_validate({"budget": budget})
+    draw = plan_draw(made.study, plan, name="gold", purpose="gold", now=True)
+    assert isinstance(draw, Draw)
+    said = dict(
+        Rating.objects.filter(rater=made.judges[-1], item__in=draw.framed.drawn().values("item")).values_list(
+            "item", "label"
+        )
+    )
+    chance = random.Random(3)
+    insert(
+        [
+            Gold(item_id=item, label_id=chance.choice(made.labels).pk if chance.random() < WRONG else label, origin="single", draw=draw, author=made.people[0])
+            for item, label in said.items()
+        ]
+    )  # fmt: skip
+
+
+def _calls(made: Labelled) -> None:
+    """The judges' verdicts, and the call each took."""
+    at = Endpoint.objects.create(name=f"{made.study.slug}-at", base_url="http://127.0.0.1:1/v1")
+    for rater in made.judges:
+        judge = Judge.objects.create(
+            rater=rater, endpoint=at, model="m", template_name="rubric", template_text="Judge it."
+        )
+        asked = StudyJudge.objects.create(study=made.study, judge=judge, input_price=10, output_price=40)
+        ratings = list(Rating.objects.filter(rater=rater, item__study=made.study).values_list("pk", "item"))
+        for start in range(0, len(ratings), AT_ONCE):
+            now = timezone.now()
+            verdicts = [
+                Verdict(item_id=item, study_judge=asked, state="done", rating_id=rating, finished_at=now)
+                for rating, item in ratings[start : start + AT_ONCE]
+            ]
+            insert(verdicts)
+            insert([_call(one) for one in verdicts])
+        StudyJudge.objects.filter(pk=asked.pk).update(
+            calls=len(ratings), prompt_tokens=800 * len(ratings), completion_tokens=90 * len(ratings), cost=11_600 * len(ratings)
+        )  # fmt: skip
+
+
+def _call(verdict: Verdict) -> Attempt:
+    return Attempt(
+        uid=uuid.uuid4(), verdict=verdict, study_judge=verdict.study_judge, outcome="answer", started_at=timezone.now(),
+        latency=0.5, cache_key="k", request_hash="h", marker="RESPONSE-0", prompt_tokens=800, completion_tokens=90, cost=11_600,
+    )  # fmt: skip
