@@ -24,6 +24,9 @@ JUDGED = 2  # votes it takes to say whether judges are of one mind
 MOST_RATERS = 100
 COLLISIONS = 5
 LONGEST_NAME = 120  # of a stratum; a category's title may be longer
+ACCEPTED_FRAME = {
+    "frame": "accepted"
+}  # the plan of a draw among what was settled; its frame is not all items
 
 
 def permanent_number(seed: int, item: Item) -> float:
@@ -62,7 +65,7 @@ def plan_draw(
     counts items with fewer among those on which judges split. Once drawn, it grows at once; items that are not judged yet
     join later.
     """
-    _one_at_a_time(study)
+    one_at_a_time(study)
     rules = rules_of(study, spec, name)
     draw = Draw.objects.filter(study=study, name=name).first()
     if draw is None and not now and (reason := waits_for(study, spec, name=name)):
@@ -84,7 +87,7 @@ def plan_draw(
     return draw
 
 
-def _one_at_a_time(study: Study) -> None:
+def one_at_a_time(study: Study) -> None:
     """Two who draw at once would both make the draw, or frame an item twice. SQLite has one writer at a time anyway."""
     if connection.features.has_select_for_update:
         list(Study.objects.select_for_update(no_key=True).filter(pk=study.pk).values_list("pk"))
@@ -240,8 +243,10 @@ def _refuse_shrinking(draw: Draw, spec: DrawSpec) -> None:
 @transaction.atomic
 def extend_draws(study: Study) -> None:
     """Draw among items that came later, by the same rules and thresholds, and make the slots that are missing."""
-    _one_at_a_time(study)
+    one_at_a_time(study)
     for draw in study.draws.all():
+        if draw.plan.get("frame") == ACCEPTED_FRAME["frame"]:
+            continue
         spec = DrawSpec.model_validate(
             {key: draw.plan[key] for key in DrawSpec.model_fields if key in draw.plan}
         )
@@ -257,17 +262,23 @@ def extend_draws(study: Study) -> None:
 def _frame(draw: Draw, *, unjudged: bool) -> None:
     """Give every item that is not in the frame yet its stratum and number. Those not judged stay out where that decides."""
     strata = [(one.name, WhereSpec.model_validate(one.rule), one.probability) for one in draw.strata.all()]
-    missing = draw.study.items.filter(~Exists(DrawnItem.objects.filter(draw=draw, item=OuterRef("pk"))))
+    missing = _unframed(draw, draw.study.items.all())
     if not unjudged:
         missing = missing.filter(judge_votes__gte=JUDGED)
+    for batch in _pages(missing):
+        insert([_drawn(draw, item, strata) for item in batch])
+
+
+def _unframed(draw: Draw, items: QuerySet[Item]) -> QuerySet[Item]:
+    """Those that are not in the draw's frame yet, with what numbers and strata are made of."""
+    missing = items.filter(~Exists(DrawnItem.objects.filter(draw=draw, item=OuterRef("pk"))))
     rows = missing.select_related(
         "response__run__suite",
         "response__run__subject",
         "response__run__condition",
         "response__task__category",
     )
-    for batch in _pages(rows.defer("votes", "response__text", "response__reasoning", "response__task__text")):
-        insert([_drawn(draw, item, strata) for item in batch])
+    return rows.defer("votes", "response__text", "response__reasoning", "response__task__text")
 
 
 def _drawn(draw: Draw, item: Item, strata: Sequence[tuple[str, WhereSpec, float]]) -> DrawnItem:
@@ -305,6 +316,52 @@ def _add_slots(draw: Draw) -> None:
                 ],
                 ignore_conflicts=True,
             )
+
+
+# A draw among what was settled: its strata are named by whoever draws, and its items get places beside those they have
+
+
+def raise_share(draw: Draw, stratum: str, share: float) -> None:
+    """The stratum's probability, which only rises; items that this draws get their place."""
+    made, new = draw.strata.get_or_create(
+        name=stratum, defaults={"position": draw.strata.count() + 1, "probability": share}
+    )
+    if new or share <= made.probability:
+        return
+    risen = draw.framed.filter(stratum=stratum, number__gte=made.probability, number__lt=share)
+    places = list(risen.values_list("item", "number"))
+    draw.framed.filter(stratum=stratum).update(probability=share)
+    draw.strata.filter(pk=made.pk).update(probability=share)
+    _add_places(draw, places)
+
+
+def frame_more(draw: Draw, items: QuerySet[Item], stratum: str) -> None:
+    """Take items that are not in the frame yet into a stratum; those drawn get their place. To be called in a transaction."""
+    probability = draw.strata.get(name=stratum).probability
+    for batch in _pages(_unframed(draw, items)):
+        made = [
+            DrawnItem(
+                draw=draw, item=item, stratum=stratum, number=permanent_number(draw.seed, item), probability=probability
+            )
+            for item in batch
+        ]  # fmt: skip
+        insert(made)
+        _add_places(draw, [(one.item_id, one.number) for one in made if one.number < probability])
+
+
+def _add_places(draw: Draw, places: Sequence[tuple[int, float]]) -> None:
+    """One more place on each item. They are locked, so that whoever asks for more raters at this moment waits."""
+    for start in range(0, len(places), 1000):
+        part = dict(places[start : start + 1000])
+        lock(part)
+        taken = Assignment.objects.filter(item__in=part, purpose=draw.purpose, slot__isnull=False).order_by()
+        last = dict(taken.values_list("item").annotate(Max("slot")))
+        insert(
+            [
+                empty_slot(draw.study_id, item, draw.purpose, last.get(item, 0) + 1, number)
+                for item, number in part.items()
+            ]
+        )
 
 
 def empty_slot(study_id: int, item_id: int, purpose: str, slot: int, number: float) -> Assignment:

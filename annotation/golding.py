@@ -36,6 +36,7 @@ Origin = Gold.Origin
 AT_ONCE = 500
 COUNTED_FOR = 30  # seconds
 SOURCES = ("consensus", "adjudication")
+DISPUTED = ("tie", "split", "unsure")  # what settling leaves to people, of those there are votes for
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -212,7 +213,7 @@ def _promote_adjudications(study: Study, replace: bool, count: Written) -> None:
 def undecided(draw: Draw) -> QuerySet[DrawnItem]:
     """What was drawn, is disputed, and has no adjudicator's decision."""
     decided = Adjudication.objects.filter(item=OuterRef("item"))
-    disputed = Q(item__humans_split=True) | Q(item__final_rule="tie")
+    disputed = Q(item__humans_split=True) | Q(item__final_rule__in=DISPUTED)
     return DrawnItem.objects.drawn().filter(disputed, ~Exists(decided), draw=draw)
 
 

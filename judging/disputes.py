@@ -1,8 +1,9 @@
-"""Items on which raters disagree, in the order of how much is at stake.
+"""Items on which raters disagree, or that settling left open, in the order of how much is at stake.
 
 Found and ranked by what items keep of their votes, so that no rating is read. An item's stake is between 0 and 1. It is high
 where people are divided, where all votes are, where one vote more would change whether the item counts as convergent, and
-where its category has few tasks, so that each weighs more in the category's rate.
+where its category has few tasks, so that each weighs more in the category's rate. Where the model gave a posterior, what a
+decision is worth is read from that instead (judging.disputevalue).
 """
 
 from collections import Counter
@@ -11,12 +12,14 @@ from dataclasses import dataclass, field
 from functools import cache, cached_property
 from typing import Any
 
-from django.db.models import Count, Exists, OuterRef, Q, QuerySet
+from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet
 
 from annotation.adjudicating import sent_back
+from annotation.golding import DISPUTED
 from annotation.humanplan import humans_of
 from annotation.models import Adjudication, Item, Label, Rater, Referral, Study, newest
 from benchmark.models import Task
+from judging.disputevalue import Chances, arm_weights, chances_of
 from judging.models import Settlement
 from judging.statistics import majority
 
@@ -24,14 +27,17 @@ MOST = 10_000  # disputes that are ranked; those beyond come up as these are dec
 PEOPLE, EVERYONE, NEARNESS, CATEGORY = 0.45, 0.2, 0.25, 0.1  # what makes up a stake
 FEW_TASKS = 5  # a category with no more than these has all of its part
 # Its task by key alone: there are few tasks, and joining them to each of many items takes longer than all the rest.
-FIELDS = ("pk", "key", "votes", "humans_split", "final_rule", "response__task_id")
+FIELDS = (
+    "pk", "key", "votes", "humans_split", "final_rule", "response__task_id", "response__run_id", "study_id",
+)  # fmt: skip
+Rule = Settlement.Rule
 Votes = Counter[int]  # by label
 
 
 def disputes(study: Study) -> QuerySet[Item]:
-    """Items without a decision whose humans disagree, or whose voters tied when last settled. One that was sent back for more
-    raters comes when they have labelled it."""
-    divided = Q(humans_split=True) | Q(final_rule=Settlement.Rule.TIE)
+    """Items without a decision whose humans disagree, or which settling left open though they have votes. One that was sent
+    back for more raters comes when they have labelled it."""
+    divided = Q(humans_split=True) | Q(final_rule__in=DISPUTED)
     return study.items.filter(divided).filter(~decided()).exclude(pk__in=waiting_items(study)).order_by("pk")
 
 
@@ -101,11 +107,16 @@ class Dispute:
     pk: int
     key: str
     task: Task
-    tied: bool
+    rule: str  # of its newest settlement
     divided: bool
     votes: Tally
     stake: float
     weight: float  # what its category adds to the stake
+    chances: Chances | None = None  # the model's, where it left the item open
+
+    @property
+    def tied(self) -> bool:
+        return self.rule == Rule.TIE
 
     @property
     def category(self) -> int:
@@ -124,17 +135,22 @@ class Dispute:
             words.append(f"raters are divided {' to '.join(counts)}")
         if self.tied:
             words.append("the votes are tied")
+        if self.chances:
+            return words + self.chances.words() + self._of_task()
+        if self.rule == Rule.SPLIT:
+            words.append("not all voters agree")
         if target and other and abs(target - other) <= 1:
             words.append("one vote decides whether it counts as convergent")
         elif not (target and other):
             words.append("whichever way it goes, it counts the same in the share of convergent responses")
         if leaders := self.votes.leaders:
             words.append(f"people lean to {leaders[0].title}, judges to {leaders[1].title}")
+        return words + self._of_task()
+
+    def _of_task(self) -> list[str]:
         if self.task.control:
-            words.append("a control task, which stays out of the rates")
-        elif self.weight == CATEGORY:
-            words.append("its category has few tasks")
-        return words
+            return ["a control task, which stays out of the rates"]
+        return ["its category has few tasks"] if self.weight == CATEGORY else []
 
     def sentence(self) -> str:
         words = "; ".join(self.why())
@@ -162,12 +178,20 @@ def leading(votes: Votes) -> int | None:
 
 
 def read(items: QuerySet[Item]) -> list[Dispute]:
-    rows = list(items.values_list(*FIELDS)[:MOST])
+    """The most valuable of them, as far as their settlement tells, where there are more than are ranked."""
+    rows = list(items.order_by(F("final_chance").asc(nulls_first=True), "pk").values_list(*FIELDS)[:MOST])
     tally = tallies({word for row in rows for word in row[2].split()})
     tasks = Task.objects.select_related("category").defer("text", "meta").in_bulk({row[5] for row in rows})
     sizes = _sizes({task.category_id for task in tasks.values()})
     weights = {task.pk: _weight(task, sizes) for task in tasks.values()}
-    return [_dispute(row, tally(row[2]), tasks[row[5]], weights[row[5]]) for row in rows]
+    unsure = [row for row in rows if row[4] == Rule.UNSURE]
+    chances = chances_of((row[0], row[2]) for row in unsure)
+    arms = arm_weights(Study.objects.get(pk=unsure[0][7]), {row[6] for row in unsure}) if unsure else {}
+    found = []
+    for row in rows:
+        task, of = tasks[row[5]], chances.get(row[2]) if row[4] == Rule.UNSURE else None
+        found.append(_dispute(row, tally(row[2]), task, weights[task.pk], of, arms.get(row[6], 0.0)))
+    return found
 
 
 def _sizes(categories: Iterable[int]) -> dict[int, int]:
@@ -180,9 +204,15 @@ def _weight(task: Task, sizes: Mapping[int, int]) -> float:
     return 0.0 if task.control else CATEGORY * min(1.0, FEW_TASKS / max(sizes.get(task.category_id, 0), 1))
 
 
-def _dispute(row: tuple[Any, ...], votes: Tally, task: Task, weight: float) -> Dispute:
-    pk, key, _, divided, rule, _ = row
-    return Dispute(pk, key, task, rule == Settlement.Rule.TIE, divided, votes, votes.stake + weight, weight)
+def _dispute(
+    row: tuple[Any, ...], votes: Tally, task: Task, weight: float, chances: Chances | None, arm: float
+) -> Dispute:
+    pk, key, _, divided, rule = row[:5]
+    stake = votes.stake + weight
+    if chances:
+        worth = chances.stake + weight + (0.0 if task.control else arm)
+        stake = max(stake, worth) if divided else worth
+    return Dispute(pk, key, task, rule, divided, votes, stake, weight, chances)
 
 
 def tallies(words: Iterable[str]) -> Callable[[str], Tally]:
@@ -218,6 +248,8 @@ KINDS: dict[str, tuple[str, Callable[[Dispute], bool]]] = {
     "": ("every dispute", lambda one: True),
     "humans": ("raters differ", lambda one: one.divided),
     "tie": ("the votes are tied", lambda one: one.tied),
+    "unsure": ("the model is unsure", lambda one: one.rule == Rule.UNSURE),
+    "split": ("not all voters agree", lambda one: one.rule == Rule.SPLIT),
     "judges": ("raters against judges", lambda one: one.votes.leaders is not None),
     "waiting": ("sent back, waiting for raters", lambda one: True),
     "unclear": ("decided, guideline unclear", lambda one: True),

@@ -11,6 +11,7 @@ from annotation.raters import raters_of
 from benchmark.remembering import remembered
 from judging.disputes import disputes
 from judging.models import ScorerFailure
+from judging.settlerules import OPEN
 
 KEPT_FOR = 30  # seconds
 
@@ -66,7 +67,7 @@ def imported(study: Study) -> list[str]:
 def overview(study: Study) -> dict[str, Any]:
     """All of the page's figures but the judges', which are asked for every few seconds."""
     rules = settlement_counts(study)
-    opened = rules.get("tie", 0) + rules.get("unlabelled", 0)
+    opened = sum(rules.get(rule, 0) for rule in OPEN)
     return {
         "items": study.items.count(),
         # Whether somebody with many ratings elsewhere has none here takes long to find out.

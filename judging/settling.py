@@ -1,122 +1,307 @@
 """Settling a final label for every item. A settlement is versioned: a new one is written only where its inputs changed.
 
-In order: the newest adjudication; gold, where the study says gold decides; the majority of the voters; else it is open.
+In order: the newest adjudication; gold, where the study says gold decides; the rule asked for (judging.settlerules); else it
+is open. Each settling of a study is a version of its own, which says by which rule, from what, and what it changed.
 """
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
+from django.contrib.auth.models import User
 from django.db import connection, transaction
+from django.db.models import Max
 
+from annotation.draws import one_at_a_time
 from annotation.keeping import lock
-from annotation.models import Adjudication, Gold, Item, Label, Rater, Study, newest
+from annotation.models import Adjudication, DrawnItem, Gold, Item, Label, Rater, Rating, Study, newest
 from annotation.raters import voters_of
 from benchmark.batching import pages
+from benchmark.bulk import insert
 from benchmark.text import digest
-from judging.models import Settlement
-from judging.sources import majority_label, votes
+from judging.models import Settlement, SettlementVersion
+from judging.settlerules import OPEN, Decision, Fitted, Pattern, fitted
+from judging.sources import votes
 
 BATCH = 1000
 Rule = Settlement.Rule
-OPEN = {Rule.TIE, Rule.UNLABELLED}
+FIRST = 20  # items named for each change of label
 
 
 @dataclass
 class Inputs:
-    """All an item's settlement may depend on."""
+    """All an item's settlement may depend on, beside the rule."""
 
-    votes: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))  # label key to rater names
-    label_ids: list[int] = field(default_factory=list)
+    pattern: Pattern = ()
     gold: int | None = None
     adjudication: int | None = None
     simulated: bool = False
 
-    def decide(self) -> tuple[str, int | None]:
+    def by_people(self) -> tuple[str, int] | None:
         if self.adjudication:
             return Rule.ADJUDICATED, self.adjudication
-        if self.gold:
-            return Rule.GOLD, self.gold
-        if not self.label_ids:
-            return Rule.UNLABELLED, None
-        winner = majority_label(self.label_ids)
-        return (Rule.MAJORITY, winner) if winner else (Rule.TIE, None)
+        return (Rule.GOLD, self.gold) if self.gold else None
 
-    def hash(self) -> str:
-        named = {label: sorted(raters) for label, raters in self.votes.items()}
-        return digest(json.dumps([named, self.gold, self.adjudication, self.simulated], sort_keys=True))
 
-    def settlement(self, item_id: int, revision: int) -> Settlement:
-        rule, label_id = self.decide()
-        total = len(self.label_ids)
+@dataclass
+class Settler:
+    """One settling: its rule, its version, and what it came to so far. Of each pattern of votes it decides once."""
+
+    study: Study
+    voters: Sequence[Rater]
+    rule: Fitted
+    version: SettlementVersion | None
+    by_rule: Counter[str] = field(default_factory=Counter)
+    changed: int = 0
+    new: int = 0
+    moved: dict[tuple[str, str], list[str]] = field(default_factory=lambda: defaultdict(list))
+    counts: Counter[tuple[str, str]] = field(default_factory=Counter)
+    hashes: list[str] = field(default_factory=list)
+    _seen: dict[Pattern, tuple[Decision, dict[str, list[str]]]] = field(default_factory=dict)
+
+    @cached_property
+    def keys(self) -> dict[int, str]:
+        return dict(Label.objects.filter(scheme=self.study.scheme_id).values_list("pk", "key"))
+
+    @cached_property
+    def names(self) -> dict[int, str]:
+        return {rater.pk: str(rater) for rater in self.voters}
+
+    @cached_property
+    def any_simulated(self) -> bool:
+        return Rating.objects.filter(item__study=self.study, simulated=True, rater__in=self.names).exists()
+
+    def decided(self, pattern: Pattern) -> tuple[Decision, dict[str, list[str]]]:
+        """What the rule says, and the votes by label as they are kept."""
+        if pattern not in self._seen:
+            named: dict[str, list[str]] = defaultdict(list)
+            for rater, label in pattern:
+                named[self.keys[label]].append(self.names[rater])
+            kept = {label: sorted(raters) for label, raters in sorted(named.items())}
+            self._seen[pattern] = self.rule.decide(pattern), kept
+        return self._seen[pattern]
+
+    def settlement(self, item: int, inputs: Inputs, revision: int) -> Settlement:
+        decision, named = self.decided(inputs.pattern)
+        people = inputs.by_people()
+        rule, label = people or (decision.rule, decision.label)
+        depends: list[Any] = [named, inputs.gold, inputs.adjudication, inputs.simulated]
+        if self.rule.given is not None:  # a count of votes depends on nothing else
+            depends += [self.rule.given, decision.posterior]
         return Settlement(
-            item_id=item_id, revision=revision, rule=rule, label_id=label_id, inputs_hash=self.hash(), simulated=self.simulated,
-            votes={label: sorted(raters) for label, raters in sorted(self.votes.items())},
-            posterior={label: round(len(raters) / total, 6) for label, raters in sorted(self.votes.items())},
+            item_id=item, revision=revision, rule=rule, label_id=label, version=self.version, votes=named,
+            posterior=dict(decision.posterior), inputs_hash=digest(json.dumps(depends, sort_keys=True)),
+            simulated=inputs.simulated,
         )  # fmt: skip
 
+    def batch(self, item_ids: Sequence[int]) -> None:
+        # Locked, so that of two settlings at once the second sees what the first wrote.
+        lock(item_ids)
+        inputs = gather(self, item_ids)
+        before = {one.item_id: one for one in newest(Settlement.objects.filter(item__in=item_ids))}
+        named = dict(Item.objects.filter(pk__in=item_ids).values_list("pk", "key"))
+        new = []
+        for item in item_ids:
+            old = before.get(item)
+            found = self.settlement(item, inputs[item], old.revision + 1 if old else 1)
+            self.by_rule[str(found.rule)] += 1
+            self.hashes.append(found.inputs_hash)
+            if old is None or _differ(old, found):
+                new.append(found)
+                self.note(named[item], old, found)
+        insert(new)
+        keep_finals([_final(one, one.item_id) for one in new])
+        self.changed += len(new)
 
-def settle(study: Study) -> dict[str, Any]:
-    """Settle every item; returns how many have a label, how many are open, and by which rule."""
+    def note(self, key: str, old: Settlement | None, found: Settlement) -> None:
+        """What moved, for the version to show."""
+        if old is None:
+            self.new += 1
+        elif old.label_id != found.label_id:
+            move = self.word(old.label_id), self.word(found.label_id)
+            self.counts[move] += 1
+            if len(self.moved[move]) < FIRST:
+                self.moved[move].append(key)
+
+    def word(self, label: int | None) -> str:
+        """A label's key; empty for open."""
+        return self.keys.get(label, "") if label else ""
+
+
+def _differ(old: Settlement, found: Settlement) -> bool:
+    return (old.inputs_hash, old.rule, old.label_id) != (found.inputs_hash, str(found.rule), found.label_id)
+
+
+def settle(
+    study: Study,
+    rule: str = Rule.MAJORITY,
+    *,
+    threshold: float = 0.9,
+    audit_share: float = 0.0,
+    by: User | None = None,
+) -> dict[str, Any]:
+    """Settle every item; returns how many have a label, how many are open, and by which rule.
+
+    (1) The rule is fitted; (2) the settling gets its version; (3) items are settled a batch at a time, each in a transaction;
+    (4) the version is told what changed; (5) a share of what was accepted by votes alone is drawn for people. What dies after
+    (2) is finished by the next settling: batches that are done stay, and nothing is written twice.
+    """
+    from judging.auditing import check_audit, draw_audit
+
+    check_audit(study, audit_share)
     voters = voters_of(study)
-    keys = dict(Label.objects.filter(scheme=study.scheme_id).values_list("pk", "key"))
-    by_rule: Counter[str] = Counter()
-    changed = 0
+    labels = list(study.scheme.labels.all())
+    ready = fitted(study, voters, labels, rule, threshold)
+    options = {"threshold": threshold} if rule == Rule.MODEL else {}
+    work = Settler(study, voters, ready, _begin(study, ready, options, by))
     for item_ids in pages(study.items.all(), BATCH):
         with transaction.atomic():
-            rules, new = _settle_batch(study, voters, keys, item_ids)
-        by_rule.update(rules)
-        changed += new
-    still_open = sum(by_rule[rule] for rule in OPEN)
-    return {
-        "settled": by_rule.total() - still_open,
+            work.batch(item_ids)
+    version = _finish(work)
+    result = _told(work, version)
+    if audit_share:
+        result["audit"] = draw_audit(study, version, audit_share)
+    return result
+
+
+def _told(work: Settler, version: SettlementVersion) -> dict[str, Any]:
+    still_open = sum(work.by_rule[rule] for rule in OPEN)
+    told = {
+        "version": version.number,
+        "rule": str(version.rule),
+        "settled": work.by_rule.total() - still_open,
         "open": still_open,
-        "by_rule": dict(sorted(by_rule.items())),
-        "changed": changed,
-        "simulated": newest(Settlement.objects.filter(item__study=study)).filter(simulated=True).exists(),
+        "by_rule": dict(sorted(work.by_rule.items())),
+        "changed": work.changed,
+        "relabelled": sum(work.counts.values()),
+        "simulated": newest(Settlement.objects.filter(item__study=work.study))
+        .filter(simulated=True)
+        .exists(),
     }
+    facts = work.rule.facts
+    if work.rule.rule == Rule.MODEL:
+        told |= {
+            "calibrated": facts.get("calibrated", False), "reason": facts.get("reason", ""),
+            "calibration_error": facts.get("error"),
+        }  # fmt: skip
+    return told
+
+
+# Versions
+
+
+@transaction.atomic
+def _begin(study: Study, rule: Fitted, options: dict[str, Any], by: User | None) -> SettlementVersion:
+    """The settling's version: that of the one before, where it is by the same rule from the same ledger, so that of two at once
+    both write one version, and one that was stopped is gone on with."""
+    one_at_a_time(study)
+    last = study.settlement_versions.order_by("-number").first()
+    state = _state(study)
+    if last and (last.rule, last.options, last.fit.get("state")) == (rule.rule, options, state):
+        return last
+    return SettlementVersion.objects.create(
+        study=study, number=last.number + 1 if last else 1, rule=rule.rule, options=options,
+        fit={**rule.facts, "state": state}, by=by,
+    )  # fmt: skip
+
+
+def _state(study: Study) -> str:
+    """Of the ledgers, which only grow, the newest rows; and what else decides."""
+    tops = [
+        model.objects.aggregate(top=Max("pk"))["top"]
+        for model in (Rating, Gold, Adjudication, Item, DrawnItem)
+    ]
+    split = getattr(study, "gold_split", None)
+    return digest(repr([*tops, study.voters, study.gold_decides, study.scheme_id, split and split.pk]))
+
+
+def _finish(work: Settler) -> SettlementVersion:
+    """What it was made from and what it changed. One that found all as the version before left it is not kept."""
+    version = work.version
+    assert version is not None
+    found = digest(*work.hashes)
+    before = work.study.settlement_versions.filter(number__lt=version.number).order_by("-number").first()
+    same = before and (before.rule, before.options, before.inputs_hash) == (
+        version.rule,
+        version.options,
+        found,
+    )
+    if before and same and not version.settlements.exists():
+        # By key: of two settlings at once, the other may have taken it away already.
+        SettlementVersion.objects.filter(pk=version.pk, settlements=None).delete()
+        return before
+    changes = _added(version.changes, work, before)
+    SettlementVersion.objects.filter(pk=version.pk).update(inputs_hash=found, changes=changes)
+    version.inputs_hash, version.changes = found, changes
+    return version
+
+
+def _added(changes: Mapping[str, Any], work: Settler, before: SettlementVersion | None) -> dict[str, Any]:
+    """To what an earlier, unfinished go of this version has noted."""
+    counts, first = Counter(work.counts), {move: list(keys) for move, keys in work.moved.items()}
+    for row in changes.get("moved", []):
+        move = row["from"], row["to"]
+        counts[move] += row["items"]
+        first[move] = (row["first"] + first.get(move, []))[:FIRST]
+    return {
+        "since": before.number if before else None,
+        "new": changes.get("new", 0) + work.new,
+        "written": changes.get("written", 0) + work.changed,
+        "by_rule": dict(sorted(work.by_rule.items())),
+        "moved": [
+            {"from": move[0], "to": move[1], "items": counts[move], "first": first.get(move, [])}
+            for move in sorted(counts)
+        ],
+    }
+
+
+# A few items
 
 
 def settle_items(study: Study, item_ids: list[int]) -> None:
-    """Settle a few items anew, after a decision on them."""
-    keys = dict(Label.objects.filter(scheme=study.scheme_id).values_list("pk", "key"))
+    """Settle a few items anew, after a decision on them. By the rule of the last settling where that only counts votes; else
+    their posterior stays what it was, and one that nobody decided stays as it is until the study is settled again."""
+    last = study.settlement_versions.order_by("-number").first()
+    counting = last is None or last.rule in (Rule.MAJORITY, Rule.UNANIMOUS)
+    voters, labels = voters_of(study), list(study.scheme.labels.all())
+    rule = fitted(study, voters, labels, last.rule if last and counting else Rule.MAJORITY, 0.9)
+    work = Settler(study, voters, rule, None)
     with transaction.atomic():
-        _settle_batch(study, voters_of(study), keys, item_ids)
+        if counting:
+            work.batch(item_ids)
+        else:
+            _decided(work, item_ids)
 
 
-def _settle_batch(
-    study: Study, voters: Sequence[Rater], keys: dict[int, str], item_ids: list[int]
-) -> tuple[list[str], int]:
-    # Locked, so that of two settlings at once the second sees what the first wrote.
-    list(Item.objects.select_for_update(no_key=True).filter(pk__in=item_ids).values_list("pk"))
-    inputs = gather(study, voters, keys, item_ids)
-    before = {
-        settlement.item_id: settlement for settlement in newest(Settlement.objects.filter(item__in=item_ids))
-    }
-    new, rules = [], []
-    for item_id in item_ids:
-        old = before.get(item_id)
-        settlement = inputs[item_id].settlement(item_id, old.revision + 1 if old else 1)
-        rules.append(str(settlement.rule))
-        if (
-            old is None
-            or old.inputs_hash != settlement.inputs_hash
-            or (old.rule, old.label_id) != (settlement.rule, settlement.label_id)
-        ):
-            new.append(settlement)
-    Settlement.objects.bulk_create(new)
-    keep_finals([(settlement.label_id, settlement.rule, settlement.item_id) for settlement in new])
-    return rules, len(new)
+def _decided(work: Settler, item_ids: Sequence[int]) -> None:
+    lock(item_ids)
+    inputs = gather(work, item_ids)
+    before = {one.item_id: one for one in newest(Settlement.objects.filter(item__in=item_ids))}
+    new = []
+    for item in item_ids:
+        old = before.get(item)
+        if inputs[item].by_people() is None:
+            continue
+        found = work.settlement(item, inputs[item], old.revision + 1 if old else 1)
+        found.posterior = old.posterior if old else found.posterior
+        if old is None or _differ(old, found):
+            new.append(found)
+    insert(new)
+    keep_finals([_final(one, one.item_id) for one in new])
 
 
-def keep_finals(rows: Sequence[tuple[int | None, str, int]]) -> None:
-    """Label, rule and item: what pages filter by, on the items themselves."""
+# What items keep
+
+
+def keep_finals(rows: Sequence[tuple[int | None, str, float | None, int]]) -> None:
+    """Label, rule, posterior of the leading label, and item: what pages filter by, on the items themselves."""
     with connection.cursor() as cursor:
         cursor.executemany(
-            "UPDATE annotation_item SET final_id = %s, final_rule = %s WHERE id = %s",
-            [(label, str(rule), item) for label, rule, item in rows],
+            "UPDATE annotation_item SET final_id = %s, final_rule = %s, final_chance = %s WHERE id = %s",
+            [(label, str(rule), chance, item) for label, rule, chance, item in rows],
         )
 
 
@@ -129,25 +314,24 @@ def rebuild_finals(study: Study) -> None:
             keep_finals([_final(latest.get(item), item) for item in ids])
 
 
-def _final(settlement: Settlement | None, item: int) -> tuple[int | None, str, int]:
-    return (settlement.label_id, settlement.rule, item) if settlement else (None, "", item)
+def _final(settlement: Settlement | None, item: int) -> tuple[int | None, str, float | None, int]:
+    if settlement is None:
+        return None, "", None, item
+    chance = max(settlement.posterior.values(), default=None)
+    return settlement.label_id, settlement.rule, chance, item
 
 
-def gather(
-    study: Study, voters: Sequence[Rater], keys: dict[int, str], item_ids: list[int]
-) -> dict[int, Inputs]:
-    names = {rater.pk: str(rater) for rater in voters}
+def gather(work: Settler, item_ids: Sequence[int]) -> dict[int, Inputs]:
+    """What each item's settlement is made from: its kept votes, gold where it decides, the newest decision."""
     inputs: dict[int, Inputs] = defaultdict(Inputs)
-    cast = (
-        votes(study, list(names))
-        .filter(item__in=item_ids)
-        .values_list("item_id", "rater_id", "label_id", "simulated")
-    )
-    for item_id, rater_id, label_id, simulated in cast:
-        inputs[item_id].votes[keys[label_id]].append(names[rater_id])
-        inputs[item_id].label_ids.append(label_id)
-        inputs[item_id].simulated |= simulated
-    if study.gold_decides:
+    for item, kept in Item.objects.filter(pk__in=item_ids).values_list("pk", "votes"):
+        cast = (tuple(map(int, word.split(":"))) for word in kept.split())
+        inputs[item].pattern = tuple((rater, label) for rater, label in cast if rater in work.names)
+    if work.any_simulated:
+        given = votes(work.study, list(work.names)).filter(item__in=item_ids, simulated=True)
+        for item in given.order_by().values_list("item", flat=True):
+            inputs[item].simulated = True
+    if work.study.gold_decides:
         for gold in newest(Gold.objects.filter(item__in=item_ids)):
             inputs[gold.item_id].gold = gold.label_id
     for decision in newest(Adjudication.objects.filter(item__in=item_ids)):

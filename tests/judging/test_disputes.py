@@ -3,13 +3,15 @@
 import pytest
 
 from annotation.adjudicating import adjudicate, refer
-from annotation.models import Adjudication, Item, Rater, Referral
+from annotation.models import Adjudication, Item, Label, Rater, Referral
 from benchmark.models import Response, Task
 from judging.disputes import Filters, disputes, nearness, queue
+from judging.disputevalue import Chances, arm_weights
 from judging.opinions import side_by_side
 from judging.settling import settle
 from tests import builders
 from tests.builders import label, take
+from tests.judging.settled import panel
 
 pytestmark = [pytest.mark.django_db, pytest.mark.engine]
 C, N, S, X = "convergence", "no_convergence", "safety_refusal", "nonsensical"
@@ -390,3 +392,70 @@ def test_passages_are_laid_over_the_response_by_rater(items):
     (bens,) = [one for one in found.votes if one.rating.rater == ben]
     assert [quote.missing for quote in bens.quotes] == [False, True]
     assert len({one.hue for one in found.votes}) == len({one.badge for one in found.votes}) == 2
+
+
+# What settling leaves open
+
+
+@pytest.fixture
+def unsure():
+    """A study the model has settled, with what it was unsure of."""
+    made, _ = panel(tasks=20, epochs=8, share=0.4)
+    settle(made, "model", threshold=0.95)
+    return made
+
+
+def test_what_the_model_is_unsure_of_comes_with_the_likeliest_errors_first(unsure):
+    found = queue(unsure, person()).rows
+    assert {row.pk for row in found} == set(
+        unsure.items.filter(final_rule="unsure").values_list("pk", flat=True)
+    )
+    errors = [round(row.chances.error, 6) for row in found]
+    assert errors == sorted(errors, reverse=True) and len(set(errors)) > 1
+    assert all(0 < row.stake <= 1 for row in found)
+    assert "the model gives" in found[0].sentence().lower() and "count otherwise" in found[0].sentence()
+    assert keys(unsure, kind="unsure") == [row.pk for row in found] and keys(unsure, kind="tie") == []
+
+
+def chances(**posterior):
+    labels = {label.key: label for label in Label.objects.filter(scheme__key="four-class")}
+    return Chances(
+        tuple(sorted(((labels[key], value) for key, value in posterior.items()), key=lambda one: -one[1]))
+    )
+
+
+def test_that_it_may_count_otherwise_is_worth_more_than_which_label_of_one_role(study):
+    between = chances(convergence=0.55, no_convergence=0.45)
+    within = chances(no_convergence=0.55, safety_refusal=0.45)
+    assert between.error == pytest.approx(within.error) and between.stake > within.stake
+    assert within.role_error == 0 and between.role_error == pytest.approx(0.45)
+    assert chances(convergence=0.99, no_convergence=0.01).stake < within.stake
+    assert "count otherwise" not in " ".join(within.words())
+
+
+def test_an_item_of_a_small_arm_weighs_more(unsure):
+    small = unsure.items.filter(response__run__condition__name="watched")
+    baseline = unsure.items.filter(response__run__condition__name="baseline")
+    keep = list(small.values_list("pk", flat=True)[:20])
+    Item.objects.filter(pk__in=small.exclude(pk__in=keep).values("pk")).update(study=builders.study("aside"))
+    run_of = {item.response.run.condition.name: item.response.run_id for item in unsure.items.select_related("response__run__condition")}  # fmt: skip
+    weights = arm_weights(unsure, run_of.values())
+    assert weights[run_of["watched"]] == pytest.approx(0.1)
+    assert weights[run_of["baseline"]] == pytest.approx(0.1 * 20 / baseline.count())
+
+
+def test_votes_that_are_not_unanimous_come_where_that_is_the_rule(study, items):
+    judges(items[0], C, C, N)
+    judges(items[1], C, C, C)
+    settle(study, "unanimous")
+    assert keys(study) == keys(study, kind="split") == [items[0].pk]
+    assert "not all voters agree" in only(study, items[0]).sentence().lower()
+
+
+def test_more_than_are_ranked_are_cut_where_least_is_to_be_gained(unsure, monkeypatch):
+    every = queue(unsure, person()).rows
+    monkeypatch.setattr("judging.disputes.MOST", 10)
+    few = queue(unsure, person())
+    assert few.cut and len(few.rows) == 10
+    worst = sorted(every, key=lambda row: -row.chances.error)[9].chances.error
+    assert min(row.chances.error for row in few.rows) >= worst - 1e-9

@@ -51,12 +51,9 @@ def test_most_votes_decide_and_a_tie_or_no_vote_stays_open(study, items):
     vote(items[3], X)
     vote(items[4], C, N, S, X, X)  # a plurality is enough
     assert settle(study) == {
-        "settled": 3,
-        "open": 3,
-        "by_rule": {"majority": 3, "tie": 2, "unlabelled": 1},
-        "changed": 6,
-        "simulated": False,
-    }
+        "version": 1, "rule": "majority", "settled": 3, "open": 3, "by_rule": {"majority": 3, "tie": 2, "unlabelled": 1},
+        "changed": 6, "relabelled": 0, "simulated": False,
+    }  # fmt: skip
     assert [settled(item) for item in items] == [
         (C, "majority"), (None, "tie"), (None, "tie"), (X, "majority"), (X, "majority"), (None, "unlabelled"),
     ]  # fmt: skip
