@@ -1,82 +1,228 @@
-"""How far a study's raters agree: reads votes, hands arrays to the statistics."""
+"""How far a study's raters agree: reads votes as counts, hands them to the statistics, and says what to be wary of."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from annotation.models import Rater, Study
+from annotation.models import Label, Rater, Study
 from annotation.raters import find_raters, latest_raters
+from benchmark.errors import UserError
+from judging.counting import Votes, group_names, votes_of
+from judging.keeping import kept
+from judging.repeats import ceilings, repeats
 from judging.sources import votes
-from judging.statistics import agreement_estimates, count_rows, pairwise
+from judging.statistics import (
+    Estimate,
+    PairAgreement,
+    Undefined,
+    agreement_cautions,
+    agreement_estimates,
+    label_shares,
+    pairwise,
+)
+
+RESAMPLES = 1000
+BY = ("category", "subject", "condition")
+CLUSTERS = ("task", "item")
+COEFFICIENTS = ("alpha", "alpha_ordinal", "fleiss", "ac1", "percent", "brennan_prediger")
+KINDS = {"humans": Rater.Kind.HUMAN, "judges": Rater.Kind.JUDGE}
 
 
-def agreement(study: Study, names: Sequence[str] = ()) -> dict[str, Any]:
-    """Alpha (nominal) with an interval that resamples tasks, percent agreement, and every pair."""
+def agreement_kept(study: Study) -> dict[str, Any]:
+    """What the study's page shows of everybody, kept while nothing was added."""
+    return kept(study, "agreement", "", lambda: agreement(study))
+
+
+def agreement(
+    study: Study,
+    names: Sequence[str] = (),
+    *,
+    by: Sequence[str] = ("category",),
+    clusters: str = "task",
+    level: float = 0.95,
+) -> dict[str, Any]:
+    """Every coefficient of people, of judges and of all together, of each group of items, and of each two raters."""
+    _check(by, clusters, level)
     raters = list(dict.fromkeys(find_raters(study, names))) if names else latest_raters(study)
-    labels, tasks = label_matrix(study, raters)
-    categories = study.scheme.labels.count()
-    result: dict[str, Any] = {
+    found = votes_of(study, tuple(dict.fromkeys(["task", *by])), raters=raters)
+    found = found.where(np.any(found.patterns >= 0, axis=1))
+    asked: dict[str, Any] = {"clusters": clusters, "level": level}
+    again = repeats(study, raters, found.labels, **asked)
+    pairs = _pairs(study, found, {row["rater"]: row for row in again}, **asked)
+    every = _group(study, "all", found, pairs, **asked)
+    groups = [
+        _group(study, name, part, pairs, **asked)
+        for name, kind in KINDS.items()
+        if 0 < len((part := _only(found, kind)).raters) < len(raters)
+    ]
+    return {
+        **_headline(every),
         "raters": len(raters),
         "names": [str(rater) for rater in raters],
         "simulated": votes(study, [rater.pk for rater in raters]).filter(simulated=True).exists(),
-        "items": labels.shape[1],
-        "pairable": int(((labels >= 0).sum(axis=0) >= 2).sum()),
-        **_figures(labels, tasks, categories),
+        "items": found.items,
+        "pairable": every["pairable"],
+        "labels": [label.key for label in found.labels],
+        "graded": study.scheme.ordinal,
+        "ungraded": [label.key for label in found.labels if not _graded(study, label)],
+        "clusters": clusters,
+        "level": level,
+        "resamples": RESAMPLES,
+        "groups": [*groups, every],
+        "by": [row for word in by for row in _by(study, found, word, pairs, **asked)],
+        "pairs": pairs,
+        "repeats": again,
     }
-    result["pairs"] = [
+
+
+def _check(by: Sequence[str], clusters: str, level: float) -> None:
+    if unknown := [word for word in by if word not in BY]:
+        raise UserError(f"Agreement can't be given by {unknown[0]!r}; it can by {', '.join(BY)}.")
+    if clusters not in CLUSTERS:
+        raise UserError(f"Intervals can be clustered by {' or '.join(CLUSTERS)}, not by {clusters!r}.")
+    if not 0.5 <= level < 1:
+        raise UserError(f"A confidence level lies between 0.5 and 1, as 0.95; {level} doesn't.")
+
+
+def _headline(every: Mapping[str, Any]) -> dict[str, Any]:
+    """Nominal alpha of everybody with its bootstrap interval. What can't be had is null, and `undefined` says why."""
+    alpha, percent = every["coefficients"]["alpha"], every["coefficients"]["percent"]
+    low, high = alpha["bootstrap"] or (None, None)
+    found = {"alpha": alpha["value"], "low": low, "high": high, "percent": percent["value"]}
+    return found | ({"undefined": alpha["undefined"]} if "undefined" in alpha else {})
+
+
+def _only(found: Votes, kind: str) -> Votes:
+    """The votes of one kind of rater, by columns: merging what has become equal would cost more than it saves."""
+    columns = [place for place, rater in enumerate(found.raters) if rater.kind == kind]
+    raters = tuple(found.raters[place] for place in columns)
+    patterns = found.patterns[:, columns]
+    part = Votes(raters, found.labels, patterns, found.counts, found.groups)
+    return part.where(np.any(patterns >= 0, axis=1))
+
+
+def _graded(study: Study, label: Label) -> bool:
+    """Whether the label is a grade. One that leaves the denominator, as "can't be judged", has no place among grades."""
+    return study.scheme.ordinal and label.role != Label.Role.EXCLUDED
+
+
+def _group(
+    study: Study, name: str, part: Votes, pairs: Sequence[Mapping[str, Any]], *, clusters: str, level: float
+) -> dict[str, Any]:
+    """Every coefficient of these raters on these items."""
+    counts, items = part.label_counts(), part.counts
+    tasks = part.groups["task"] if clusters == "task" else None
+    options: dict[str, Any] = {"resamples": RESAMPLES, "level": level}
+    found = agreement_estimates(counts, items, tasks, **options)
+    grades = [place for place, label in enumerate(part.labels) if _graded(study, label)]
+    if grades:
+        graded = agreement_estimates(counts[:, grades], items, tasks, scale="ordinal", **options)
+        found["alpha_ordinal"] = graded["alpha_ordinal"]
+    pairable = counts.sum(axis=1) > 1
+    return {
+        "group": name,
+        "raters": [str(rater) for rater in part.raters],
+        "items": part.items,
+        "pairable": int(items[pairable].sum()),
+        "tasks": len(np.unique(part.groups["task"][pairable])),
+        "coefficients": {key: _estimate(found[key]) for key in COEFFICIENTS if key in found},
+        "labels": _labels(part, counts, pairs),
+        "warnings": agreement_cautions(counts, items, found, clusters),
+    }
+
+
+def _labels(part: Votes, counts: np.ndarray, pairs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """By label, its share, the prevalence index of that, and the widest bias between two of the raters."""
+    try:
+        shares: list[float | None] = label_shares(counts, part.counts).tolist()
+    except Undefined:
+        shares = [None] * len(part.labels)
+    names = {str(rater) for rater in part.raters}
+    ours = [pair["bias"] for pair in pairs if {pair["first"], pair["second"]} <= names and pair["items"]]
+    return [
         {
-            "first": str(raters[p.first]),
-            "second": str(raters[p.second]),
-            "items": p.items,
-            "percent": p.percent,
-            "kappa": p.kappa,
-            "alpha": p.alpha,
+            "label": label.key,
+            "share": share,
+            "prevalence": None if share is None else 2 * share - 1,
+            "bias": max((abs(bias[label.key]) for bias in ours), default=None),
         }
-        for p in (pairwise(labels, categories) if len(raters) > 1 and labels.size else [])
+        for label, share in zip(part.labels, shares, strict=True)
     ]
-    return result
 
 
-def _figures(labels: np.ndarray, tasks: np.ndarray, categories: int) -> dict[str, Any]:
-    """A figure that can't be had is null, and `undefined` says why."""
-    found = agreement_estimates(count_rows(labels, categories), tasks=tasks)
-    alpha, percent = found["alpha"], found["percent"]
-    between = alpha.bootstrap
+def _estimate(found: Estimate) -> dict[str, Any]:
     figures = {
-        "alpha": alpha.value,
-        "low": between.low if between else None,
-        "high": between.high if between else None,
-        "percent": percent.value,
+        "value": found.value,
+        "error": found.error,
+        "delta": [found.delta.low, found.delta.high] if found.delta else None,
+        "bootstrap": [found.bootstrap.low, found.bootstrap.high] if found.bootstrap else None,
     }
-    return figures | ({"undefined": alpha.undefined} if alpha.undefined else {})
+    return figures | ({"undefined": found.undefined} if found.undefined else {})
 
 
-def label_matrix(study: Study, raters: Sequence[Rater]) -> tuple[np.ndarray, np.ndarray]:
-    """Labels as (raters, items) positions from 0, -1 where missing; and each item's task."""
-    place = {label: index for index, label in enumerate(study.scheme.labels.values_list("pk", flat=True))}
-    row_of = {rater.pk: index for index, rater in enumerate(raters)}
-    rows = (
-        votes(study, list(row_of))
-        .order_by()
-        .values_list("item_id", "rater_id", "label_id", "item__response__task_id")
-    )
-    data = np.fromiter(
-        (
-            (item, row_of[rater], place[label], task)
-            for item, rater, label, task in rows.iterator(chunk_size=5000)
-        ),
-        dtype=np.dtype((np.int64, 4)),
-    )
-    items, first, column = np.unique(data[:, 0], return_index=True, return_inverse=True)
-    labels = np.full((len(raters), len(items)), -1, dtype=np.int64)
-    labels[data[:, 1], column] = data[:, 2]
-    return labels, data[first, 3]
+def _by(
+    study: Study, found: Votes, word: str, pairs: Sequence[Mapping[str, Any]], **asked: Any
+) -> list[dict[str, Any]]:
+    """People, judges and all on the items of each category (or what else the word is)."""
+    names, keys = group_names(study, word), found.groups[word]
+    rows = []
+    for key in sorted(np.unique(keys).tolist(), key=lambda key: names[key]):
+        part = found.where(keys == key)
+        kinds = {name: _only(part, kind) for name, kind in KINDS.items()}
+        chosen = {name: one for name, one in kinds.items() if 1 < len(one.raters) < len(found.raters)}
+        for name, one in {**chosen, "all": part}.items():
+            group = _group(study, name, one, (), **asked)
+            rows.append({"by": word, "value": names[key], **group})
+    return rows
+
+
+def _pairs(
+    study: Study, found: Votes, again: Mapping[str, Any], *, clusters: str, level: float
+) -> list[dict[str, Any]]:
+    """Each two raters, on the items that both labelled."""
+    if len(found.raters) < 2:
+        return []
+    tasks = found.groups["task"] if clusters == "task" else None
+    options: dict[str, Any] = {"resamples": RESAMPLES, "level": level}
+    labels, k = found.patterns.T, len(found.labels)
+    rows = [_pair(found, one, again) for one in pairwise(labels, k, found.counts, tasks, **options)]
+    places = [place for place, label in enumerate(found.labels) if _graded(study, label)]
+    if places:
+        grade = np.full(k + 1, -1)  # the last is what -1 finds
+        grade[places] = np.arange(len(places))
+        graded = pairwise(grade[labels], len(places), found.counts, tasks, scale="ordinal", **options)
+        for row, one in zip(rows, graded, strict=True):
+            row["alpha_ordinal"] = one.estimates["alpha_ordinal"].value
+            row["intervals"]["alpha_ordinal"] = _estimate(one.estimates["alpha_ordinal"])
+    return rows
+
+
+def _pair(found: Votes, one: PairAgreement, again: Mapping[str, Any]) -> dict[str, Any]:
+    first, second = str(found.raters[one.first]), str(found.raters[one.second])
+    keys = [label.key for label in found.labels]
+    return {
+        "first": first,
+        "second": second,
+        "items": one.items,
+        "percent": one.percent,
+        "kappa": one.kappa,
+        "alpha": one.alpha,
+        "ac1": one.estimates["ac1"].value if "ac1" in one.estimates else None,
+        "alone": one.alone,
+        "prevalence": _by_label(keys, one.prevalence),
+        "bias": _by_label(keys, one.bias),
+        "intervals": {name: _estimate(estimate) for name, estimate in one.estimates.items()},
+        **ceilings(first, second, again),
+    }
+
+
+def _by_label(keys: Sequence[str], values: np.ndarray) -> dict[str, float | None]:
+    return {key: None if np.isnan(value) else value for key, value in zip(keys, values.tolist(), strict=True)}
 
 
 def confusion(study: Study, first: Rater, second: Rater) -> tuple[list[str], np.ndarray]:
     """How often `second` gave each label (columns) where `first` gave each (rows)."""
-    titles = list(study.scheme.labels.values_list("title", flat=True))
-    labels, _ = label_matrix(study, [first, second])
-    pairs = pairwise(labels, len(titles))
-    return titles, np.asarray(pairs[0].table)
+    found = votes_of(study, raters=[first, second])
+    (pair,) = pairwise(found.patterns.T, len(found.labels), found.counts, resamples=1)
+    return [label.title for label in found.labels], pair.table

@@ -41,6 +41,7 @@ from .calibration import (
     task_tables,
     weighted_rate,
 )
+from .cautions import agreement_cautions
 from .dawid_skene import DawidSkene, dawid_skene
 from .human_error import (
     HumanError,
@@ -123,6 +124,7 @@ __all__ = [
     "Trial",
     "Undefined",
     "UnderHumanError",
+    "agreement_cautions",
     "agreement_ceiling",
     "agreement_estimates",
     "alike_in_tasks",

@@ -196,7 +196,7 @@ def cluster_sums(columns: Floats, items: Ints, tasks: Ints | None) -> tuple[Floa
     columns: shape (rows, columns), of an item; items: how many are like that, within the task of the row.
     """
     if tasks is None:
-        return columns, items
+        return alike(columns, items)
     _, place = np.unique(checked_tasks(tasks, items), return_inverse=True)
     sums = [np.bincount(place, weights=column * items) for column in columns.T]
     return alike(np.column_stack(sums))
@@ -209,19 +209,19 @@ def checked_tasks(tasks: Ints, items: Ints) -> Ints:
     return tasks
 
 
-def alike(rows: Floats) -> tuple[Floats, Ints]:
-    """Equal rows together, found by one number each; rows that only share their number stay apart."""
-    one_each = np.ones(len(rows), dtype=np.int64)
+def alike(rows: Floats, clusters: Ints | None = None) -> tuple[Floats, Ints]:
+    """Equal rows together, found by one number each, and how many clusters they are; 1 each unless given."""
+    clusters = np.ones(len(rows), dtype=np.int64) if clusters is None else clusters
     if len(rows) < 1000:  # nothing to be gained
-        return rows, one_each
+        return rows, clusters
     numbers = np.zeros(len(rows))
     random = np.random.default_rng(0)
     for column in rows.T:
         numbers += random.random() * column
-    _, first, place, counts = np.unique(numbers, return_index=True, return_inverse=True, return_counts=True)
-    if not np.array_equal(rows[first][place], rows):
-        return rows, one_each
-    return rows[first], counts.astype(np.int64)
+    _, first, place = np.unique(numbers, return_index=True, return_inverse=True)
+    if not np.array_equal(rows[first][place], rows):  # two that differ share a number: rather none than those
+        return rows, clusters
+    return rows[first], np.bincount(place, weights=clusters).astype(np.int64)
 
 
 def standard_error(measure: Measure, rows: Floats, clusters: Ints) -> float:

@@ -8,7 +8,7 @@ import pytest
 
 from annotation.models import Purpose, Rater, Study
 from benchmark.errors import UserError
-from judging.agreement import agreement, confusion, label_matrix
+from judging.agreement import agreement, confusion
 from tests import builders
 
 pytestmark = [pytest.mark.engine, pytest.mark.django_db]
@@ -142,14 +142,6 @@ def test_a_simulated_rater_marks_the_figures():
     study = builders.study("other")
     builders.rate(study.items.first(), builders.rater("sim"), simulated=True)
     assert agreement(study)["simulated"]
-
-
-def test_the_matrix_has_a_row_a_rater_and_minus_one_where_there_is_no_label():
-    study = rated([[0, None, 3], [2, None, None]], ["ann", "judge-a"])
-    labels, tasks = label_matrix(study, [builders.rater("judge-a"), builders.rater("ann", "human")])
-    assert labels.tolist() == [[2, -1], [0, 3]]
-    items = list(study.items.order_by("id"))
-    assert tasks.tolist() == [items[0].response.task_id, items[2].response.task_id]
 
 
 def test_the_confusion_table_counts_the_firsts_labels_by_the_seconds():
