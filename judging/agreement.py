@@ -34,6 +34,25 @@ def agreement_kept(study: Study) -> dict[str, Any]:
     return kept(study, "agreement", "", lambda: agreement(study))
 
 
+def agreement_by(study: Study, word: str) -> list[dict[str, Any]]:
+    """People, judges and all on the items of each category, or what else the word is; kept."""
+    _check([word], "task", 0.95)
+    if word == "category":
+        return [dict(row) for row in agreement_kept(study)["by"]]
+    return kept(
+        study,
+        "agreement-by",
+        word,
+        lambda: _by(study, _found(study, (word,)), word, clusters="task", level=0.95),
+    )
+
+
+def _found(study: Study, by: Sequence[str], raters: Sequence[Rater] | None = None) -> Votes:
+    """Votes by task and these words, of the items that have any."""
+    found = votes_of(study, tuple(dict.fromkeys(["task", *by])), raters=raters)
+    return found.where(np.any(found.patterns >= 0, axis=1))
+
+
 def agreement(
     study: Study,
     names: Sequence[str] = (),
@@ -45,12 +64,12 @@ def agreement(
     """Every coefficient of people, of judges and of all together, of each group of items, and of each two raters."""
     _check(by, clusters, level)
     raters = list(dict.fromkeys(find_raters(study, names))) if names else latest_raters(study)
-    found = votes_of(study, tuple(dict.fromkeys(["task", *by])), raters=raters)
-    found = found.where(np.any(found.patterns >= 0, axis=1))
+    found = _found(study, by, raters)
     asked: dict[str, Any] = {"clusters": clusters, "level": level}
     again = repeats(study, raters, found.labels, **asked)
     pairs = _pairs(study, found, {row["rater"]: row for row in again}, **asked)
     every = _group(study, "all", found, pairs, **asked)
+    simulated = _simulated(study, raters)
     groups = [
         _group(study, name, part, pairs, **asked)
         for name, kind in KINDS.items()
@@ -60,7 +79,8 @@ def agreement(
         **_headline(every),
         "raters": len(raters),
         "names": [str(rater) for rater in raters],
-        "simulated": votes(study, [rater.pk for rater in raters]).filter(simulated=True).exists(),
+        "simulated": bool(simulated),
+        "simulated_raters": simulated,
         "items": found.items,
         "pairable": every["pairable"],
         "labels": [label.key for label in found.labels],
@@ -70,7 +90,7 @@ def agreement(
         "level": level,
         "resamples": RESAMPLES,
         "groups": [*groups, every],
-        "by": [row for word in by for row in _by(study, found, word, pairs, **asked)],
+        "by": [row for word in by for row in _by(study, found, word, **asked)],
         "pairs": pairs,
         "repeats": again,
     }
@@ -83,6 +103,13 @@ def _check(by: Sequence[str], clusters: str, level: float) -> None:
         raise UserError(f"Intervals can be clustered by {' or '.join(CLUSTERS)}, not by {clusters!r}.")
     if not 0.5 <= level < 1:
         raise UserError(f"A confidence level lies between 0.5 and 1, as 0.95; {level} doesn't.")
+
+
+def _simulated(study: Study, raters: Sequence[Rater]) -> list[str]:
+    """Those among them with a simulated vote."""
+    marked = votes(study, [rater.pk for rater in raters]).filter(simulated=True).order_by()
+    found = set(marked.values_list("rater", flat=True).distinct())
+    return [str(rater) for rater in raters if rater.pk in found]
 
 
 def _headline(every: Mapping[str, Any]) -> dict[str, Any]:
@@ -161,9 +188,7 @@ def _estimate(found: Estimate) -> dict[str, Any]:
     return figures | ({"undefined": found.undefined} if found.undefined else {})
 
 
-def _by(
-    study: Study, found: Votes, word: str, pairs: Sequence[Mapping[str, Any]], **asked: Any
-) -> list[dict[str, Any]]:
+def _by(study: Study, found: Votes, word: str, **asked: Any) -> list[dict[str, Any]]:
     """People, judges and all on the items of each category (or what else the word is)."""
     names, keys = group_names(study, word), found.groups[word]
     rows = []
@@ -214,6 +239,7 @@ def _pair(found: Votes, one: PairAgreement, again: Mapping[str, Any]) -> dict[st
         "bias": _by_label(keys, one.bias),
         "intervals": {name: _estimate(estimate) for name, estimate in one.estimates.items()},
         **ceilings(first, second, again),
+        "table": one.table.tolist(),
     }
 
 
@@ -221,8 +247,19 @@ def _by_label(keys: Sequence[str], values: np.ndarray) -> dict[str, float | None
     return {key: None if np.isnan(value) else value for key, value in zip(keys, values.tolist(), strict=True)}
 
 
-def confusion(study: Study, first: Rater, second: Rater) -> tuple[list[str], np.ndarray]:
+def pair_of(study: Study, first: Rater, second: Rater) -> dict[str, Any]:
+    """Two raters compared: as the study's page has it, or worked out where one is an earlier version."""
+    names = [str(first), str(second)]
+    for pair in agreement_kept(study)["pairs"]:
+        if [pair["first"], pair["second"]] == names:
+            return dict(pair)
+    (found,) = agreement(study, [f"{rater.name}@{rater.version}" for rater in (first, second)], by=())[
+        "pairs"
+    ]
+    return dict(found)
+
+
+def confusion(study: Study, first: Rater, second: Rater) -> tuple[list[str], list[list[int]]]:
     """How often `second` gave each label (columns) where `first` gave each (rows)."""
-    found = votes_of(study, raters=[first, second])
-    (pair,) = pairwise(found.patterns.T, len(found.labels), found.counts, resamples=1)
-    return [label.title for label in found.labels], pair.table
+    titles = list(study.scheme.labels.values_list("title", flat=True))
+    return titles, pair_of(study, first, second)["table"]

@@ -62,56 +62,6 @@ def rates_svg(
     return _svg(styled((bars + dots).properties(width=WIDTH, height=alt.Step(26)), colours))
 
 
-def confusion_svg(
-    titles: Sequence[str], table: Sequence[Sequence[int]], first: str, second: str, theme: str = "light"
-) -> str:
-    """Counts by the first rater's label (rows) and the second's (columns); shade is the share of the row."""
-    import altair as alt
-
-    colours = THEMES[theme]
-    data = _cells(titles, table)
-    base = alt.Chart({"values": data}).encode(
-        x=alt.X(
-            "column:N",
-            sort=None,
-            title=second,
-            axis=alt.Axis(
-                orient="top", labelAngle=0, labelLimit=110, ticks=False, domain=False, titlePadding=10
-            ),
-        ),
-        y=alt.Y(
-            "row:N",
-            sort=None,
-            title=first,
-            axis=alt.Axis(
-                labelLimit=160, ticks=False, domain=False, labelPadding=8, minExtent=extent(data, "row")
-            ),
-        ),
-    )
-    shade = alt.Scale(domain=[0, 1], range=[colours["low"], colours["high"]])
-    cells = base.mark_rect(cornerRadius=3, stroke=colours["rule"]).encode(
-        color=alt.Color("share:Q", scale=shade, legend=None)
-    )
-    on_shade = alt.condition(alt.datum.share > 0.5, alt.value(colours["on_high"]), alt.value(colours["ink"]))
-    numbers = base.mark_text(fontSize=13).encode(text="count:Q", color=on_shade)
-    return _svg(
-        styled((cells + numbers).properties(width=CELL * len(titles), height=44 * len(titles)), colours)
-    )
-
-
-def _cells(titles: Sequence[str], table: Sequence[Sequence[int]]) -> list[dict[str, Any]]:
-    return [
-        {
-            "row": titles[i],
-            "column": titles[j],
-            "count": int(count),
-            "share": float(count) / max(1, sum(line)),
-        }
-        for i, line in enumerate(table)
-        for j, count in enumerate(line)
-    ]
-
-
 def extent(data: Sequence[dict[str, Any]], field: str) -> float:
     """Room for the labels: the renderer measures with a narrower font than the reader's browser may have."""
     return min(430.0, 7.4 * max((len(str(row[field])) for row in data), default=0) + 16)

@@ -19,8 +19,11 @@ Row = Mapping[str, Any]
 KINDS = ("text", "count", "rate", "decimal", "p")
 # Where figures are. Imported at the first one asked for, so that a web process starts without them.
 REGISTERED: list[str] = [
+    "judging.agreement_figures",
+    "judging.bias_figures",
     "judging.plan_figures",
     "judging.cost_figures",
+    "judging.settlefigures",
 ]
 PNG_SCALE = 2.0
 

@@ -93,6 +93,7 @@ def _row(name: str, kind: str, given: Ints, clusters: str, level: float) -> dict
         "alpha_delta": _bounds(alpha.delta),
         "alpha_bootstrap": _bounds(alpha.bootstrap),
     }
+    row |= ceilings(name, "", {name: row})
     why = _why(percent, alpha)
     return row | ({"undefined": why} if why else {})
 

@@ -5,7 +5,7 @@ from django.contrib.auth.models import User
 from django.urls import get_resolver
 
 from annotation.models import Serving
-from judging.models import Attempt
+from judging.models import Attempt, SettlementVersion
 from tests import builders
 from tests.judging.helpers import endpoint, judge
 from tests.judging.rows import attempt, verdict
@@ -24,7 +24,7 @@ PAGES = {
     "study-verdict": ("/studies/tiny/verdicts/{verdict}", READERS, "get"),
     "study-verdict-raw": ("/studies/tiny/verdicts/{verdict}/raw/{attempt}", READERS, "get"),
     "study-agreement": ("/studies/tiny/agreement", READERS, "get"),
-    "confusion-chart": ("/studies/tiny/agreement/confusion.svg", READERS, "get"),
+    "study-biases": ("/studies/tiny/judges/biases", READERS, "get"),
     "study-rates": ("/studies/tiny/rates", READERS, "get"),
     "rates-chart": ("/studies/tiny/rates/rates.svg", READERS, "get"),
     "study-figure": ("/studies/tiny/figures/rates.svg", READERS, "get"),
@@ -51,7 +51,10 @@ PAGES = {
     "study-invite": ("/studies/tiny/invite", {"owner"}, "post"),
     "study-judge": ("/studies/tiny/judge", {"owner"}, "post"),
     "study-settle": ("/studies/tiny/settle", {"owner"}, "post"),
+    "study-settlement": ("/studies/tiny/settlement", READERS, "get"),
+    "study-settlement-changes": ("/studies/tiny/settlement/1/changes.csv", READERS, "get"),
     "study-plan": ("/studies/tiny/plan", READERS, "get"),
+    "study-plan-step": ("/studies/tiny/plan/step", READERS, "get"),
     "study-plan-before": ("/studies/tiny/plan/before", READERS, "get"),
     "study-costs": ("/studies/tiny/costs", READERS, "get"),
     "study-gold": ("/studies/tiny/gold/", READERS, "get"),
@@ -86,6 +89,7 @@ def rated(study, cast):
     for item in study.items.all():
         builders.rate(item, builders.rater("judge-a"))
         builders.rate(item, builders.rater("judge-b"))
+    SettlementVersion.objects.create(study=study, rule="majority")
     attempt(verdict(judge(study, endpoint()), study.items.first()), raw="{}")
     builders.ready(study, cast["ann"], cast["expert"])
     return cast

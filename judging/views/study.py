@@ -1,23 +1,21 @@
-"""A study's pages: overview with its actions, agreement, rates."""
+"""A study's pages: overview with its actions, rates."""
 
 from typing import Any
 from urllib.parse import urlencode
 
-from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
-from django.views.decorators.http import require_GET, require_POST
+from django.shortcuts import render
+from django.views.decorators.http import require_GET
 
-from annotation.access import owned, readable
+from annotation.access import readable
 from annotation.models import Gold, Study, newest
-from annotation.raters import find_raters, latest_raters
-from benchmark.errors import UserError
-from judging.charts import THEMES, confusion_svg, rates_svg
-from judging.overview import overview, rater_is_simulated
+from annotation.raters import latest_raters
+from judging.charts import THEMES, rates_svg
+from judging.nextsteps import next_steps
+from judging.overview import overview
 from judging.progress import progress
 from judging.rates import rates
-from judging.settling import settle
 from judging.troubles import troubles
 
 BY = ["subject,condition", "category", "subject,condition,category", "subject", "condition"]
@@ -27,77 +25,10 @@ BY = ["subject,condition", "category", "subject,condition,category", "subject", 
 @require_GET
 def show(request: HttpRequest, slug: str) -> HttpResponse:
     study = readable(request, slug)
-    return render(
-        request,
-        "study/overview.html",
-        {
-            "study": study,
-            "tab": "overview",
-            "progress": progress(study),
-            "troubles": troubles(study),
-            **overview(study),
-        },
-    )
-
-
-@login_required
-@require_POST
-def settle_now(request: HttpRequest, slug: str) -> HttpResponse:
-    study = owned(request, slug)
-    result = settle(study)
-    messages.success(
-        request,
-        f"{result['settled']} items have a final label, {result['open']} are open; {result['changed']} changed.",
-    )
-    return redirect("study", slug)
-
-
-@login_required
-@require_GET
-def agreement_page(request: HttpRequest, slug: str) -> HttpResponse:
-    from judging.agreement import agreement, confusion
-
-    study = readable(request, slug)
-    raters = latest_raters(study)
-    context: dict[str, Any] = {"study": study, "tab": "agreement", "raters": raters}
-    if len(raters) > 1:
-        context |= {"figures": agreement(study)}
-        first, second = _pair(request, study)
-        titles, table = confusion(study, first, second)
-        context |= {
-            "first": str(first),
-            "second": str(second),
-            "pair_query": urlencode({"first": str(first), "second": str(second)}),
-            "titles": titles,
-            "table": list(zip(titles, table.tolist(), strict=True)),
-        }
-    return render(request, "study/agreement.html", context)
-
-
-def _pair(request: HttpRequest, study: Study) -> Any:
-    raters = latest_raters(study)
-    names = [request.GET.get("first") or str(raters[0]), request.GET.get("second") or str(raters[1])]
-    try:
-        return find_raters(study, names)
-    except UserError as error:
-        raise Http404(str(error)) from error
-
-
-@login_required
-@require_GET
-def confusion_chart(request: HttpRequest, slug: str) -> HttpResponse:
-    from judging.agreement import confusion
-
-    study = readable(request, slug)
-    if len(latest_raters(study)) < 2:
-        raise Http404
-    first, second = _pair(request, study)
-    titles, table = confusion(study, first, second)
-    names = [
-        f"{rater} (simulated)" if rater_is_simulated(study, rater) else str(rater)
-        for rater in (first, second)
-    ]
-    return svg(confusion_svg(titles, table.tolist(), names[0], names[1], _theme(request)))
+    found, judges = overview(study), progress(study)
+    steps = next_steps(study, found, judges)
+    context = {"study": study, "tab": "overview", "progress": judges, "troubles": troubles(study), "steps": steps}
+    return render(request, "study/overview.html", context | found)
 
 
 @login_required

@@ -1,0 +1,58 @@
+"""The study's Agreement tab."""
+
+from typing import Any
+
+from django.contrib.auth.decorators import login_required
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_GET
+
+from annotation.access import readable
+from annotation.models import Study
+from annotation.raters import latest_raters
+from benchmark.errors import UserError
+from judging.figures import Figure, make_figure
+
+
+@login_required
+@require_GET
+def show(request: HttpRequest, slug: str) -> HttpResponse:
+    study = readable(request, slug)
+    raters = latest_raters(study)
+    context: dict[str, Any] = {"study": study, "tab": "agreement", "raters": raters}
+    if len(raters) > 1:
+        context |= _figures(request, study)
+    return render(request, "study/agreement.html", context)
+
+
+def _figures(request: HttpRequest, study: Study) -> dict[str, Any]:
+    from judging.agreement import BY, agreement_kept
+    from judging.agreement_figures import GROUPS, MEASURES, NAMES
+
+    found = agreement_kept(study)
+    measure = request.GET.get("measure", "kappa")
+    by = request.GET.get("by", "category")
+    first, second = (
+        request.GET.get(key) or found["names"][place] for place, key in enumerate(("first", "second"))
+    )
+    pair = {"first": first, "second": second}
+    return {
+        "found": found,
+        "group_names": GROUPS,
+        "measures": {key: NAMES[key] for key in MEASURES},
+        "measure": measure,
+        "by": by,
+        "words": BY,
+        **pair,
+        "coefficients": _figure(study, "agreement", {}),
+        "groups": _figure(study, "agreement-by", {"by": by}),
+        "pairs": _figure(study, "agreement-pairs", {"measure": measure}),
+        "confusion": _figure(study, "confusion", pair),
+    }
+
+
+def _figure(study: Study, name: str, query: dict[str, str]) -> Figure:
+    try:
+        return make_figure(study, name, query)
+    except UserError as error:
+        raise Http404(str(error)) from error
