@@ -42,7 +42,17 @@ from .calibration import (
     weighted_rate,
 )
 from .cautions import agreement_cautions
+from .contrasts import Contrast, contrast, task_correlation, task_influence
+from .corrected import (
+    ArmGold,
+    CorrectedRate,
+    CorrectedRates,
+    merged_strata,
+    post_stratified,
+    post_stratified_all,
+)
 from .dawid_skene import DawidSkene, dawid_skene
+from .goldonly import gold_rate, gold_rate_all
 from .human_error import (
     HumanError,
     UnderHumanError,
@@ -83,6 +93,7 @@ from .planning import (
     variance_for_width,
 )
 from .power import Trial, difference_power, rate_power, rate_width, smallest_difference
+from .ppi import ppi_rate
 from .rates import Rate, clustered_rate, design_effect, wilson
 from .resampling import BootstrapInterval, Estimate, agreement_estimates, gwet_error
 from .settlement import (
@@ -98,15 +109,20 @@ from .settlement import (
     weighted_share,
     weighted_votes,
 )
+from .transported import SameAcrossArms, rogan_gladen, same_across_arms, transported_interval
 
 __all__ = [
     "AgainstHuman",
     "Allocation",
     "AlternativeTest",
+    "ArmGold",
     "Bin",
     "BootstrapInterval",
     "Calibrated",
     "CalibrationBin",
+    "Contrast",
+    "CorrectedRate",
+    "CorrectedRates",
     "DawidSkene",
     "ErrorCorrelation",
     "Estimate",
@@ -120,6 +136,7 @@ __all__ = [
     "PositionPreference",
     "Rate",
     "Reliability",
+    "SameAcrossArms",
     "Share",
     "Trial",
     "Undefined",
@@ -148,6 +165,7 @@ __all__ = [
     "confusion_table",
     "confusion_under_human_error",
     "conger_kappa",
+    "contrast",
     "count_rows",
     "dawid_skene",
     "design_effect",
@@ -160,6 +178,8 @@ __all__ = [
     "fleiss_kappa",
     "flip_rate",
     "gold_error",
+    "gold_rate",
+    "gold_rate_all",
     "gwet_ac1",
     "gwet_error",
     "holm",
@@ -171,24 +191,33 @@ __all__ = [
     "logit",
     "looking_cost",
     "majority",
+    "merged_strata",
     "paired_shift",
     "pairwise",
     "percent_agreement",
     "position_preference",
+    "post_stratified",
+    "post_stratified_all",
+    "ppi_rate",
     "prevalence_index",
     "rate_power",
     "rate_under_human_error",
     "rate_width",
     "reliability",
+    "rogan_gladen",
+    "same_across_arms",
     "shares_under_human_error",
     "smallest_difference",
     "stuart_maxwell",
     "table_ac1",
     "table_kappa",
+    "task_correlation",
     "task_floor",
+    "task_influence",
     "task_scores",
     "task_tables",
     "temper",
+    "transported_interval",
     "unit_variances",
     "variance_for_difference",
     "variance_for_width",
