@@ -25,6 +25,8 @@ OPEN = (Rule.TIE, Rule.SPLIT, Rule.UNSURE, Rule.UNLABELLED)
 SUPPORT = (
     5  # items with gold that gave each label as often; a pattern with fewer is not accepted by the model
 )
+THRESHOLDS = (0.7, 0.8, 0.85, 0.9, 0.95, 0.98, 0.99)  # that the page compares
+NOTHING = {"items": 0, "claimed": None, "right": None, "low": None, "high": None}
 DIGITS = 6
 CLOSE = 1e-9
 Pattern = tuple[tuple[int, int], ...]  # rater and label, by their keys in the database
@@ -183,6 +185,7 @@ def _model(evidence: Evidence, threshold: float) -> Fitted:
         posteriors, supported = found.posteriors, _supported(evidence)
         facts |= _fit_facts(evidence, found) | judged(evidence, found.out, threshold=threshold)
         facts["error_plain"] = judged(evidence, found.plain_out)["error"]
+        facts["curve"] = curve(evidence, found, supported)
         reason = reason or too_sure(facts, threshold)
     facts |= {"calibrated": not reason, "reason": reason}
     table = dict(
@@ -304,6 +307,18 @@ def judged(
             "high": round(share.interval.high, DIGITS),
         }  # fmt: skip
     return found
+
+
+def curve(evidence: Evidence, found: Calibrated, supported: npt.NDArray[np.bool_]) -> list[dict[str, Any]]:
+    """What each threshold would accept, and how often that is right on gold left out."""
+    votes, rows = evidence.votes, []
+    reach = np.where(supported & (votes.patterns >= 0).any(axis=1), found.posteriors.max(axis=1), 0.0)
+    for threshold in THRESHOLDS:
+        scored = judged(evidence, found.out, threshold=threshold).get("accepted")
+        rows.append(
+            {"threshold": threshold, "accepted": int(votes.counts[reach >= threshold].sum()), **(scored or NOTHING)}
+        )  # fmt: skip
+    return rows
 
 
 def too_sure(facts: Mapping[str, Any], threshold: float) -> str:

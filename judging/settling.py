@@ -57,6 +57,7 @@ class Settler:
     by_rule: Counter[str] = field(default_factory=Counter)
     changed: int = 0
     new: int = 0
+    simulated: bool = False  # any of its settlements is
     moved: dict[tuple[str, str], list[str]] = field(default_factory=lambda: defaultdict(list))
     counts: Counter[tuple[str, str]] = field(default_factory=Counter)
     hashes: list[str] = field(default_factory=list)
@@ -109,6 +110,7 @@ class Settler:
             found = self.settlement(item, inputs[item], old.revision + 1 if old else 1)
             self.by_rule[str(found.rule)] += 1
             self.hashes.append(found.inputs_hash)
+            self.simulated |= found.simulated
             if old is None or _differ(old, found):
                 new.append(found)
                 self.note(named[item], old, found)
@@ -251,6 +253,7 @@ def _added(changes: Mapping[str, Any], work: Settler, before: SettlementVersion 
         "new": changes.get("new", 0) + work.new,
         "written": changes.get("written", 0) + work.changed,
         "by_rule": dict(sorted(work.by_rule.items())),
+        "simulated": work.simulated,
         "moved": [
             {"from": move[0], "to": move[1], "items": counts[move], "first": first.get(move, [])}
             for move in sorted(counts)
