@@ -17,7 +17,7 @@ from annotation.golding import current
 from annotation.models import Draw, Gold, Label, Rater, Study
 from annotation.raters import latest_raters
 from judging.counting import PATHS, Ints, Reader, scheme_labels
-from judging.models import GoldSplit
+from judging.goldsplit import is_sealed, split_of
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -232,6 +232,5 @@ def _weighted(sample: GoldSample, placed: dict[int, tuple[str, float]]) -> GoldS
 
 
 def _sealed(study: Study, tasks: Ints) -> Bools:
-    split = GoldSplit.objects.filter(study=study).first()
-    parts = split.parts if split else {}
-    return np.asarray([bool(parts.get(str(task))) for task in tasks.tolist()], dtype=bool)
+    split = split_of(study)
+    return np.asarray([is_sealed(split, task) for task in tasks.tolist()], dtype=bool)

@@ -161,7 +161,8 @@ def _difference(labels: Ints, given: Ints, human: int, mask: Bools) -> Ints:
     others = np.delete(labels[:, mask], human, axis=0)
     own, judge = labels[human, mask], given[mask]
     nearer = (others == own).sum(axis=0) - (others == judge).sum(axis=0)
-    return np.sign(nearer).astype(np.int64)
+    sign: Ints = np.sign(nearer).astype(np.int64)
+    return sign
 
 
 def _p_value(d: Ints, counts: Floats, tasks: Ints, epsilon: float) -> float:
