@@ -84,8 +84,8 @@ def _chart(rows: list[dict[str, Any]], priced: bool, colours: dict[str, str]) ->
         .mark_bar(height=14, cornerRadius=2)
         .encode(
             y=alt.Y("judge:N", sort=None, title=None, axis=alt.Axis(labelLimit=320, ticks=False, domain=False, labelPadding=10, minExtent=extent(data, "judge"))),
-            x=alt.X("value:Q", title=title, axis=alt.Axis(tickCount=5, format="$.2~f" if priced else "~s")),
-            color=alt.Color("part:N", scale=shades, legend=alt.Legend(title=None, orient="bottom", labelColor=colours["ink"])),
+            x=alt.X("value:Q", title=title, axis=alt.Axis(tickCount=5, format="$,.3~r" if priced else "~s")),
+            color=alt.Color("part:N", scale=shades, legend=alt.Legend(title=None, orient="bottom", labelColor=colours["ink"], labelFontSize=12)),
             order=alt.Order("order:Q"),
         )
     )  # fmt: skip

@@ -13,6 +13,7 @@ from judging.asking import State, tally
 from judging.forecast import dry_run
 from judging.keeping import kept
 from judging.models import FINAL, Attempt, Budget, StudyJudge, Verdict
+from judging.money import PICO
 
 ANSWERED = (Attempt.Outcome.ANSWER, Attempt.Outcome.REFUSAL)  # what the service meant to say
 PURPOSES = {
@@ -132,4 +133,10 @@ def still_to_come(study: Study) -> dict[str, Any] | None:
     if not judges:
         return None
     found = kept(study, "costs:forecast", None, lambda: dry_run(study, judges))
-    return found if found["total"]["calls"] or found["total"]["cached"] else None
+    if not found["total"]["calls"] and not found["total"]["cached"]:
+        return None
+    return found | {name: _pico(found["total"][name]) for name in ("cost", "cost_at_most")}
+
+
+def _pico(dollars: float | None) -> int | None:
+    return None if dollars is None else round(dollars * PICO)

@@ -18,6 +18,10 @@ from judging.statistics import Undefined, alike_in_tasks
 
 Floats = npt.NDArray[np.float64]
 PRIOR_WEIGHT = 2.0  # gold items that the prior of a number of target votes is worth
+ALIKE, ALIKE_WEIGHT = (
+    0.2,
+    30,
+)  # how alike gold of one task is assumed to be, and pairs of gold that are worth as much
 POOL_WEIGHT = 5.0  # gold items that what all arms' gold says is worth beside an arm's own
 IN_FILE = ("gold", "main")  # draws that the study file describes, those of experts first
 
@@ -241,14 +245,22 @@ def _alike(sample: GoldSample, rates: _Rates) -> tuple[float, str]:
         together[arm, task].append(index)
     groups = [np.array(one) for one in together.values() if len(one) > 1]
     expected = rates.pooled[rates.kind] if len(sample) else np.zeros(0)
+    pairs = sum(len(one) * (len(one) - 1) // 2 for one in groups)
     try:
         found = alike_in_tasks(
             [rates.hit[one] - expected[one] for one in groups],
             [np.sqrt(expected[one] * (1 - expected[one])) for one in groups],
         )
-    except Undefined as why:
-        return 0.0, f"{why}: taken as not alike beyond what their votes say.".capitalize()
-    return found, f"Gold labels of one task correlate by {found:.2f} beyond what their votes say."
+    except Undefined:
+        return ALIKE, (
+            f"Gold labels of one task are assumed to correlate by {ALIKE:g} beyond what their votes say: it takes 30 pairs "
+            f"of gold in one task to tell, and there are {pairs}."
+        )
+    found = (pairs * found + ALIKE_WEIGHT * ALIKE) / (pairs + ALIKE_WEIGHT)
+    return (
+        found,
+        f"Gold labels of one task correlate by {found:.2f} beyond what their votes say ({pairs:,} pairs).",
+    )
 
 
 def _basis(sample: GoldSample, draw: Draw | None, judges: int, gold: int, alike: str) -> Iterator[str]:

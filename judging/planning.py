@@ -32,7 +32,7 @@ from judging.statistics import (
     variance_for_difference,
     variance_for_width,
 )
-from judging.statistics.corrected import merged_strata
+from judging.statistics.corrected import PRIOR, merged_strata
 
 FEW = 5  # labels a stratum gets at least, where it bears on what is asked
 ENOUGH = 30  # gold items of an arm before its figures are watched
@@ -55,13 +55,15 @@ class Asked:
 
     def check(self) -> None:
         if not 0 < self.width < 1:
-            raise UserError(f"--width is that of an interval, between 0 and 1; it is {self.width:g}.")
+            raise UserError(
+                f"The width of an interval lies between 0 and 1 (0.1 is 10 points); it is {self.width:g}."
+            )
         if not 0.5 <= self.power < 1 or not 0.5 <= self.level < 1:
-            raise UserError("--power and --level are shares, of at least 0.5 and below 1.")
+            raise UserError("Power and level are shares, of at least 0.5 and below 1.")
         if not self.by or any(word not in PATHS or word == "task" for word in self.by):
-            raise UserError("--by takes any of subject, condition, category, with commas between.")
+            raise UserError("Arms are by any of subject, condition, category, with commas between.")
         if len(set(self.by)) < len(self.by):
-            raise UserError("--by names a word twice.")
+            raise UserError("Arms are by each word once; one is named twice.")
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,7 +104,7 @@ class Planner:
         self.arms = [_arm(board, name) for name in asked.arms] or list(board.arms)
         self.pair = (_arm(board, asked.apart[0]), _arm(board, asked.apart[1])) if asked.apart else None
         if self.pair and self.pair[0] is self.pair[1]:
-            raise UserError("--apart needs two different arms.")
+            raise UserError("To tell arms apart takes two different ones.")
 
     @cached_property
     def planned(self) -> tuple[list[Goal], Allocation]:
@@ -161,7 +163,16 @@ class Planner:
         items, by_task = arm.items @ merge, arm.by_task @ merge
         size = items.sum(axis=0)
         rates = (arm.items.sum(axis=0) * arm.rates) @ merge / np.maximum(size, 1)
-        unit = unit_variances(items, rates, self.board.sizes)
+        expected = (
+            reached @ items
+        )  # gold of each merged kind; its interval is made with the estimator's prior
+        spread = (expected * rates + PRIOR) / (expected + 2 * PRIOR)
+        unit = unit_variances(items, spread, self.board.sizes)
+        if (
+            self.asked.finite
+        ):  # what gold of one task has in common is no floor then, but widens what labels leave
+            each = float(expected.sum()) / max(1, int(np.count_nonzero(by_task.sum(axis=1))))
+            unit = unit * (1 + self.board.alike * max(0.0, each - 1))
         return float(size @ rates / size.sum()), unit, task_scores(by_task @ rates, by_task.sum(axis=1))
 
     def _floor(self, unit: Floats, scores: Floats, alike: float) -> tuple[float, str]:
@@ -215,6 +226,7 @@ def _plan(study: Study, asked: Asked) -> dict[str, Any]:
         "apart": list(asked.apart or ()), "power": asked.power if asked.apart else None,
         "draw": board.draw or None, "gold": board.gold, "more": more, "raters_per_item": per_item, "labels": more * per_item,
         "hours": _hours(study, more * per_item),
+        "out_of_reach": sum(goal.wanted is not None for goal in goals) - int(found.met.sum()),
         "rows": [
             _row(planner, goal, now, found.labels)
             for goal, now in zip(goals, planner.goals(board.labelled), strict=True)
@@ -254,14 +266,14 @@ def _row(planner: Planner, goal: Goal, present: Goal, labels: Ints) -> dict[str,
         "width": goal.width(now, asked.level) if goal.gold else None,
         "more": int(alone.more.sum()) if alone is not None and met else None,
         "planned_width": goal.width(goal.variance(np.maximum(labels, board.labelled)), asked.level),
-        "least_width": least, "reachable": met, "why": goal.why or ("" if met else _out_of_reach(asked, least)),
+        "least_width": least, "reachable": met, "undefined": goal.why, "why": goal.why or ("" if met else _out_of_reach(least)),
         **_stop(present, now, asked),
     }  # fmt: skip
 
 
-def _out_of_reach(asked: Asked, least: float | None) -> str:
+def _out_of_reach(least: float | None) -> str:
     wide = "" if least is None else f" With a label on every item it is {100 * least:.1f} points wide, as"
-    return f"No number of labels brings it there.{wide} tasks differ: it takes more tasks, or is asked of these very items (--finite)."
+    return f"No number of labels brings it there.{wide} tasks differ: it takes more tasks, or is asked of these very items."
 
 
 def _stop(goal: Goal, now: float, asked: Asked) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from typing import Any
 
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET
 
 from annotation.access import readable
@@ -13,6 +13,7 @@ from annotation.models import Study
 from benchmark.errors import UserError
 from judging.beforehand import Expected, before
 from judging.figures import make_figure
+from judging.nextsteps import plan_step
 from judging.plan_figures import asked_from, number
 from judging.planning import Asked, board_kept, plan
 
@@ -42,6 +43,17 @@ def _planned(study: Study, asked: Asked, query: dict[str, str]) -> dict[str, Any
         kept = {name: value for name, value in query.items() if name in ("width", "arm", "estimand")}
         found["figure"] = make_figure(study, "plan-widths", kept)
     return found
+
+
+@login_required
+@require_GET
+def step(request: HttpRequest, slug: str) -> HttpResponse:
+    """The overview's step that takes a while to work out; by itself, the whole plan."""
+    study = readable(request, slug)
+    if not request.htmx:  # type: ignore[attr-defined]
+        return redirect("study-plan", slug)
+    found = plan_step(study)
+    return render(request, "study/_step.html", {"step": found}) if found else HttpResponse("")
 
 
 @login_required

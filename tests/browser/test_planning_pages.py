@@ -1,0 +1,85 @@
+"""The pages of costs, of the plan and of what to do next, as people see them."""
+
+import os
+
+import pytest
+
+from tests import builders
+from tests.browser.axe import expect_accessible
+from tests.judging.helpers import endpoint, judge
+from tests.judging.planned import draw_gold, judged_study
+from tests.judging.rows import attempt, verdict
+
+pytestmark = pytest.mark.django_db(transaction=True)
+SIZES = {"wide": {"width": 1280, "height": 900}, "narrow": {"width": 390, "height": 844}}
+
+
+@pytest.fixture
+def planned():
+    study, truth = judged_study()
+    draw_gold(study, truth, budget=60)
+    builders.cast(study)
+    asked = judge(study, endpoint(), "careful")
+    for item in study.items.all()[:3]:
+        attempt(verdict(asked, item), "answer", prompt_tokens=900, completion_tokens=80, cost=10**9)
+    type(asked).objects.filter(pk=asked.pk).update(
+        calls=3, prompt_tokens=2700, completion_tokens=240, cost=3 * 10**9, cost_at_most=10**9,
+        input_price=400, output_price=1600,
+    )  # fmt: skip
+    return study
+
+
+@pytest.fixture
+def shots():
+    """Where pictures of the pages go, for whoever wants to look at them."""
+    folder = os.environ.get("ARBITER_SHOTS")
+
+    def shoot(page, name):
+        if folder:
+            page.screenshot(path=f"{folder}/{name}.png", full_page=True)
+
+    return shoot
+
+
+def owner(study):
+    return study.memberships.get(role="owner").user
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("address", ["plan", "plan/before", "costs", ""])
+def test_pages_can_be_used_by_everybody(visit, planned, size, scheme, address, shots):
+    page = visit(owner(planned), viewport=SIZES[size], color_scheme=scheme)
+    page.goto(f"/studies/planned/{address}")
+    page.wait_for_load_state("networkidle")
+    expect_accessible(page)
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    shots(page, f"{address.replace('/', '-') or 'overview'}-{size}-{scheme}")
+
+
+def test_a_plan_is_asked_for_and_its_change_can_be_read(visit, planned):
+    page = visit(owner(planned))
+    page.goto("/studies/planned/")
+    page.locator(".next li", has_text="bring the interval of").get_by_role("link", name="Plan").click()
+    page.get_by_label("Width, points").fill("15")
+    page.locator("form").filter(has=page.get_by_label("Width, points")).get_by_label("Over").select_option(
+        "these very items"
+    )
+    page.locator("form").filter(has=page.get_by_label("Width, points")).get_by_role(
+        "button", name="Plan"
+    ).click()
+    assert page.get_by_role("heading", name="To a width of 15.0 %").is_visible()
+    assert page.get_by_text("humans.gold.budget").is_visible()
+    page.get_by_text("As the file has it").click()
+    assert "budget:" in page.locator("pre").inner_text()
+    page.goto("/studies/planned/plan?width=0")
+    assert page.get_by_role("alert").inner_text().startswith("The width of an interval")
+
+
+def test_without_scripts_the_overview_links_to_the_plan(visit, planned):
+    page = visit(owner(planned), java_script_enabled=False)
+    page.goto("/studies/planned/")
+    page.get_by_role("link", name="What more labels would bring").click()
+    assert page.get_by_role("heading", name="Plan of labels").is_visible()
+    page.goto("/studies/planned/plan/step")
+    assert page.url.endswith("/plan")
