@@ -26,10 +26,10 @@ Roles = Counter[str]
 
 def rates(study: Study, source: str, by: Sequence[str]) -> dict[str, Any]:
     """One row a cell, in the order of the names."""
-    _check(by)
-    totals = _item_totals(study, by)
-    roles = _roles(study, source, by)
-    names = _names(study, by)
+    check_words(by)
+    totals = item_totals(study, by)
+    roles = roles_by_cell(study, source, by)
+    names = cell_names(study, by)
     rows = [{**names[cell], **row(roles.get(cell, {}), totals[cell])} for cell in totals]
     return {
         "source": source,
@@ -38,7 +38,7 @@ def rates(study: Study, source: str, by: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _check(by: Sequence[str]) -> None:
+def check_words(by: Sequence[str]) -> None:
     if not by:
         raise UserError("--by needs at least one of subject, condition, category.")
     for word in by:
@@ -74,7 +74,7 @@ def clustered(successes: list[int], totals: list[int]) -> Rate:
     return clustered_rate([s for s, _ in kept], [n for _, n in kept])
 
 
-def _item_totals(study: Study, by: Sequence[str]) -> dict[Cell, int]:
+def item_totals(study: Study, by: Sequence[str]) -> dict[Cell, int]:
     ids = [PATHS[word][0] for word in by]
     counted = (
         study.items.filter(response__task__control=False).order_by().values_list(*ids).annotate(Count("pk"))
@@ -82,7 +82,7 @@ def _item_totals(study: Study, by: Sequence[str]) -> dict[Cell, int]:
     return {tuple(cell): count for *cell, count in counted}
 
 
-def _roles(study: Study, source: str, by: Sequence[str]) -> dict[Cell, dict[int, Roles]]:
+def roles_by_cell(study: Study, source: str, by: Sequence[str]) -> dict[Cell, dict[int, Roles]]:
     cells: dict[Cell, dict[int, Roles]] = defaultdict(lambda: defaultdict(Counter))
     for cell, task, role, count in _role_counts(study, source, by):
         cells[cell][task][role] += count
@@ -102,7 +102,7 @@ def _role_counts(study: Study, source: str, by: Sequence[str]) -> Iterator[tuple
         yield tuple(cell), task, role, count
 
 
-def _names(study: Study, by: Sequence[str]) -> dict[Cell, dict[str, str]]:
+def cell_names(study: Study, by: Sequence[str]) -> dict[Cell, dict[str, str]]:
     """What each cell is called. Two conditions of one name are told apart by their content's hash."""
     ids, titles = [PATHS[word][0] for word in by], [PATHS[word][1] for word in by]
     hashes = [f"{PATHS['condition'][0]}__content_hash"] if "condition" in by else []

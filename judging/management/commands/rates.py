@@ -3,23 +3,91 @@ from typing import Any
 
 from annotation.studies import get_study
 from benchmark.commandline import ArbiterCommand
+from benchmark.errors import UserError
+from judging.estimates import ESTIMATORS, Asked, document
 from judging.rates import rates
 
 
 class Command(ArbiterCommand):
-    help = "Convergence rates with counts, both denominators and intervals, for any source of labels."
+    help = "Convergence rates with counts, both denominators and intervals: from labels as they are, or corrected for judge error."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("study")
         parser.add_argument(
-            "--source", required=True, help="a rater (NAME or NAME@VERSION), majority, gold or settled"
+            "--source", default="", help="a rater (NAME or NAME@VERSION), majority, gold or settled"
         )
         parser.add_argument("--by", default="subject,condition", metavar="subject,condition,category")
+        parser.add_argument(
+            "--estimator", choices=ESTIMATORS, help="how the rate is estimated; see docs/statistics.md"
+        )
+        parser.add_argument(
+            "--finite",
+            action="store_true",
+            help="the rate among these very items, not over tasks of this kind",
+        )
+        parser.add_argument(
+            "--from",
+            dest="gold_from",
+            default="",
+            metavar="STUDY",
+            help="whose gold tells the judge's errors (transported)",
+        )
+        parser.add_argument(
+            "--contrast", action="append", default=[], metavar="WORD=A,B", help="the difference A less B, paired by task"
+        )  # fmt: skip
 
-    def run(self, *, study: str, source: str, by: str, **_: Any) -> dict[str, Any]:
-        return rates(get_study(study), source, [word.strip() for word in by.split(",") if word.strip()])
+    def run(
+        self,
+        *,
+        study: str,
+        source: str,
+        by: str,
+        estimator: str | None,
+        finite: bool,
+        gold_from: str,
+        contrast: list[str],
+        **_: Any,
+    ) -> dict[str, Any]:
+        words = [word.strip() for word in by.split(",") if word.strip()]
+        chosen = get_study(study)
+        if not estimator and not source:
+            raise UserError("Say what the rates are from: --estimator, or --source.")
+        if not estimator and not (finite or contrast or gold_from):
+            return rates(chosen, source, words)
+        kind = estimator or (source if source in ("majority", "settled", "gold") else "raw")
+        named = "" if source == kind else source
+        return document(chosen, Asked(kind, tuple(words), finite, named, gold_from), contrast)
 
     def show(self, result: Any) -> None:
-        super().show(result)
-        if result["simulated"]:
-            self.stdout.write("Simulated: some of these labels come from a simulated rater.")
+        rows = result["rows"]
+        if rows and not result.get("refused"):
+            self.table([_short(row, rows) for row in rows])
+        if result.get("contrasts"):
+            self.table(
+                [_short(row, result["contrasts"]) for row in result["contrasts"]],
+                "\nDifferences, paired by task",
+            )
+        for line in _said(result):
+            self.stdout.write(line)
+
+
+def _short(row: dict[str, Any], rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Every row with the columns that any has."""
+    keys = dict.fromkeys(key for one in rows for key in one)
+    return {key: row.get(key) for key in keys}
+
+
+def _said(result: dict[str, Any]) -> list[str]:
+    said = []
+    if result.get("refused"):
+        said.append(f"Refused: {result['refused']}")
+    if "estimand" in result and not result["refused"]:
+        said.append(f"Rates over {result['estimand']}; intervals hold {result['covers']}.")
+    gold = result.get("gold")
+    if gold and gold["waiting"]:
+        said.append(f"{gold['waiting']} drawn items have no gold yet; {gold['items']} have.")
+    if result.get("caution"):
+        said.append(result["caution"])
+    if result["simulated"]:
+        said.append("Simulated: some of these labels come from a simulated rater.")
+    return said + list(result.get("notes", ()))
