@@ -126,8 +126,10 @@ def test_from_a_file_of_responses_to_an_exported_dataset(tmp_path, visit, simula
     adjudicator.get_by_role("link", name="Back to the queue").click()
     expect(adjudicator.get_by_text("Nothing to adjudicate.")).to_be_visible()
 
-    owner.reload()
-    owner.get_by_role("button", name="Settle").click()
+    owner.goto("/studies/path/settlement")
+    owner.get_by_role("button", name="Settle", exact=True).click()
+    expect(owner.get_by_text("an adjudicator decided")).to_be_visible()
+    owner.get_by_role("link", name="Overview").click()
     expect(owner.get_by_text("1 by adjudication")).to_be_visible()
     with owner.expect_download() as download:
         owner.get_by_role("link", name="JSONL").click()
