@@ -74,6 +74,7 @@ from .paired import (
     Homogeneity,
     PairedShift,
     cochran_q,
+    margin_design_effect,
     paired_shift,
     stuart_maxwell,
 )
@@ -191,6 +192,7 @@ __all__ = [
     "logit",
     "looking_cost",
     "majority",
+    "margin_design_effect",
     "merged_strata",
     "paired_shift",
     "pairwise",

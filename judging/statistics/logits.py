@@ -7,6 +7,7 @@ interval is Wald's about the estimate, with the same variance. Near the border o
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import combinations
 from math import exp
 
@@ -17,7 +18,7 @@ from .outcomes import Undefined, check_level
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
-ROUNDS, CLOSE, LONGEST_STEP = 200, 1e-9, 2.0
+ROUNDS, CLOSE, LONGEST_STEP = 200, 1e-8, 2.0
 IDENTIFIED = 1e-8  # of the information a covariate would have by itself, this must be left beside the others
 MOST_RATERS = 12  # the conditional likelihood counts all ways in which an item's votes could have fallen
 
@@ -70,7 +71,8 @@ def logit(
 
     Variance: sandwich over tasks, times G / (G - 1), but not below that of independent items; quantile of t with G - 1 degrees of
     freedom. Score test: the tasks'
-    contributions to the efficient score of `tested` at the fit without it, (sum u)^2 / sum u^2.
+    contributions u to the efficient score of `tested` at the fit without it, (sum u)^2 over sum u^2 or, where it is larger, the
+    efficient information.
 
     Raises Undefined where the outcome never varies, where `tested` is constant or said by the covariates, with fewer than two
     tasks, or without convergence; ValueError on malformed input.
@@ -100,7 +102,8 @@ def logit(
             (leverage * (0.5 - chance)) @ columns,
         )
 
-    return _effect(at, columns.shape[1], columns.shape[1] - 1, keys, n, level, penalised)
+    width = columns.shape[1]
+    return _Model(at, width, keys, n, level, penalised).effect(width - 1)
 
 
 def conditional_logit(
@@ -144,10 +147,8 @@ def conditional_logit(
         raise Undefined("on no item do the raters differ")
     at = _conditional(given[differ], both[differ], worth[differ])
     width, tests = both.shape[2], asked.shape[2]
-    return [
-        _try(at, width, width - tests + test, keys[differ], int(differ.sum()), level, penalised)
-        for test in range(tests)
-    ]
+    model = _Model(at, width, keys[differ], int(differ.sum()), level, penalised)
+    return [_try(model, width - tests + test) for test in range(tests)]
 
 
 def _conditional(votes: Ints, covariates: Floats, worth: Floats) -> Likelihood:
@@ -188,35 +189,50 @@ def _ways(covariates: Floats, present: Ints, said: int) -> Floats:
     return sums
 
 
-def _try(
-    at: Likelihood, width: int, place: int, keys: Ints, informative: int, level: float, penalised: bool
-) -> OddsRatio | Undefined:
+@dataclass(eq=False)
+class _Model:
+    """A likelihood with its clusters; the fit with all coefficients is shared by the tests of each."""
+
+    at: Likelihood
+    width: int
+    keys: Ints
+    informative: int
+    level: float
+    penalised: bool
+
+    def __post_init__(self) -> None:
+        check_level(self.level)
+        _, self.keys = np.unique(self.keys, return_inverse=True)
+        self.clusters = int(self.keys.max()) + 1
+        if self.clusters < 2:
+            raise Undefined("only one task is behind it, so how tasks vary is unknown")
+
+    @cached_property
+    def full(self) -> Floats:
+        return _fit(self.at, np.zeros(self.width), np.arange(self.width), self.penalised)
+
+    def effect(self, place: int) -> OddsRatio:
+        from scipy.special import chdtrc, stdtrit
+
+        others = np.delete(np.arange(self.width), place)
+        _require_identified(self.at(np.zeros(self.width)).information, place, others)
+        start = self.full.copy()
+        start[place] = 0
+        without = _fit(self.at, start, others, self.penalised)
+        statistic = _score_test(self.at(without), place, others, self.keys)
+        coefficient, error = float(self.full[place]), _error(self.at(self.full), place, self.keys)
+        half = float(stdtrit(self.clusters - 1, (1 + self.level) / 2)) * error
+        return OddsRatio(
+            exp(coefficient), _exp(coefficient - half), _exp(coefficient + half), coefficient, error,
+            statistic, float(chdtrc(1, statistic)), self.clusters, self.informative,
+        )  # fmt: skip
+
+
+def _try(model: _Model, place: int) -> OddsRatio | Undefined:
     try:
-        return _effect(at, width, place, keys, informative, level, penalised)
+        return model.effect(place)
     except Undefined as why:
         return why
-
-
-def _effect(
-    at: Likelihood, width: int, place: int, keys: Ints, informative: int, level: float, penalised: bool
-) -> OddsRatio:
-    from scipy.special import chdtrc, stdtrit
-
-    check_level(level)
-    _, keys = np.unique(keys, return_inverse=True)
-    clusters = int(keys.max()) + 1
-    if clusters < 2:
-        raise Undefined("only one task is behind it, so how tasks vary is unknown")
-    every, others = np.arange(width), np.delete(np.arange(width), place)
-    _require_identified(at(np.zeros(width)).information, place, others)
-    statistic = _score_test(at, _fit(at, width, others, penalised), place, others, keys)
-    beta = _fit(at, width, every, penalised)
-    coefficient, error = float(beta[place]), _error(at(beta), place, keys)
-    half = float(stdtrit(clusters - 1, (1 + level) / 2)) * error
-    return OddsRatio(
-        exp(coefficient), _exp(coefficient - half), _exp(coefficient + half), coefficient, error,
-        statistic, float(chdtrc(1, statistic)), clusters, informative,
-    )  # fmt: skip
 
 
 def _exp(value: float) -> float:
@@ -231,9 +247,9 @@ def _require_identified(information: Floats, place: int, others: Ints) -> None:
         raise Undefined("it does not vary apart from the rest, so its effect can't be told from theirs")
 
 
-def _fit(at: Likelihood, width: int, free: Ints, penalised: bool) -> Floats:
-    """Newton's steps, shortened where they are long. Coefficients that are not free stay 0."""
-    beta = np.zeros(width)
+def _fit(at: Likelihood, start: Floats, free: Ints, penalised: bool) -> Floats:
+    """Newton's steps, shortened where they are long. Coefficients that are not free stay where they start."""
+    beta = start.copy()
     for _ in range(ROUNDS):
         here = at(beta)
         slope = here.scores.sum(axis=0) + (here.correction if penalised else 0.0)
@@ -247,12 +263,12 @@ def _fit(at: Likelihood, width: int, free: Ints, penalised: bool) -> Floats:
     raise Undefined("the labels are too one-sided: the fit does not converge")
 
 
-def _score_test(at: Likelihood, beta: Floats, place: int, others: Ints, keys: Ints) -> float:
-    here = at(beta)
+def _score_test(here: _Place, place: int, others: Ints, keys: Ints) -> float:
     project = here.information[place, others] @ _inverse(here.information[np.ix_(others, others)])
     efficient = here.scores[:, place] - here.scores[:, others] @ project
     by_task = np.bincount(keys, weights=efficient)
-    below = float(by_task @ by_task)
+    expected = here.information[place, place] - float(project @ here.information[others, place])
+    below = max(float(by_task @ by_task), expected)
     return float(by_task.sum()) ** 2 / below if below > 0 else 0.0
 
 
@@ -265,6 +281,13 @@ def _error(here: _Place, place: int, keys: Ints) -> float:
 
 
 def _inverse(matrix: Floats) -> Floats:
+    """The generalised one where the matrix is singular, or nearly: then what it says of the identified part still holds."""
+    try:
+        slopes = np.diag(np.linalg.cholesky(matrix))
+        if slopes.size and slopes.min() > 1e-5 * slopes.max():
+            return np.asarray(np.linalg.inv(matrix), dtype=np.float64)
+    except np.linalg.LinAlgError:
+        pass
     return np.asarray(np.linalg.pinv(matrix, rcond=1e-10, hermitian=True), dtype=np.float64)
 
 

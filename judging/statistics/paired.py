@@ -78,11 +78,13 @@ def paired_shift(
     counts: npt.ArrayLike | None = None,
     weights: npt.ArrayLike | None = None,
     level: float = 0.95,
+    effect: float | None = None,
 ) -> PairedShift:
     """McNemar's test of two raters' yes-or-no labels on the same items, with the difference of their rates.
 
     first, second: booleans, shape (rows,). tasks: integer key of each row's task. counts: how many items a row stands for, 1 each
-    unless given. weights: of each of a row's items, above 0, any scale; equal unless given.
+    unless given. weights: of each of a row's items, above 0, any scale; equal unless given. effect: the design effect to use, where
+    it is better known from more data than these (`margin_design_effect`).
 
     With b items gained, c lost and the design effect D, the statistic is (b - c)^2 / (b + c) / D. p is the exact binomial one
     where D is 1 and items weigh the same; else that of chi-square with one degree of freedom, but never below the exact one of the
@@ -96,7 +98,7 @@ def paired_shift(
     check_level(level)
     one, two = _booleans(first), _booleans(second)
     score = two.astype(np.float64) - one
-    found = _moments(score[:, np.newaxis], tasks, counts, weights)
+    found = _moments(score[:, np.newaxis], tasks, counts, weights, effect)
     n, shift, apart = found.items, float(found.mean[0]), float(found.spread[0, 0])
     gained, lost = n * (apart + shift) / 2, n * (apart - shift) / 2
     effective = n / found.design_effect
@@ -117,10 +119,11 @@ def stuart_maxwell(
     categories: int,
     counts: npt.ArrayLike | None = None,
     weights: npt.ArrayLike | None = None,
+    effect: float | None = None,
 ) -> Homogeneity:
     """The Stuart-Maxwell test: do two raters use every label equally often on the same items?
 
-    first, second: labels 0..categories-1, shape (rows,). tasks, counts, weights as in `paired_shift`.
+    first, second: labels 0..categories-1, shape (rows,). tasks, counts, weights, effect as in `paired_shift`.
 
     With d the differences of the margins and S their covariance under equal margins (n_i. + n_.i - 2 n_ii on the diagonal,
     -(n_ij + n_ji) off it), the statistic is d' S^- d over the design effect. Labels that neither rater uses, or that they never
@@ -132,7 +135,7 @@ def stuart_maxwell(
     """
     one, two = _labels(first, categories), _labels(second, categories)
     score = np.eye(categories)[two] - np.eye(categories)[one]
-    found = _moments(score, tasks, counts, weights)
+    found = _moments(score, tasks, counts, weights, effect)
     informative = int(_counts(counts, len(one))[one != two].sum())
     if not informative:
         raise Undefined("the two never differ, so there is nothing to test")
@@ -161,7 +164,7 @@ def cochran_q(votes: npt.ArrayLike, tasks: npt.ArrayLike, counts: npt.ArrayLike 
         raise ValueError("Cochran's Q compares two raters or more")
     times = _counts(counts, len(given))
     rows = given.sum(axis=1)
-    found = _moments(given - rows[:, np.newaxis] / raters, tasks, counts, None)
+    found = _moments(given - rows[:, np.newaxis] / raters, tasks, counts, None, None)
     columns, total = times @ given, float(times @ rows)
     below = raters * total - float(times @ rows**2)
     if below == 0:
@@ -174,45 +177,109 @@ def cochran_q(votes: npt.ArrayLike, tasks: npt.ArrayLike, counts: npt.ArrayLike 
     )  # fmt: skip
 
 
-def _moments(
+def margin_design_effect(
+    first: npt.ArrayLike,
+    second: npt.ArrayLike,
+    tasks: npt.ArrayLike,
+    groups: npt.ArrayLike,
+    categories: int,
+    counts: npt.ArrayLike | None = None,
+    weights: npt.ArrayLike | None = None,
+) -> float:
+    """The design effect of differences of margins, from all groups of items together; at least 1.
+
+    first, second, tasks, categories, counts, weights as in `stuart_maxwell`. groups: integer key of each row's group, such as its
+    category. From the dozen tasks of one group the effect is hardly known, and what is taken for one is often noise. This one is
+    pooled: scores less their group's mean, summed by task, over all groups. It assumes that tasks cluster alike in all groups.
+
+    Raises Undefined without items; ValueError on malformed input.
+    Source: the mean generalised design effect of Rao & Scott (1981), within groups.
+    """
+    one, two = _labels(first, categories), _labels(second, categories)
+    sample = _sample(np.eye(categories)[two] - np.eye(categories)[one], tasks, counts, weights)
+    keys = np.asarray(groups)
+    if keys.shape != one.shape or not np.issubdtype(keys.dtype, np.integer):
+        raise ValueError(f"groups must be integers of shape ({len(one)},), not {keys.dtype} {keys.shape}")
+    return _design_effect(sample, keys[_counts(counts, len(one)) > 0])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Sample:
+    score: Floats  # (rows, p)
+    times: Floats  # (rows,)
+    share: Floats  # of the whole weight, (rows,)
+    place: Ints  # of each row's task
+    worth: Floats
+
+    @property
+    def kish(self) -> float:
+        """Sum of the squares of items' shares of the weight."""
+        return float(self.times @ self.worth**2) / float(self.times @ self.worth) ** 2
+
+
+def _sample(
     score: Floats, tasks: npt.ArrayLike, counts: npt.ArrayLike | None, weights: npt.ArrayLike | None
-) -> _Moments:
+) -> _Sample:
     times = _counts(counts, len(score))
     worth = _weights(weights, len(score))
     keys = np.asarray(tasks)
     if keys.shape != times.shape or not np.issubdtype(keys.dtype, np.integer):
         raise ValueError(f"tasks must be integers of shape ({len(score)},), not {keys.dtype} {keys.shape}")
     kept = times > 0
-    score, times, worth, keys = score[kept], times[kept], worth[kept], keys[kept]
-    if not len(score):
+    if not kept.any():
         raise Undefined("there are no items to compare on")
-    share = times * worth / float(times @ worth)
-    mean = share @ score
-    spread = (score * share[:, np.newaxis]).T @ score
-    _, place = np.unique(keys, return_inverse=True)
-    of_tasks = np.asarray(np.bincount(place, weights=times), dtype=np.float64)
-    by_task = [np.bincount(place, weights=share * column) for column in (score - mean).T]
-    sums = np.column_stack(by_task).astype(np.float64)
-    plain = bool(np.all(worth == worth[0]))
-    effect = _design_effect(
-        mean, spread, sums, of_tasks, plain, float(times @ worth**2) / float(times @ worth) ** 2
+    score, times, worth = score[kept], times[kept], worth[kept]
+    _, place = np.unique(keys[kept], return_inverse=True)
+    return _Sample(score, times, times * worth / float(times @ worth), place.astype(np.int64), worth)
+
+
+def _moments(
+    score: Floats,
+    tasks: npt.ArrayLike,
+    counts: npt.ArrayLike | None,
+    weights: npt.ArrayLike | None,
+    effect: float | None,
+) -> _Moments:
+    sample = _sample(score, tasks, counts, weights)
+    mean = sample.share @ sample.score
+    spread = (sample.score * sample.share[:, np.newaxis]).T @ sample.score
+    plain = bool(np.all(sample.worth == sample.worth[0]))
+    if effect is None:
+        effect = _design_effect(sample, np.zeros_like(sample.place))
+    elif not effect >= 1:
+        raise ValueError(f"a design effect is at least 1, not {effect!r}")
+    return _Moments(
+        int(sample.times.sum()),
+        int(sample.place.max()) + 1,
+        mean,
+        spread,
+        _rank(spread),
+        float(effect),
+        plain,
     )
-    return _Moments(int(times.sum()), len(of_tasks), mean, spread, _rank(spread), effect, plain)
 
 
-def _design_effect(
-    mean: Floats, spread: Floats, sums: Floats, of_tasks: Floats, plain: bool, kish: float
-) -> float:
+def _design_effect(sample: _Sample, groups: Ints) -> float:
     """How many times wider the variance is than of as many independent items of equal weight; at least 1."""
-    n, tasks = float(of_tasks.sum()), len(of_tasks)
-    if plain and of_tasks.max() <= 1:
+    n, tasks = float(sample.times.sum()), int(sample.place.max()) + 1
+    of_tasks = np.bincount(sample.place, weights=sample.times)
+    if of_tasks.max() <= 1 and np.all(sample.worth == sample.worth[0]):
         return 1.0
-    about = spread - np.outer(mean, mean)
+    _, group = np.unique(groups, return_inverse=True)
+    number = int(group.max()) + 1
+    total = np.bincount(group, weights=sample.share)
+    means = np.column_stack(
+        [np.bincount(group, weights=sample.share * column) / total for column in sample.score.T]
+    )
+    apart = sample.score - means[group]
+    about = (apart * sample.share[:, np.newaxis]).T @ apart
     rank = _rank(about)
-    if tasks == 1 or not rank:  # how tasks differ can't be seen: each counts once
-        return max(n / tasks, n * kish)
-    clustered = tasks / (tasks - 1) * sums.T @ sums
-    return max(1.0, n * kish, n * float(np.trace(_inverse(about) @ clustered)) / rank)
+    if tasks <= number or not rank:  # how tasks differ can't be seen: each counts once
+        return max(n / tasks, n * sample.kish)
+    by_task = [np.bincount(sample.place, weights=sample.share * column) for column in apart.T]
+    sums = np.column_stack(by_task)
+    clustered = tasks / (tasks - number) * sums.T @ sums
+    return max(1.0, n * sample.kish, n * float(np.trace(_inverse(about) @ clustered)) / rank)
 
 
 def _difference_interval(

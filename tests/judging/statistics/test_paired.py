@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from statsmodels.stats.contingency_tables import SquareTable, cochrans_q, mcnemar
 
-from judging.statistics import Undefined, cochran_q, paired_shift, stuart_maxwell
+from judging.statistics import Undefined, cochran_q, margin_design_effect, paired_shift, stuart_maxwell
 from tests.judging.statistics.support import expand
 
 # Agresti (2002), Categorical Data Analysis, table 10.1: approval of the prime minister, two surveys.
@@ -202,3 +202,35 @@ def test_nothing_to_compare():
     ):
         with pytest.raises(Undefined):
             call()
+
+
+def test_a_design_effect_of_all_groups_together():
+    rng = np.random.default_rng(2)
+    one, two = rng.integers(0, 3, (2, 300))
+    tasks = rng.integers(0, 60, 300)
+    groups = tasks % 5
+    alone = margin_design_effect(one, two, tasks, np.zeros_like(tasks), 3)
+    assert alone == pytest.approx(stuart_maxwell(one, two, tasks, 3).design_effect)
+    assert margin_design_effect(one, two, np.arange(300), groups, 3) == 1
+    copies = [np.repeat(array, 4) for array in (one, two, np.arange(300), groups)]
+    assert margin_design_effect(*copies, 3) == pytest.approx(4, rel=0.03)
+    # What sets groups apart is no clustering: here a rater leans in one of them, on every item.
+    leaning = np.where(groups == 0, 2, one)
+    within, ignored = (
+        margin_design_effect(one, leaning, tasks, keys, 3) for keys in (groups, np.zeros_like(groups))
+    )
+    assert within < ignored
+
+
+def test_a_design_effect_that_is_given_is_used():
+    first, second = np.random.default_rng(4).random((2, 80)) < 0.5
+    once, given = (
+        paired_shift(first, second, singles(80)),
+        paired_shift(first, second, singles(80), effect=2.0),
+    )
+    assert given.statistic == pytest.approx(once.statistic / 2) and not given.exact
+    assert given.high - given.low > once.high - once.low
+    with pytest.raises(ValueError, match="at least 1"):
+        paired_shift(first, second, singles(80), effect=0.5)
+    with pytest.raises(ValueError, match="groups"):
+        margin_design_effect([0, 1], [0, 1], [0, 1], [0.5, 1], 2)
