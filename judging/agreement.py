@@ -76,13 +76,13 @@ def agreement(
         if 0 < len((part := _only(found, kind)).raters) < len(raters)
     ]
     return {
-        **_headline(every),
         "raters": len(raters),
         "names": [str(rater) for rater in raters],
         "simulated": bool(simulated),
         "simulated_raters": simulated,
         "items": found.items,
         "pairable": every["pairable"],
+        **_headline(every),
         "labels": [label.key for label in found.labels],
         "graded": study.scheme.ordinal,
         "ungraded": [label.key for label in found.labels if not _graded(study, label)],
@@ -106,10 +106,10 @@ def _check(by: Sequence[str], clusters: str, level: float) -> None:
 
 
 def _simulated(study: Study, raters: Sequence[Rater]) -> list[str]:
-    """Those among them with a simulated vote."""
-    marked = votes(study, [rater.pk for rater in raters]).filter(simulated=True).order_by()
-    found = set(marked.values_list("rater", flat=True).distinct())
-    return [str(rater) for rater in raters if rater.pk in found]
+    """Those among them with a simulated vote. That nobody has one is found out at once for all."""
+    if not votes(study, [rater.pk for rater in raters]).filter(simulated=True).exists():
+        return []
+    return [str(rater) for rater in raters if votes(study, [rater.pk]).filter(simulated=True).exists()]
 
 
 def _headline(every: Mapping[str, Any]) -> dict[str, Any]:

@@ -42,7 +42,7 @@ def coefficients(study: Study, query: Mapping[str, str]) -> Figure:
     ]  # fmt: skip
     return Figure(
         title="Agreement" + mark(found),
-        columns=[Column("group", "Raters"), Column("coefficient", "Coefficient"), *INTERVALS, Column("note", "Note")],
+        columns=[Column("group", "Raters"), Column("coefficient", "Coefficient"), *INTERVALS, *note(rows)],
         rows=rows,
         sentence=said(found),
         chart=lambda colours: dots(rows, ("group", "coefficient"), mark(found), colours),
@@ -72,7 +72,7 @@ def by_group(study: Study, query: Mapping[str, str]) -> Figure:
         title=f"{NAMES[key]} by {word}" + mark(found),
         columns=[
             Column("value_of", word.capitalize()), Column("group", "Raters"), Column("items", "Items", "count"),
-            Column("tasks", "Tasks", "count"), Column("percent", "Agree", "rate"), *INTERVALS, Column("note", "Note"),
+            Column("tasks", "Tasks", "count"), Column("percent", "Agree", "rate"), *INTERVALS, *note(rows),
         ],
         rows=rows,
         sentence=f"{NAMES[key]} by {word}, with {percents(found['level'])} intervals {how(found)}: {'; '.join(lines) or 'undefined throughout'}."
@@ -101,7 +101,7 @@ def matrix(study: Study, query: Mapping[str, str]) -> Figure:
             Column("first", "First"), Column("second", "Second"), Column("items", "Items of both", "count"),
             Column("alone", "Of one alone", "count"),
             *(Column(key, headings[key], "rate" if key in kinds else "decimal") for key in [*columns, *again]),
-            Column("kappa_low", "Kappa from", "decimal"), Column("kappa_high", "to", "decimal"), Column("note", "Note"),
+            Column("kappa_low", "Kappa from", "decimal"), Column("kappa_high", "to", "decimal"), *note(rows),
         ],
         rows=rows,
         sentence=_of_pairs(known, measure, len(rows)) + simulated(found),
@@ -123,16 +123,22 @@ def confusion(study: Study, query: Mapping[str, str]) -> Figure:
     shown = [
         f"{name} (simulated)" if name in found["simulated_raters"] else name for name in map(str, chosen)
     ]
+    indices = zip(pair["prevalence"].values(), pair["bias"].values(), strict=True)
     rows = [
-        {"label": title, **{f"to_{place}": count for place, count in enumerate(line)}, "all": sum(line)}
-        for title, line in zip(titles, pair["table"], strict=True)
-    ]
+        {
+            "label": title, **{f"to_{place}": count for place, count in enumerate(line)}, "all": sum(line),
+            "prevalence": prevalence, "bias": bias,
+        }
+        for title, line, (prevalence, bias) in zip(titles, pair["table"], indices, strict=True)
+    ]  # fmt: skip
     return Figure(
         title=f"{shown[0]} against {shown[1]}",
         columns=[
             Column("label", f"{shown[0]} \\ {shown[1]}"),
             *(Column(f"to_{place}", title, "count") for place, title in enumerate(titles)),
             Column("all", "All", "count"),
+            Column("prevalence", "Prevalence index", "decimal"),
+            Column("bias", "Bias index", "decimal"),
         ],
         rows=rows,
         sentence=_of_pair(pair, shown),
@@ -142,6 +148,11 @@ def confusion(study: Study, query: Mapping[str, str]) -> Figure:
 
 
 # Words
+
+
+def note(rows: Sequence[Mapping[str, Any]]) -> list[Column]:
+    """A column for why something is missing, where something is."""
+    return [Column("note", "Note")] if any(row["note"] for row in rows) else []
 
 
 def flat(one: Mapping[str, Any]) -> dict[str, Any]:
@@ -256,7 +267,9 @@ def dots(
     lines = alt.Axis(
         labelLimit=420, ticks=False, domain=False, labelPadding=10, minExtent=extent(data, "line")
     )
-    base = alt.Chart({"values": data}).encode(y=alt.Y("line:N", sort=None, title=None, axis=lines))
+    base = alt.Chart({"values": data}).encode(
+        y=alt.Y("line:N", sort=[row["line"] for row in data], title=None, axis=lines)
+    )
     bars = base.mark_rule(strokeWidth=2, color=colours["accent"], opacity=0.55).encode(
         x=alt.X("low:Q", scale=scale, axis=axis), x2="high:Q"
     )
@@ -298,7 +311,9 @@ def _heat(
     cells = base.mark_rect(cornerRadius=3, stroke=colours["rule"]).encode(
         color=alt.Color("shade:Q", scale=shade, legend=None)
     )
-    on_shade = alt.condition(alt.datum.shade > 0.5, alt.value(colours["on_high"]), alt.value(colours["ink"]))
+    on_shade = alt.condition(
+        alt.datum.shade > _turn(colours), alt.value(colours["on_high"]), alt.value(colours["ink"])
+    )
     chart = (
         cells + base.mark_text(fontSize=12).encode(text="said:N", color=on_shade)
         if len(names) <= WRITTEN
@@ -330,6 +345,13 @@ def heat_of_labels(
     cells = base.mark_rect(cornerRadius=3, stroke=colours["rule"]).encode(
         color=alt.Color("share:Q", scale=shade, legend=None)
     )
-    on_shade = alt.condition(alt.datum.share > 0.5, alt.value(colours["on_high"]), alt.value(colours["ink"]))
+    on_shade = alt.condition(
+        alt.datum.share > _turn(colours), alt.value(colours["on_high"]), alt.value(colours["ink"])
+    )
     numbers = base.mark_text(fontSize=13).encode(text="count:N", color=on_shade)
     return (cells + numbers).properties(width=CELL * len(titles), height=44 * len(titles))
+
+
+def _turn(colours: Mapping[str, str]) -> float:
+    """The shade from which a number is easier to read in the other ink."""
+    return 0.72 if colours["on_high"] == "#ffffff" else 0.57

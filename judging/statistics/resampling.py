@@ -7,6 +7,7 @@ gives the delta method.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -26,6 +27,7 @@ from .outcomes import Interval, Undefined, check_level
 
 # Bounds what is held at once to some 64 MB, whatever the number of clusters.
 WEIGHTS_PER_CHUNK = 4_000_000
+WEIGHTS_HELD = 500_000
 # With fewer kinds of clusters than this share of the clusters, a number for each kind is drawn, not each cluster.
 MANY_ALIKE = 0.3
 SINGLE_LABELS_COUNT = ("fleiss", "ac1")  # in the shares of labels behind chance agreement
@@ -262,6 +264,9 @@ def resampled_sums(rows: Floats, clusters: Ints, resamples: int, seed: int) -> I
     """
     random = np.random.default_rng(seed)
     total, kinds = int(clusters.sum()), len(clusters)
+    if (clusters == 1).all() and total * resamples <= WEIGHTS_HELD:
+        yield _drawn_alike(total, resamples, seed) @ rows
+        return
     of = np.repeat(np.arange(kinds), clusters)
     size = max(1, WEIGHTS_PER_CHUNK // (total if kinds > MANY_ALIKE * total else kinds))
     streams = random.spawn(3)
@@ -272,6 +277,13 @@ def resampled_sums(rows: Floats, clusters: Ints, resamples: int, seed: int) -> I
         else:
             drawn = _multinomial(clusters, of, chunk, streams)
         yield drawn.astype(np.float64) @ rows
+
+
+@lru_cache(maxsize=4)
+def _drawn_alike(total: int, resamples: int, seed: int) -> Floats:
+    """What each figure of a study draws anew from its few tasks: how often each is in each resample."""
+    drawn = np.random.default_rng(seed).integers(0, total, size=(resamples, total))
+    return _counted(drawn, total).astype(np.float64)
 
 
 def _multinomial(clusters: Ints, of: Ints, chunk: int, streams: Sequence[np.random.Generator]) -> Ints:

@@ -26,7 +26,7 @@ def show(request: HttpRequest, slug: str) -> HttpResponse:
 
 
 def _figures(request: HttpRequest, study: Study) -> dict[str, Any]:
-    from judging.agreement import BY, agreement_kept
+    from judging.agreement import BY, agreement_by, agreement_kept
     from judging.agreement_figures import GROUPS, MEASURES, NAMES
 
     found = agreement_kept(study)
@@ -44,11 +44,23 @@ def _figures(request: HttpRequest, study: Study) -> dict[str, Any]:
         "by": by,
         "words": BY,
         **pair,
+        "cautions": _cautions(agreement_by(study, by)) if by in BY else {},
         "coefficients": _figure(study, "agreement", {}),
         "groups": _figure(study, "agreement-by", {"by": by}),
         "pairs": _figure(study, "agreement-pairs", {"measure": measure}),
         "confusion": _figure(study, "confusion", pair),
     }
+
+
+def _cautions(rows: list[dict[str, Any]]) -> dict[str, list[str]]:
+    """What has to be said of groups of items, and of which."""
+    from judging.agreement_figures import GROUPS
+
+    said: dict[str, list[str]] = {}
+    for row in rows:
+        for warning in row["warnings"]:
+            said.setdefault(warning, []).append(f"{row['value']}, {GROUPS[row['group']].lower()}")
+    return {warning: ["Everywhere"] if len(whose) == len(rows) else whose for warning, whose in said.items()}
 
 
 def _figure(study: Study, name: str, query: dict[str, str]) -> Figure:
