@@ -1,7 +1,7 @@
 """The rules of settlement: from an item's votes to a label, or to why it stays open. Decided once for each distinct pattern."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from judging.statistics.settlement import Calibrated, calibrate, vote_weights, w
 
 Rule = Settlement.Rule
 Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
 RULES = (Rule.UNANIMOUS, Rule.MAJORITY, Rule.WEIGHTED, Rule.MODEL)
 ACCEPTED = frozenset(RULES)  # settled by votes alone
 OPEN = (Rule.TIE, Rule.SPLIT, Rule.UNSURE, Rule.UNLABELLED)
@@ -58,6 +59,7 @@ class Evidence:
 
     votes: Votes
     gold: GoldSample
+    rows: Ints  # which pattern the votes on each of its items are
     weights: Floats
     sealed: int  # items with gold that are left out, as they lie in the sealed part
     names: Mapping[str, Mapping[int, str]]  # of subject models and conditions
@@ -70,11 +72,16 @@ def evidence_of(study: Study, voters: Sequence[Rater]) -> Evidence:
     made = current(study).filter(origin__in=[Gold.Origin.CONSENSUS, Gold.Origin.ADJUDICATED])
     left_out = people if people and made.exclude(draw__purpose=Draw.Purpose.GOLD).exists() else ()
     kept = [rater for rater in voters if rater not in left_out]
-    sample = gold_sample(study, raters=kept)
+    sample, votes = gold_sample(study, raters=kept), votes_of(study, raters=kept)
     tuning = sample.part(~sample.sealed)
-    weights = np.where(np.isnan(tuning.weight), 1.0, tuning.weight)
-    names = {word: group_names(study, word) for word in ("subject", "condition")}
-    return Evidence(votes_of(study, raters=kept), tuning, weights, int(sample.sealed.sum()), names, left_out)
+    rows = places(votes.patterns, tuning.votes)
+    here = rows >= 0  # else somebody voted on it between the two readings
+    tuning, rows = tuning.part(here), rows[here]
+    counts = np.maximum(votes.counts, np.bincount(rows, minlength=len(votes.counts)))
+    return Evidence(
+        replace(votes, counts=counts), tuning, rows, np.where(np.isnan(tuning.weight), 1.0, tuning.weight),
+        int(sample.sealed.sum()), {word: group_names(study, word) for word in ("subject", "condition")}, left_out,
+    )  # fmt: skip
 
 
 def fitted(
@@ -199,8 +206,8 @@ def _model(evidence: Evidence, threshold: float) -> Fitted:
         for rater, label in pattern:
             if rater in column:
                 row[column[rater]] = place[label]
-        if max(row) < 0:
-            return Decision(Rule.UNLABELLED, None, {})
+        if max(row) < 0:  # nobody voted, or only people whose votes were made gold
+            return Decision(Rule.UNSURE if pattern else Rule.UNLABELLED, None, {})
         if tuple(row) not in table:  # voted on while we settle: the next settling knows it
             return Decision(Rule.UNSURE, None, {})
         posterior, known = table[tuple(row)]
@@ -223,9 +230,9 @@ def _calibrated(evidence: Evidence) -> tuple[Calibrated | None, str]:
     """The fit, and why its posteriors are not to be relied on; with too little gold there is no fit."""
     votes, sample = evidence.votes, evidence.gold
     try:
-        rows = places(votes.patterns, sample.votes)
         found = calibrate(
-            votes.patterns, votes.counts, rows, sample.gold, sample.groups["task"], evidence.weights, len(votes.labels)
+            votes.patterns, votes.counts, evidence.rows, sample.gold, sample.groups["task"], evidence.weights,
+            len(votes.labels),
         )  # fmt: skip
     except Undefined as why:
         sealed = f" ({evidence.sealed} more lie in the sealed part)" if evidence.sealed else ""
@@ -235,13 +242,10 @@ def _calibrated(evidence: Evidence) -> tuple[Calibrated | None, str]:
     return found, ""
 
 
-def places(patterns: npt.NDArray[np.int64], rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Which of the distinct patterns each row is. ValueError where one is none of them."""
+def places(patterns: Ints, rows: Ints) -> Ints:
+    """Which of the distinct patterns each row is; -1 where it is none of them."""
     place = {pattern: n for n, pattern in enumerate(map(tuple, patterns.tolist()))}
-    found = [place.get(row, -1) for row in map(tuple, rows.tolist())]
-    if -1 in found:
-        raise UserError("Somebody voted while the votes were read; settle again.")
-    return np.asarray(found, dtype=np.int64)
+    return np.asarray([place.get(row, -1) for row in map(tuple, rows.tolist())], dtype=np.int64)
 
 
 def _supported(evidence: Evidence) -> npt.NDArray[np.bool_]:
