@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from annotation.models import Rater, Study
+from django.db.models import Max
+
+from annotation.models import Gold, Rater, Study
 from annotation.raters import find_raters, pseudonym
 from benchmark.errors import UserError
 from judging.calibration import (
@@ -72,7 +74,9 @@ class JudgeRow:
 
 
 def gold_parts(study: Study) -> GoldParts:
-    return kept(study, "gold-parts", "", lambda: _gold_parts(study))
+    split, newest = split_of(study), Gold.objects.aggregate(Max("pk"))["pk__max"]
+    # What has just been split, or written, is seen at once.
+    return kept(study, "gold-parts", (split and split.pk, newest), lambda: _gold_parts(study))
 
 
 def _gold_parts(study: Study) -> GoldParts:

@@ -89,6 +89,10 @@ class JudgeFigures:
     categories: tuple[OfCategory, ...]
 
     @property
+    def absent(self) -> int:
+        return self.items - self.judged
+
+    @property
     def in_sample(self) -> bool:
         """Prompts may have been tuned on these very items."""
         return self.part == TUNING

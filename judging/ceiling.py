@@ -38,6 +38,10 @@ class Ceiling:
     humans: tuple[Against, ...]
     undefined: str
 
+    @property
+    def won(self) -> int:
+        return sum(one.won for one in self.humans)
+
 
 def ceilings(study: Study, rater: Rater, part: str, epsilon: float = EPSILON) -> list[Ceiling]:
     """Over everything, then by category. On the part of the tasks that may be seen, if the gold is split."""

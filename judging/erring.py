@@ -32,6 +32,15 @@ class Mistakes:
     miss_count: int
     other_count: int
 
+    @property
+    def groups(self) -> list[tuple[str, int, tuple[Mistake, ...]]]:
+        found = [
+            ("False alarm", self.alarm_count, self.alarms),
+            ("Miss", self.miss_count, self.misses),
+        ]
+        others = ("Wrong label on the right side", self.other_count, self.others)
+        return [*found, others] if self.other_count else found
+
 
 def mistakes(study: Study, rater: Rater, part: str, shown: int = SHOWN) -> Mistakes:
     whole = calibration_sample(study, [rater])

@@ -28,6 +28,11 @@ PAGES = {
     "study-rates": ("/studies/tiny/rates", READERS, "get"),
     "rates-chart": ("/studies/tiny/rates/rates.svg", READERS, "get"),
     "study-figure": ("/studies/tiny/figures/rates.svg", READERS, "get"),
+    "study-judges": ("/studies/tiny/judges/", READERS, "get"),
+    "study-gold-split": ("/studies/tiny/judges/split", {"owner"}, "post"),
+    "judge-page": ("/studies/tiny/judges/{judge}", READERS, "get"),
+    "judge-reveal": ("/studies/tiny/judges/{judge}/look", {"owner"}, "post"),
+    "judge-tune": ("/studies/tiny/judges/{judge}/tune", {"owner"}, "post"),
     "study-items": ("/studies/tiny/items/", READERS, "get"),
     "study-item": ("/studies/tiny/items/{key}", READERS, "get"),
     "study-export": ("/studies/tiny/export.jsonl", READERS, "get"),
@@ -103,7 +108,7 @@ def address(name, study, person=None):
         served = Serving.objects.get_or_create(study=study, item=item, rater=rater)[0].key
     return PAGES[name][0].format(
         key=study.items.first().key, verdict=call.verdict_id, attempt=call.pk, served=served,
-        member=study.memberships.get(user__username="ben").pk,
+        member=study.memberships.get(user__username="ben").pk, judge=call.study_judge.judge.rater_id,
     )  # fmt: skip
 
 

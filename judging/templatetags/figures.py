@@ -17,6 +17,12 @@ def percent(value: float | None) -> str:
 
 
 @register.filter
+def points(value: float | None) -> str:
+    """A difference of rates, in percentage points and with its sign."""
+    return DASH if value is None else f"{100 * value:+.1f}".replace("-", "\u2212")
+
+
+@register.filter
 def decimals(value: float | None, places: int) -> str:
     return DASH if value is None else f"{value:.{places}f}"
 
