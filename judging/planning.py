@@ -186,7 +186,7 @@ class Planner:
     def _alike(self, arm: Arm) -> float:
         spread = arm.rates * (1 - arm.rates)
         sums, squares = arm.by_task @ np.sqrt(spread), arm.by_task @ spread
-        return self.board.alike * float((sums**2 - squares).sum()) / arm.total**2
+        return self.board.alike * max(0.0, float((sums**2 - squares).sum())) / arm.total**2
 
 
 def _arm(board: Board, name: str) -> Arm:

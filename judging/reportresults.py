@@ -1,0 +1,177 @@
+"""The parts of a report that say what came of a study: rates, agreement, judges against gold, biases, settlement."""
+
+from collections.abc import Iterator
+
+from annotation.models import Study
+from annotation.raters import latest_raters
+from judging.calibration import judge_raters
+from judging.contrasting import pairs_of
+from judging.estimates import Asked, Estimates, Row, comparisons, estimates
+from judging.estimators import Estimated
+from judging.overview import settlement_counts
+from judging.reportparts import Section, Table, sentence
+from judging.reportsetup import numbers
+from judging.settlementpage import WORDS
+from judging.templatetags.figures import DASH, grouped, interval, percent
+
+BY = ("subject", "condition")
+NAMES = {
+    "raw": "as the judge says", "majority": "majority of raters", "gold": "gold alone, design-weighted",
+    "corrected": "corrected, post-stratified", "ppi": "prediction-powered (PPI++)", "settled": "settled labels",
+}  # fmt: skip
+PAIRS = 12
+
+
+def agreement(study: Study, section: Section) -> None:
+    if len(latest_raters(study)) < 2:
+        section.missing.append("Fewer than two raters have labelled, so there is no agreement to measure.")
+        return
+    for name in ("agreement", "agreement-by", "agreement-pairs"):
+        section.add(study, name)
+
+
+def judged(study: Study, section: Section) -> None:
+    section.add(study, "judges")
+    if not section.figures:
+        return
+    for rater in judge_raters(study):
+        section.add(study, "judge-matrix", {"judge": str(rater.pk)})
+
+
+def biases(study: Study, section: Section) -> None:
+    section.add(study, "biases")
+
+
+def settled(study: Study, section: Section) -> None:
+    rules = settlement_counts(study)
+    if not rules:
+        section.missing.append("Nothing is settled yet.")
+        return
+    rows = [[WORDS[rule], grouped(rules[rule])] for rule in WORDS if rule in rules]
+    section.tables.append(Table("Items by how they were settled", ["Rule", "Items"], rows, numbers(1, 1)))
+    last = study.settlement_versions.order_by("-number").first()
+    if last:
+        section.paragraphs.append(
+            f"Settlement {last.number} by the rule {last.rule}, made {last.created_at:%Y-%m-%d %H:%M} UTC, of inputs {last.inputs_hash[:16]}."
+        )
+        if last.fit:
+            section.add(study, "settlement-reliability")
+
+
+def rated(study: Study, section: Section) -> None:
+    """Raw beside corrected; what the design of the gold does not allow is named with the reason."""
+    section.add(study, "rates", tabled=False)
+    found = [(words, estimates(study, asked)) for words, asked in _asked(study)]
+    shown = [(words, one) for words, one in found if not one.refused]
+    section.missing += [sentence(f"{words}: refused. {one.refused}") for words, one in found if one.refused]
+    if shown:
+        section.tables.append(_table("Rates by model and condition, over tasks of this kind", shown))
+        finite = [
+            (words, estimates(study, Asked("corrected", BY, finite=True)))
+            for words, one in shown
+            if one.asked.estimator == "corrected"
+        ]
+        section.tables += [_table("The same among these very items", finite)] if finite else []
+        by_category = [
+            (words, estimates(study, Asked(one.asked.estimator, ("category",), source=one.asked.source)))
+            for words, one in shown
+        ]
+        section.tables.append(_table("Rates by category, over tasks of this kind", by_category))
+        section.tables += _contrasts([one for _, one in shown if one.asked.estimator == "corrected"])
+    section.paragraphs += [*_covered(shown), *_said([one for _, one in shown])]
+    section.paragraphs.append(
+        "“Valid” leaves responses with an excluded label out of the denominator, “all” counts them; intervals are 95 %, responses to one "
+        "task are one cluster, and control tasks are not counted."
+    )
+
+
+def _asked(study: Study) -> Iterator[tuple[str, Asked]]:
+    for rater in judge_raters(study):
+        yield f"{rater}, {NAMES['raw']}", Asked("raw", BY, source=str(rater))
+    if len(latest_raters(study)) > 1:
+        yield NAMES["majority"], Asked("majority", BY)
+    for name in ("gold", "corrected", "ppi"):
+        yield NAMES[name], Asked(name, BY)
+    if settlement_counts(study):
+        yield NAMES["settled"], Asked("settled", BY)
+
+
+def _table(title: str, found: list[tuple[str, Estimates]]) -> Table:
+    """An arm's estimators together, the arm named once."""
+    headings = ["Arm", "Labels", "Rate, valid", "95 %", "Rate, all", "95 %", "Responses", "Excluded", "Gold"]
+    arms = [tuple(row.names.values()) for row in found[0][1].rows]
+    by_arm = {words: {tuple(row.names.values()): row for row in one.rows} for words, one in found}
+    rows = [
+        ["" if place else ", ".join(arm), words, *_cells(row.valid), *_cells(row.all), *_counts(row)]
+        for arm in arms
+        for place, (words, row) in enumerate(
+            (words, by_arm[words][arm]) for words in by_arm if arm in by_arm[words]
+        )
+    ]
+    return Table(title, headings, rows, numbers(2, 7))
+
+
+def _cells(one: Estimated) -> tuple[str, str]:
+    return percent(one.estimate), interval(one.low, one.high)
+
+
+def _counts(row: Row) -> list[str]:
+    return [grouped(row.counts.get(name)) for name in ("n", "excluded", "gold")]
+
+
+def _contrasts(found: list[Estimates]) -> Iterator[Table]:
+    """Of the corrected rates: every two models, every two conditions, paired by task."""
+    for one in found:
+        rows = []
+        for word in BY:
+            for spec in pairs_of([row.names for row in one.rows], word, PAIRS):
+                for each in comparisons(one, spec):
+                    within = ", ".join(each.within.values()) or "–"
+                    rows.append(
+                        [
+                            each.what,
+                            within,
+                            *_difference(each.valid, each.why_valid),
+                            *_difference(each.all, each.why_all),
+                        ]
+                    )
+        if rows:
+            yield Table(
+                "Differences of the corrected rates, paired by task",
+                ["Difference", "Within", "Valid", "95 %", "All", "95 %"],
+                rows,
+                numbers(2, 4),
+            )
+
+
+def _difference(one: object, why: str) -> tuple[str, str]:
+    estimate = getattr(one, "estimate", None)
+    if estimate is None:
+        return DASH, why or DASH
+    return percent(estimate), interval(getattr(one, "low", None), getattr(one, "high", None))
+
+
+def _covered(shown: list[tuple[str, Estimates]]) -> Iterator[str]:
+    """What each kind of interval covers, and why a rate is a dash."""
+    covers: dict[str, list[str]] = {}
+    for _, one in shown:
+        words = "labels of a judge" if one.asked.estimator == "raw" else NAMES[one.asked.estimator]
+        covers.setdefault(one.covers, []).append(words)
+    for what, kinds in covers.items():
+        yield sentence(f"{', '.join(dict.fromkeys(kinds))}: the interval covers {what}")
+    whys = {
+        (words, each.why)
+        for words, one in shown
+        for row in one.rows
+        for each in (row.valid, row.all)
+        if each.why
+    }
+    yield from (sentence(f"{words}, where it is a dash: {why}") for words, why in sorted(whys))
+
+
+def _said(found: list[Estimates]) -> list[str]:
+    """Cautions and notes, each once."""
+    texts = [text for one in found for text in (one.caution, *one.notes, one.human_error) if text]
+    waiting = {one.design.waiting for one in found if one.design and one.design.waiting}
+    texts += [f"{count:,} drawn items have no gold yet." for count in waiting]
+    return [sentence(text) for text in dict.fromkeys(texts)]
