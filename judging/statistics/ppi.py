@@ -23,7 +23,8 @@ def ppi_rate(
     f the predictions, y the gold, N items without it and tuning a (power tuning, held within 0..1),
         rate = a mean(f on rest) + mean(y - a f),   a = cov(y, f) / ((1 + n/N) var(f)),
         variance = a^2 var(f on rest) / N + var(y - a f) / n,
-    means and variances of the gold weighted, n then Kish's effective number. The interval is normal, held within 0..1: it does not
+    means and variances of the gold weighted, n then Kish's effective number. With weights, f is averaged over all items, as those
+    without gold are no random part of them. The interval is normal, held within 0..1: it does not
     know of tasks, and with rare labels and little gold it covers too little.
 
     Raises Undefined with fewer than two gold items or no other items; ValueError on shapes, values outside 0..1, weights that are
@@ -36,14 +37,20 @@ def ppi_rate(
     w = np.ones_like(y) if weights is None else np.asarray(weights, dtype=np.float64)
     c = np.ones_like(other) if rest_counts is None else np.asarray(rest_counts, dtype=np.float64)
     _check(y, f, other, w, c)
-    n, many = float(w.sum() ** 2 / (w**2).sum()), float(c.sum())
+    n = float(w.sum() ** 2 / (w**2).sum())
+    if (
+        weights is not None
+    ):  # items without gold are no random part then: predictions are averaged over all items
+        other, c = np.concatenate([other, f]), np.concatenate([c, np.ones_like(f)])
+    items = float(c.sum()) + (len(y) if weights is None else 0)
+    many = float(c.sum())
     tuning = _tuning(y, f, other, w, c, n)
     rate = tuning * np.average(other, weights=c) + np.average(y - tuning * f, weights=w)
     spread = tuning**2 * _variance(other, c) / many + _variance(y - tuning * f, w) / n
     half = z * float(np.sqrt(spread))
     low, high = np.clip([rate - half, rate + half], 0, 1)
     estimate = float(np.clip(rate, 0, 1))
-    return Rate(estimate, float(min(low, estimate)), float(max(high, estimate)), round(many) + len(y), n)
+    return Rate(estimate, float(min(low, estimate)), float(max(high, estimate)), round(items), n)
 
 
 def _check(*arrays: npt.NDArray[np.float64]) -> None:

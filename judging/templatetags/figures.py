@@ -123,3 +123,14 @@ def commas(words: str) -> str:
 def state_word(state: str) -> str:
     """A verdict's state as people say it."""
     return {"todo": "open", "leased": "claimed"}.get(state, state).capitalize()
+
+
+@register.filter
+def point_interval(low: float | None, high: float | None) -> str:
+    return DASH if low is None or high is None else f"{points(low)} to {points(high)}"
+
+
+@register.filter
+def pair(spec: str) -> str:
+    """A contrast as people read it: condition=b,a is b − a."""
+    return spec.partition("=")[2].replace(",", " − ")
