@@ -249,14 +249,26 @@ def _by_label(keys: Sequence[str], values: np.ndarray) -> dict[str, float | None
 
 def pair_of(study: Study, first: Rater, second: Rater) -> dict[str, Any]:
     """Two raters compared: as the study's page has it, or worked out where one is an earlier version."""
-    names = [str(first), str(second)]
-    for pair in agreement_kept(study)["pairs"]:
-        if [pair["first"], pair["second"]] == names:
-            return dict(pair)
-    (found,) = agreement(study, [f"{rater.name}@{rater.version}" for rater in (first, second)], by=())[
-        "pairs"
-    ]
+    names = (str(first), str(second))
+    pairs = {(pair["first"], pair["second"]): pair for pair in agreement_kept(study)["pairs"]}
+    if names in pairs:
+        return dict(pairs[names])
+    if names[::-1] in pairs:
+        return _turned(pairs[names[::-1]])
+    exact = [f"{rater.name}@{rater.version}" for rater in (first, second)]
+    (found,) = kept(study, "pair", exact, lambda: agreement(study, exact, by=())["pairs"])
     return dict(found)
+
+
+def _turned(pair: Mapping[str, Any]) -> dict[str, Any]:
+    """The same two the other way round."""
+    return {
+        **pair,
+        "first": pair["second"],
+        "second": pair["first"],
+        "bias": {key: None if value is None else -value for key, value in pair["bias"].items()},
+        "table": [list(column) for column in zip(*pair["table"], strict=True)],
+    }
 
 
 def confusion(study: Study, first: Rater, second: Rater) -> tuple[list[str], list[list[int]]]:

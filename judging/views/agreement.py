@@ -48,7 +48,7 @@ def _figures(request: HttpRequest, study: Study) -> dict[str, Any]:
         "coefficients": _figure(study, "agreement", {}),
         "groups": _figure(study, "agreement-by", {"by": by}),
         "pairs": _figure(study, "agreement-pairs", {"measure": measure}),
-        "confusion": _figure(study, "confusion", pair),
+        "confusion": _figure(study, "confusion", pair) if first != second else None,
     }
 
 
