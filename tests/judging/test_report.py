@@ -9,8 +9,9 @@ from django.core.cache import cache
 from annotation.models import Gold, Study
 from benchmark.models import Condition, Endpoint, SubjectModel
 from judging.models import Reveal
-from judging.report import html, report, style_hash
+from judging.report import PARTS, html, report, style_hash
 from judging.reportparts import sentence
+from judging.reportparts import told as told_section
 from judging.settling import settle
 from tests import builders
 from tests.judging.commands import document, refusal
@@ -58,14 +59,16 @@ def told():
 
 
 def section(study, key):
-    return next(one for one in report(study).sections if one.key == key)
+    key, title, make = next(part for part in PARTS if part[0] == key)
+    return told_section(key, title, lambda one: make(study, one))
 
 
 @pytest.mark.engine
 def test_every_section_has_something_to_say(told):
-    for one in report(told).sections:
+    sections = report(told).sections
+    for one in sections:
         assert one.paragraphs or one.tables or one.figures or one.missing, one.key
-    names = {table.title for one in report(told).sections for table in one.tables}
+    names = {table.title for one in sections for table in one.tables}
     assert {
         "Models",
         "Conditions",
@@ -78,7 +81,8 @@ def test_every_section_has_something_to_say(told):
 
 
 def test_rates_stand_raw_beside_corrected_with_both_denominators(told):
-    table = section(told, "rates").tables[0]
+    rates = section(told, "rates")
+    table = rates.tables[0]
     assert [heading for heading, _ in table.columns][2:6] == ["Rate, valid", "95 %", "Rate, all", "95 %"]
     words = [row[1] for row in table.rows]
     assert {
@@ -90,16 +94,18 @@ def test_rates_stand_raw_beside_corrected_with_both_denominators(told):
     corrected = next(row for row in table.rows if row[1] == "corrected, post-stratified")
     assert corrected[2].endswith("%") and "–" in corrected[3] and corrected[8] != "–"
     assert table.rows[0][0] == "model-a, baseline" and table.rows[1][0] == ""
-    assert any("Differences" in one.title for one in section(told, "rates").tables)
+    assert any("Differences" in one.title for one in rates.tables)
 
 
 def test_an_estimator_the_design_does_not_allow_is_named_with_the_reason(told):
     Gold.objects.update(draw=None)
     told.draws.all().delete()
     cache.clear()
-    missing = section(told, "rates").missing
-    assert any(one.startswith("Corrected, post-stratified: refused.") and "no draw" in one for one in missing)
-    assert any("as the judge says" in row[1] for row in section(told, "rates").tables[0].rows)
+    rates = section(told, "rates")
+    assert any(
+        one.startswith("Corrected, post-stratified: refused.") and "no draw" in one for one in rates.missing
+    )
+    assert any("as the judge says" in row[1] for row in rates.tables[0].rows)
 
 
 def test_failures_are_counted_as_outcomes(told):
