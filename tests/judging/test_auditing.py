@@ -51,7 +51,8 @@ def test_raters_are_served_it_like_any_slot(audited):
     builders.ready(study, cast["ann"])
     ann = builders.human(cast["ann"])
     first = builders.take(study, ann)
-    assert first.item_id == drawn().order_by("number").first().item_id
+    assert first.purpose == "slot"
+    assert first.item_id in drawn().order_by("number").values_list("item", flat=True)[:20]  # not always the very first
     builders.label(first, C)
     assert audit(study).labelled == 1
 

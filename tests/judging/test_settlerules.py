@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from django.core.management import CommandError, call_command
 
 from annotation.adjudicating import adjudicate
 from annotation.models import Draw, Gold, Item
@@ -10,6 +11,7 @@ from judging.goldsample import gold_sample
 from judging.models import GoldSplit, Settlement, SettlementVersion
 from judging.settling import rebuild_finals, settle, settle_items
 from tests import builders
+from tests.commands import as_json
 from tests.judging.settled import gold, panel, right_share
 
 pytestmark = pytest.mark.django_db
@@ -341,3 +343,30 @@ def test_more_gold_makes_it_calibrated():
     assert isinstance(gold(study, true, 0.4), Draw)
     result = settle(study, "model", threshold=0.85)
     assert result["version"] == 2 and result["settled"] > 150
+
+
+# The command
+
+
+def test_the_command():
+    study, _ = panel()
+    told = as_json("settle", "panel", "--rule", "model", "--threshold", "0.85", "--audit-share", "0.2")
+    assert (told["version"], told["rule"], told["calibrated"], told["reason"]) == (1, "model", True, "")
+    assert told["settled"] + told["open"] == study.items.count() and 0 < told["calibration_error"] < 0.06
+    assert told["audit"]["frame"] == told["by_rule"]["model"] and 0 < told["audit"]["drawn"] < 80
+    assert as_json("settle", "panel")["rule"] == "majority"
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--rule", "weighted"], "no item has gold"),
+        (["--rule", "model", "--threshold", "1"], "The threshold"),
+        (["--audit-share", "2"], "The audit share"),
+        (["--rule", "gold"], "invalid choice"),
+    ],
+)
+def test_what_the_command_refuses(options, said):
+    panel(tasks=4, epochs=2, share=0)
+    with pytest.raises(CommandError, match=said):
+        call_command("settle", "panel", *options)
