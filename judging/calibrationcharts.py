@@ -7,7 +7,7 @@ from annotation.models import Rater, Study
 from annotation.raters import primary_raters
 from benchmark.errors import UserError
 from judging.calibrating import WORDS, figures_of, gold_parts, rows
-from judging.calibration import JudgeFigures, judge_raters
+from judging.calibration import ALL, JudgeFigures, judge_raters
 from judging.charts import CELL, WIDTH, extent
 from judging.figures import Column, Figure, figure
 from judging.overview import rater_is_simulated
@@ -58,7 +58,7 @@ def judge_labels(study: Study, query: Mapping[str, str]) -> Figure:
         if one.figures.sensitivity.estimate is not None
     )
     return Figure(
-        title=f"{rater} by label", columns=_rate_columns("label", "Label"), rows=data,
+        title=f"{rater} by label{_on(found)}", columns=_rate_columns("label", "Label"), rows=data,
         sentence=f"Sensitivity and specificity of {_about(study, rater, found)}: {told}.",
         chart=lambda colours: _dots(data, colours, "label"),
         alt="A dot on its interval for the sensitivity and the specificity on each label; the table below has the figures.",
@@ -79,7 +79,7 @@ def judge_matrix(study: Study, query: Mapping[str, str]) -> Figure:
             data.append({"gold": gold, "given": given, "items": int(found.counts[i, j]), "share": share})
     right = _words(found.right)
     return Figure(
-        title=f"{rater} against gold",
+        title=f"{rater} against gold{_on(found)}",
         columns=[Column("gold", "Gold"), Column("given", "Given"), Column("items", "Items", "count"),
                  Column("share", "Share of the gold label", "rate")],
         rows=data,
@@ -104,7 +104,7 @@ def judge_reliability(study: Study, query: Mapping[str, str]) -> Figure:
         for one in told.bins
     ]  # fmt: skip
     return Figure(
-        title=f"{rater}: stated confidence",
+        title=f"{rater}: stated confidence{_on(found)}",
         columns=[Column("bin", "Stated"), Column("n", "Items", "count"), Column("confidence", "Mean stated", "rate"),
                  Column("right", "Right", "rate"), Column("low", "Low", "rate"), Column("high", "High", "rate")],
         rows=data,
@@ -128,6 +128,10 @@ def _asked(study: Study, query: Mapping[str, str]) -> tuple[Rater, JudgeFigures]
 def _about(study: Study, rater: Rater, found: JudgeFigures) -> str:
     name = _name(rater, rater_is_simulated(study, rater))
     return f"judge {name} on {found.items} items with human gold ({WORDS[found.part]}; {gold_parts(study).words}; 95 % intervals clustered by task)"
+
+
+def _on(found: JudgeFigures) -> str:
+    return "" if found.part == ALL else f", {found.part} part"
 
 
 def _name(rater: Rater, simulated: bool) -> str:
@@ -169,7 +173,7 @@ def _dots(data: list[dict[str, Any]], colours: Mapping[str, str], field: str) ->
         color=alt.Color(
             "measure:N", sort=order, title=None,
             scale=alt.Scale(domain=order, range=[colours["accent"], colours["quiet"]]),
-            legend=alt.Legend(orient="top", direction="horizontal", symbolType="circle", symbolSize=70),
+            legend=_legend(colours, orient="top", direction="horizontal", symbolType="circle", symbolSize=70),
         ),
     )  # fmt: skip
     scale = alt.Scale(domain=[0, 1])
@@ -182,7 +186,19 @@ def _dots(data: list[dict[str, Any]], colours: Mapping[str, str], field: str) ->
         x2="high:Q",
     )
     dots = base.mark_circle(size=80, opacity=1).encode(x=alt.X("rate:Q", scale=scale))
-    return (bars + dots).properties(width=WIDTH - 160, height=alt.Step(20))
+    return (bars + dots).properties(width=WIDTH - 220, height=alt.Step(20))
+
+
+def _legend(colours: Mapping[str, str], **options: Any) -> Any:
+    import altair as alt
+
+    ink = {
+        "labelColor": colours["ink"],
+        "titleColor": colours["quiet"],
+        "labelFontSize": 12,
+        "titleFontSize": 12,
+    }
+    return alt.Legend(**ink, titleFontWeight="normal", **options)
 
 
 def _matrix(
@@ -190,7 +206,8 @@ def _matrix(
 ) -> Any:
     import altair as alt
 
-    base = alt.Chart({"values": data}).encode(
+    told = [{**row, "words": "–" if row["share"] is None else f"{row['share']:.0%}"} for row in data]
+    base = alt.Chart({"values": told}).encode(
         x=alt.X(
             "given:N", sort=columns, title="given by the judge",
             axis=alt.Axis(orient="top", labelAngle=0, labelLimit=CELL - 4, ticks=False, domain=False, titlePadding=10),
@@ -205,7 +222,7 @@ def _matrix(
         color=alt.Color("share:Q", scale=shade, legend=None)
     )
     ink = alt.condition(alt.datum.share > 0.5, alt.value(colours["on_high"]), alt.value(colours["ink"]))
-    shares = base.mark_text(fontSize=13, dy=-7).encode(text=alt.Text("share:Q", format=".0%"), color=ink)
+    shares = base.mark_text(fontSize=13, dy=-7).encode(text=alt.Text("words:N"), color=ink)
     items = base.mark_text(fontSize=11, dy=10).encode(text=alt.Text("items:Q", format=","), color=ink)
     return (cells + shares + items).properties(width=CELL * len(columns), height=50 * len(rows_))
 
@@ -232,7 +249,11 @@ def _reliability(data: list[dict[str, Any]], colours: Mapping[str, str]) -> Any:
     dots = base.mark_circle(color=colours["accent"], opacity=1).encode(
         y=alt.Y("right:Q", scale=scale),
         size=alt.Size(
-            "n:Q", scale=alt.Scale(range=[50, 400]), legend=alt.Legend(title="items", orient="right")
+            "n:Q",
+            scale=alt.Scale(range=[50, 400]),
+            legend=_legend(
+                colours, title="items", orient="right", symbolFillColor=colours["accent"], symbolStrokeWidth=0
+            ),
         ),
     )
     return (line + bars + dots).properties(width=360, height=300)

@@ -71,7 +71,8 @@ def alternative_annotator_test(
     for trained raters, 0.1 for crowd workers.
 
     The paper's test takes items to be independent. Given tasks, the variance of d is that of sums by task, with
-    tasks - 1 degrees of freedom; where no task has two items it is the paper's.
+    tasks - 1 degrees of freedom, or the paper's where that is larger: a few tasks can't show that clustering helps.
+    Where no task has two items the test is the paper's.
 
     Raises Undefined with fewer than `least_humans` humans that have `least_items` items in common with another
     human and the judge (the paper asks for three humans, and for 30 items so that a t-test is in place);
@@ -175,7 +176,8 @@ def _p_value(d: Ints, counts: Floats, tasks: Ints, epsilon: float) -> float:
     clusters = len(sums)
     if clusters < 2:
         return 1.0  # one task says nothing about how tasks vary
-    error = float(np.sqrt(clusters / (clusters - 1) * (sums @ sums))) / n
+    apart = n / (n - 1) * float(counts @ (d - mean) ** 2)  # were all items independent
+    error = float(np.sqrt(max(apart, clusters / (clusters - 1) * float(sums @ sums)))) / n
     if error == 0:
         return 0.0 if mean < epsilon else 1.0
     return float(stdtr(clusters - 1, (mean - epsilon) / error))
