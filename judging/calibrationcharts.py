@@ -192,7 +192,7 @@ def _dots(data: list[dict[str, Any]], colours: Mapping[str, str], field: str) ->
 def _legend(colours: Mapping[str, str], **options: Any) -> Any:
     import altair as alt
 
-    ink = {
+    ink: dict[str, Any] = {
         "labelColor": colours["ink"],
         "titleColor": colours["quiet"],
         "labelFontSize": 12,

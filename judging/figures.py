@@ -21,7 +21,6 @@ KINDS = ("text", "count", "rate", "decimal", "p")
 REGISTERED: list[str] = [
     "judging.calibrationcharts",
     "judging.ratespage",
-    "judging.calibrationcharts",
     "judging.agreement_figures",
     "judging.bias_figures",
     "judging.plan_figures",
