@@ -10,6 +10,7 @@ from annotation.models import Gold, Rater, Rating, Skip, Study, newest
 from annotation.raters import raters_of
 from benchmark.remembering import remembered
 from judging.disputes import disputes
+from judging.keeping import kept
 from judging.models import ScorerFailure
 from judging.settlerules import OPEN
 
@@ -66,18 +67,25 @@ def imported(study: Study) -> list[str]:
 
 def overview(study: Study) -> dict[str, Any]:
     """All of the page's figures but the judges', which are asked for every few seconds."""
-    rules = settlement_counts(study)
-    opened = sum(rules.get(rule, 0) for rule in OPEN)
+    counts = kept(study, "overview", None, lambda: _counts(study))
+    opened = sum(counts["rules"].get(rule, 0) for rule in OPEN)
     return {
         "items": study.items.count(),
         # Whether somebody with many ratings elsewhere has none here takes long to find out.
         "imported": remembered(f"imported:{study.pk}", lambda: imported(study), seconds=KEPT_FOR),
         "scorers": remembered(f"scorers:{study.pk}", lambda: scored(study), seconds=KEPT_FOR),
         "skips": Skip.objects.filter(item__study=study).count(),
+        "settled": sum(counts["rules"].values()) - opened,
+        "settled_open": opened,
+        **counts,
+    }
+
+
+def _counts(study: Study) -> dict[str, Any]:
+    """What takes long to count in a large study."""
+    return {
         "humans": slot_counts(study),
         "disputes": disputes(study).count(),
         "gold": newest(Gold.objects.filter(item__study=study)).count(),
-        "settled": sum(rules.values()) - opened,
-        "settled_open": opened,
-        "rules": rules,
+        "rules": settlement_counts(study),
     }
