@@ -189,13 +189,17 @@ def _how(view: View, found: Estimates) -> str:
     over = f"over {found.estimand}, {OF[view.of]}"
     drawn = "a census" if found.design and found.design.kind == "census" else "a design-weighted draw"
     how = {
-        "corrected": f"Convergence rates {over}, were estimated from {n:,} responses, post-stratified on the target votes of {len(found.judges)} LLM judge(s) with human gold labels on {gold:,} of them ({drawn}).",
+        "corrected": f"Convergence rates {over}, were estimated from {n:,} responses, post-stratified on the target votes of {_counted(len(found.judges), "LLM judge")} with human gold labels on {gold:,} of them ({drawn}).",
         "gold": f"Convergence rates {over}, were estimated from human gold labels on {gold:,} of {n:,} responses ({drawn}).",
         "transported": f"Convergence rates {over}, were estimated from the judges' labels of {n:,} responses by the Rogan-Gladen correction, with sensitivity and specificity from human gold.",
         "ppi": f"Convergence rates {over}, were estimated by prediction-powered inference (PPI++) from {n:,} responses, {gold:,} of them with human gold labels.",
     }
     taken = f"Convergence rates {over}, were taken from {n:,} labels as they are ({label_of(view.source)}), so their intervals hold sampling error only."
     return how.get(view.source, taken) + " The 95 % intervals treat tasks as clusters:"
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'s' * (number != 1)}"
 
 
 def _told(view: View, row: Mapping[str, Any], beside: bool) -> str:
@@ -228,7 +232,7 @@ def _chart(view: View, rows: Sequence[Mapping[str, Any]], beside: bool, simulate
     names = [name for name, _ in series]
     colour = alt.Color(
         "series:N", title=None, scale=alt.Scale(domain=names, range=[colours["accent"], colours["quiet"]]),
-        legend=alt.Legend(orient="top", labelColor=colours["ink"], symbolStrokeWidth=0) if beside else None,
+        legend=alt.Legend(orient="top", labelColor=colours["ink"], labelFontSize=12, symbolStrokeWidth=0, columnPadding=16) if beside else None,
     )  # fmt: skip
     labels = alt.Axis(
         labelLimit=420, ticks=False, domain=False, labelPadding=10, minExtent=extent(data, "cell")

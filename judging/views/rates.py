@@ -61,5 +61,11 @@ def _shown(study: Study, view: View, compare: str) -> dict[str, Any]:
         "compare": compare,
         "differences": [one.document() for one in differences(found, compare)],
         "within": [word for word in view.by if word != compared_word],
-        "allowed": {DESIGNED[name]: why for name, why in allowed(study).items()} if found.design else {},
+        "allowed": _grouped(allowed(study)) if found.design else [],
     }
+
+
+def _grouped(found: dict[str, str]) -> list[tuple[list[str], str]]:
+    """Estimators by the reason they are not allowed for; those without one together."""
+    reasons = dict.fromkeys(found.values())
+    return [([DESIGNED[name] for name, why in found.items() if why == reason], reason) for reason in reasons]

@@ -122,7 +122,7 @@ def test_gold_without_a_draw_is_refused_and_labels_as_they_are_are_not(study):
 
 def test_a_stratum_that_can_not_be_drawn_is_refused(study):
     """The database does not let a stratum have no chance; an imported design might."""
-    with_gold(study)
+    with_gold(study, share=0.5)
     cells = cells_of(study, BY, chosen_judges(study, ""))
     design = cells.sample.design
     never = replace(design, strata=(replace(design.strata[0], probability=0.0),))
