@@ -187,9 +187,10 @@ def _sentence(view: View, found: Estimates, rows: Sequence[Mapping[str, Any]], b
 def _how(view: View, found: Estimates) -> str:
     n, gold = sum(row.counts["n"] for row in found.rows), found.gold
     over = f"over {found.estimand}, {OF[view.of]}"
+    judges = _counted(len(found.judges), "LLM judge")
     drawn = "a census" if found.design and found.design.kind == "census" else "a design-weighted draw"
     how = {
-        "corrected": f"Convergence rates {over}, were estimated from {n:,} responses, post-stratified on the target votes of {_counted(len(found.judges), "LLM judge")} with human gold labels on {gold:,} of them ({drawn}).",
+        "corrected": f"Convergence rates {over}, were estimated from {n:,} responses, post-stratified on the target votes of {judges} with human gold labels on {gold:,} of them ({drawn}).",
         "gold": f"Convergence rates {over}, were estimated from human gold labels on {gold:,} of {n:,} responses ({drawn}).",
         "transported": f"Convergence rates {over}, were estimated from the judges' labels of {n:,} responses by the Rogan-Gladen correction, with sensitivity and specificity from human gold.",
         "ppi": f"Convergence rates {over}, were estimated by prediction-powered inference (PPI++) from {n:,} responses, {gold:,} of them with human gold labels.",
