@@ -148,6 +148,14 @@ class Evidence:
         default_factory=dict
     )  # judge: why its places can't be told from labels
     attacked: Sequence[Attacked] = ()
+    twins: frozenset[str] = (
+        frozenset()
+    )  # judges that are another one but for one thing, so no further opinion
+
+    @property
+    def panel(self) -> list[int]:
+        """The judges that are compared with each other."""
+        return [place for place, judge in enumerate(self.judges) if judge not in self.twins]
 
     def is_target(self, labels: Ints) -> Bools:
         chosen: Bools = self.target[labels] & (labels >= 0)

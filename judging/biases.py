@@ -21,6 +21,7 @@ from judging.biasdata import (
     Evidence,
     Finding,
     Floats,
+    Ints,
     Patterns,
     attempt,
     family,
@@ -191,24 +192,23 @@ def label_position(evidence: Evidence) -> Iterator[Finding]:
 def shared_errors(evidence: Evidence) -> Iterator[Finding]:
     """Do judges err on the same items, and how many independent judges are they worth?"""
     name, test = "shared errors", "phi, jackknife by task"
-    gold = evidence.gold
-    both: Bools = np.all(gold.votes >= 0, axis=1)
-    rows = Patterns(gold.votes[both], np.ones(int(both.sum()), dtype=np.int64), gold.tasks[both])
+    gold, panel = evidence.gold, evidence.panel
+    votes = gold.votes[:, panel]
+    both: Bools = np.all(votes >= 0, axis=1)
+    rows = Patterns(votes[both], np.ones(int(both.sum()), dtype=np.int64), gold.tasks[both])
     blank = Finding(name, ALL_JUDGES, test, unit=CORRELATION)
-    if len(evidence.judges) < 2:
+    if len(panel) < 2:
         yield replace(blank, too_little="there are fewer than two judges, so nothing is shared.")
         return
-    yield attempt(blank, rows, partial(_shared, evidence, both))
+    yield attempt(blank, rows, partial(_shared, rows, gold.gold[both], gold.weights[both]))
 
 
-def _shared(evidence: Evidence, both: Bools, blank: Finding) -> Finding:
-    gold = evidence.gold
-    wrong = gold.votes[both] != gold.gold[both][:, np.newaxis]
-    fewest = int(wrong.sum(axis=0).min())
+def _shared(rows: Patterns, gold: Ints, weights: Floats, blank: Finding) -> Finding:
+    wrong = rows.labels != gold[:, np.newaxis]
+    fewest, n = int(wrong.sum(axis=0).min()), wrong.shape[1]
     if fewest < LEAST_ERRORS:
         raise Undefined(f"one of the judges errs {fewest} times, and {LEAST_ERRORS} errors each are needed")
-    found = error_correlation(wrong, gold.tasks[both], gold.weights[both])
-    n = len(evidence.judges)
+    found = error_correlation(wrong, rows.tasks, weights)
     worth = f"{n} judges are worth {found.effective:.1f} independent ones ({found.fewest:.1f} to {found.most:.1f})"
     numbers = f"{found.mean:.2f} ({found.low:.2f} to {found.high:.2f})"
     return replace(

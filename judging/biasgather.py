@@ -45,6 +45,7 @@ def gather(study: Study) -> Gathered:
     votes = votes.where(~np.isin(votes.groups["condition"], list(attacks)))
     sample, note = _gold(study, judges)
     every = {judge.rater_id: judge for judge in _judges(study)}
+    opened, turned = list(_opened(study, every, attacks)), list(_turned(study, every, labels))
     places, unplaced = _places(study, [one for rater in judges if (one := every.get(rater.pk))], labels)
     evidence = Evidence(
         judges=tuple(str(rater) for rater in judges),
@@ -56,8 +57,9 @@ def gather(study: Study) -> Gathered:
         gold=_gold_items(study, sample, attacks),
         categories=group_names(study, "category"),
         conditions={key: name for key, name in group_names(study, "condition").items() if key not in attacks},
-        opened=list(_opened(study, every, attacks)),
-        turned=list(_turned(study, every, labels)),
+        opened=opened,
+        turned=turned,
+        twins=_further({pk: one for pk, one in every.items() if one.rater in judges}),
         places=places,
         unplaced=unplaced,
         attacked=list(_attacked(study, judges, labels, attacks)),
@@ -138,6 +140,20 @@ def _twins(judges: Mapping[int, Judge], differing: set[str]) -> Iterator[tuple[J
             for other in ordered[place + 1 :]:
                 if any(getattr(one, name) != getattr(other, name) for name in differing):
                     yield one, other
+
+
+def _further(judges: Mapping[int, Judge]) -> frozenset[str]:
+    """Those that are another judge but for what they are shown: all but the plainest of each kind."""
+    plain = {"show_condition", *ORDER}
+    return frozenset(
+        str(
+            max(
+                pair,
+                key=lambda one: (one.show_condition, one.label_order != Judge.LabelOrder.SCHEME, str(one)),
+            )
+        )
+        for pair in _twins(judges, plain)
+    )
 
 
 def _opened(study: Study, judges: Mapping[int, Judge], attacks: Mapping[int, str]) -> Iterator[Twins]:

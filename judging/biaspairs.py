@@ -32,40 +32,38 @@ from judging.statistics import (
 
 
 def leniency(evidence: Evidence) -> Iterator[Finding]:
-    """Do judges say target equally often? All at once, then each two."""
+    """Do judges say target equally often? All at once, then each two. A judge and its twin are no two judges."""
     name, test = "leniency", "Cochran's Q"
-    if len(evidence.judges) < 2:
+    if len(evidence.panel) < 2:
         yield Finding(
             name, ALL_JUDGES, test, too_little="there are fewer than two judges, so nothing to compare."
         )
         return
-    both = evidence.votes.complete()
+    both = evidence.votes.complete(evidence.panel)
     yield attempt(Finding(name, ALL_JUDGES, test), both, partial(_all_judges, evidence, both))
-    for first, second in combinations(range(len(evidence.judges)), 2):
+    for first, second in combinations(evidence.panel, 2):
         pair = evidence.votes.complete([first, second])
         one, other = evidence.judges[first], evidence.judges[second]
         blank = Finding(name, f"{one} and {other}", "McNemar")
-        yield attempt(
-            blank, pair, partial(_two_judges, evidence, pair, one, other)
-        )  # fmt: skip
+        yield attempt(blank, pair, partial(_two_judges, evidence, pair, one, other))
 
 
 def _all_judges(evidence: Evidence, rows: Patterns, blank: Finding) -> Finding:
     votes = evidence.is_target(rows.labels)
     found = cochran_q(votes, rows.tasks, rows.counts)
-    voters = len(evidence.judges)
-    if found.informative * voters < LEAST_VOTES:
+    names = [evidence.judges[place] for place in evidence.panel]
+    if found.informative * len(names) < LEAST_VOTES:
         raise Undefined(
-            f"judges differ on {found.informative} items, which is {found.informative * voters} votes; Cochran's Q needs {LEAST_VOTES}"
+            f"judges differ on {found.informative} items, which is {found.informative * len(names)} votes; Cochran's Q needs {LEAST_VOTES}"
         )
     rates = rows.counts @ votes / rows.items
     most, least = int(np.argmax(rates)), int(np.argmin(rates))
     pair = paired_shift(votes[:, least], votes[:, most], rows.tasks, rows.counts)
-    said = f"on {rows.items} responses from {percent(rates[least])} ({evidence.judges[least]}) to {percent(rates[most])} ({evidence.judges[most]})"
+    said = f"from {percent(rates[least])} ({names[least]}) to {percent(rates[most])} ({names[most]}) on {rows.items} responses"
     return replace(
         blank, n=found.items, effect=pair.shift, low=pair.low, high=pair.high, p=found.p,
-        if_found=f"The judges' target rates differ, {said}.",
-        sentence=f"No difference in leniency is shown among the {voters} judges; their target rates go {said}.",
+        if_found=f"The judges' target rates differ: {said}.",
+        sentence=f"No difference in leniency is shown among the {len(names)} judges; their target rates go {said}.",
     )  # fmt: skip
 
 
@@ -197,7 +195,7 @@ def injection(evidence: Evidence) -> Iterator[Finding]:
     if not evidence.attacked:
         yield Finding(
             name, ALL_JUDGES, test,
-            too_little="no response here has a copy under a condition with a factor `injection`.",
+            too_little="no response here has a copy under a condition with a factor named injection.",
         )  # fmt: skip
     for attack in evidence.attacked:
         blank = Finding(name, attack.judge, test, about=attack.attack)

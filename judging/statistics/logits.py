@@ -249,7 +249,7 @@ def _require_identified(information: Floats, place: int, others: Ints) -> None:
 
 def _fit(at: Likelihood, start: Floats, free: Ints, penalised: bool) -> Floats:
     """Newton's steps, shortened where they are long. Coefficients that are not free stay where they start."""
-    beta = start.copy()
+    beta, spread = start.copy(), np.diag(at(np.zeros_like(start)).information)
     for _ in range(ROUNDS):
         here = at(beta)
         slope = here.scores.sum(axis=0) + (here.correction if penalised else 0.0)
@@ -257,10 +257,17 @@ def _fit(at: Likelihood, start: Floats, free: Ints, penalised: bool) -> Floats:
         longest = float(np.abs(step).max(initial=0.0))
         beta[free] += step * min(1.0, LONGEST_STEP / longest if longest else 1.0)
         if longest < CLOSE:
+            _require_spread(np.diag(here.information), spread, penalised)
             return beta
         if np.abs(beta).max() > 50:
             break
     raise Undefined("the labels are too one-sided: the fit does not converge")
+
+
+def _require_spread(spread: Floats, at_first: Floats, penalised: bool) -> None:
+    """Where labels are separated, plain likelihood creeps toward infinity until nothing is left to learn from."""
+    if not penalised and (spread < 1e-6 * at_first).any():
+        raise Undefined("the labels are too one-sided: the fit does not converge")
 
 
 def _score_test(here: _Place, place: int, others: Ints, keys: Ints) -> float:

@@ -36,8 +36,8 @@ def test_clean_judges_are_rarely_accused():
 
 # The size each is stated for in docs/statistics.md, by the full study of tests/studies.
 STATED = {
-    "family": 0.7, "length": 0.4, "category": 0.7, "place": 0.15, "suffix": 0.25, "injected": 0.3, "lenient": 0.15, "order": 0.15,
-    "shared": 0.2,
+    "family": 0.7, "length": 0.4, "category": 0.7, "place": 0.2, "suffix": 0.25, "injected": 0.25, "lenient": 0.15, "order": 0.15,
+    "shared": 0.3,
 }  # fmt: skip
 
 
@@ -50,7 +50,7 @@ def test_a_planted_bias_is_found_at_its_stated_size(bias):
 def test_only_the_judge_that_leans_is_accused():
     accused = set()
     for number in range(4):
-        findings = battery(study(np.random.default_rng([3, number]), Planted(family=0.9, injected=0.9)))
+        findings = battery(study(np.random.default_rng([7, number]), Planted(family=0.9, injected=0.9)))
         assert is_found(findings, "injection", "ash")
         accused |= {
             one.judge for one in findings if one.found and one.bias in ("own family", "injection", "length")
@@ -356,3 +356,20 @@ def test_a_rater_is_no_part_of_the_page_of_a_judge(scene):
     made, _ = scene
     assert of_judge(made, Rater(name="nobody", kind="judge")) == []
     assert Label.objects.filter(scheme=made.scheme, key__in=LABELS).count() == 3
+
+
+def test_a_twin_is_no_further_judge_of_the_panel(scene):
+    made, raters = scene
+    other = judge(made, endpoint(name="there"), "other", model="word-3").judge.rater
+    for place, by in enumerate((raters["blind"], raters["seeing"], raters["turned"], other)):
+        vote(made, by, every(2 + place))
+    evidence = gather(made).evidence
+    assert evidence.twins == {"seeing", "turned"}
+    pairs = [one.judge for one in battery(evidence) if one.bias == "leniency"]
+    assert sorted(pairs) == ["all judges", "blind and other"]
+    assert {one.judge for one in battery(evidence) if one.bias == "length"} == {
+        "blind",
+        "seeing",
+        "turned",
+        "other",
+    }

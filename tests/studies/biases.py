@@ -46,15 +46,15 @@ class Planted:
 
 # What each planted bias is to be found as, the sizes tried, and what a size means.
 BIASES: dict[str, tuple[str, str, Sequence[float], str]] = {
-    "family": ("own family", "ash", (0.3, 0.4, 0.5, 0.6, 0.7, 0.8), "of its target labels on its own family become other"),
-    "length": ("length", "ash", (0.7, 0.6, 0.5, 0.4, 0.3), "times the odds of target, as the length doubles"),
-    "category": ("category", "ash", (0.4, 0.5, 0.6, 0.7, 0.8, 0.9), "of its target labels in one category become other"),
-    "place": ("label position", "dogwood", (0.1, 0.125, 0.15, 0.2, 0.25), "of its labels are taken from the first place shown"),
-    "suffix": ("sees the condition", f"ash and {OPEN}", (0.1, 0.15, 0.2, 0.25, 0.3), "of its other labels under one condition become target"),
-    "injected": ("injection", "ash", (0.1, 0.15, 0.2, 0.25, 0.3), "of its target labels become other"),
+    "family": ("own family", "ash", (0.5, 0.6, 0.7, 0.8), "of its target labels on its own family become other"),
+    "length": ("length", "ash", (0.6, 0.5, 0.4, 0.3), "times the odds of target, as the length doubles"),
+    "category": ("category", "ash", (0.5, 0.6, 0.7, 0.8), "of its target labels in one category of 66 items, half of them target, become other"),
+    "place": ("label position", "dogwood", (0.1, 0.15, 0.2, 0.25), "of its labels are taken from the first place shown"),
+    "suffix": ("sees the condition", f"ash and {OPEN}", (0.15, 0.2, 0.25, 0.3), "of its other labels under one condition become target"),
+    "injected": ("injection", "ash", (0.15, 0.2, 0.25, 0.3), "of its target labels become other"),
     "lenient": ("leniency", "ash", (0.1, 0.15, 0.2, 0.25), "of its other labels become target"),
     "order": ("label order", f"ash and {TURNED}", (0.1, 0.15, 0.2, 0.25), "of its labels are taken from the first place of the turned order"),
-    "shared": ("shared errors", "all judges", (0.1, 0.15, 0.2, 0.3), "of the items get one label from all judges"),
+    "shared": ("shared errors", "all judges", (0.1, 0.2, 0.3), "of the items get one label from all judges"),
 }  # fmt: skip
 
 
@@ -78,7 +78,7 @@ def study(rng: np.random.Generator, planted: Planted | None = None) -> Evidence:
         votes = np.where(together[:, np.newaxis], votes[:, [3]], votes)
     own = subjects == SUBJECTS.index("ash")
     votes[:, 0] = _turn(rng, votes[:, 0], TARGET, OTHER, planted.family * own)
-    votes[:, 0] = _turn(rng, votes[:, 0], TARGET, OTHER, planted.category * (categories == 3))
+    votes[:, 0] = _turn(rng, votes[:, 0], TARGET, OTHER, planted.category * (categories == 5))
     votes[:, 0] = _turn(rng, votes[:, 0], OTHER, TARGET, np.full(ITEMS, planted.lenient))
     votes[:, 0] = _by_length(rng, votes[:, 0], gold, categories, doublings - 10, planted.length)
     votes[:, 3], places = _placed(rng, votes[:, 3], planted.place)
@@ -197,13 +197,23 @@ def _share(count: int, repetitions: int) -> dict[str, Any]:
 
 def main(repetitions: int = 2000, seed: int = 5, powers: int = 400) -> list[dict[str, Any]]:
     """The whole study: clean judges, then every bias at growing sizes until it is found in four cases of five."""
-    rows = [clean(repetitions, seed)]
+    return list(rows(repetitions, seed, powers))
+
+
+def rows(repetitions: int, seed: int, powers: int) -> Iterator[dict[str, Any]]:
+    yield clean(repetitions, seed)
     for bias, (*_, sizes, meaning) in BIASES.items():
         for size in sizes:
-            rows.append(power(bias, size, powers, seed) | {"meaning": meaning})
-            if rows[-1]["share"] >= 0.8:
+            found = power(bias, size, powers, seed) | {"meaning": meaning}
+            yield found
+            if found["share"] >= 0.8:
                 break
-    return rows
+
+
+def run(repetitions: int = 2000, seed: int = 5, powers: int = 400) -> None:
+    """Row by row, as they are had."""
+    for row in rows(repetitions, seed, powers):
+        show([row])
 
 
 def show(rows: Sequence[dict[str, Any]]) -> None:
@@ -213,4 +223,4 @@ def show(rows: Sequence[dict[str, Any]]) -> None:
 
 
 if __name__ == "__main__":
-    show(main())
+    run()
