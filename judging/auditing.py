@@ -34,6 +34,7 @@ from judging.statistics import Undefined
 from judging.statistics.settlement import Share, weighted_share
 
 NAME = "audit"
+AT_ONCE = 500
 
 
 def check_audit(study: Study, share: float) -> None:
@@ -116,7 +117,7 @@ def audit(study: Study) -> Audit | None:
     frame = dict(draw.framed.order_by().values_list("stratum").annotate(Count("pk")))
     drawn = list(draw.framed.drawn().values_list("item", "stratum", "item__response__task"))
     said, undecided, simulated = _said(study, drawn)
-    checked = _checked(study, drawn, said)
+    checked = _checked(drawn, said)
     labels = Label.objects.in_bulk({one.settled for one in checked} | {one.people for one in checked})
     rows = _weighted(checked, frame)
     wrong = np.asarray([one.settled != one.people for one in checked], dtype=bool)
@@ -189,18 +190,19 @@ def _said(study: Study, drawn: Sequence[Any]) -> tuple[dict[int, tuple[int, bool
     return found, undecided, simulated
 
 
-def _checked(study: Study, drawn: Sequence[Any], said: Mapping[int, tuple[int, bool]]) -> list[_Checked]:
+def _checked(drawn: Sequence[Any], said: Mapping[int, tuple[int, bool]]) -> list[_Checked]:
     """With the label that each was accepted with: the last one by votes alone up to its stratum's version."""
     numbers = {item: int(stratum.rpartition(" ")[2]) for item, stratum, _ in drawn}
-    of_audit = DrawnItem.objects.drawn().filter(draw__study=study, draw__name=NAME).values("item")
-    rows = Settlement.objects.filter(item__in=of_audit, rule__in=ACCEPTED).order_by("revision")
-    accepted = {
-        item: (label, max(posterior.values(), default=None))
+    accepted: dict[int, tuple[int, float | None]] = {}
+    labelled = sorted(said)
+    for start in range(0, len(labelled), AT_ONCE):
+        part = labelled[start : start + AT_ONCE]
+        rows = Settlement.objects.filter(item__in=part, rule__in=ACCEPTED).order_by("revision")
         for item, label, posterior, number in rows.values_list(
             "item", "label", "posterior", "version__number"
-        )
-        if number is None or number <= numbers[item]
-    }
+        ):
+            if label and (number is None or number <= numbers[item]):
+                accepted[item] = label, max(posterior.values(), default=None)
     return [
         _Checked(item, stratum, task, *accepted[item], *said[item])
         for item, stratum, task in drawn

@@ -133,15 +133,14 @@ def shown(study: Study, step: Step) -> Step:
 def newer(study: Study, version: SettlementVersion) -> bool:
     """Whether a vote or gold has come since. Votes of raters who check what is settled are such too."""
 
+    tops = version.fit.get("newest", {})
+
     def look() -> bool:
-        golds = Gold.objects.filter(item__study=study, created_at__gt=version.created_at)
-        latest = (
-            Rating.objects.filter(item__study=study)
-            .order_by("-pk")
-            .values_list("created_at", flat=True)
-            .first()
+        rows = (
+            model.objects.filter(item__study=study, pk__gt=tops.get(model._meta.model_name) or 0)
+            for model in (Rating, Gold)
         )
-        return bool(latest and latest > version.created_at) or golds.exists()
+        return any(found[:1].exists() for found in rows)
 
     return kept(study, "since-settled", version.pk, look)
 

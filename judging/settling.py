@@ -6,7 +6,7 @@ is open. Each settling of a study is a version of its own, which says by which r
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -23,15 +23,16 @@ from benchmark.batching import pages
 from benchmark.bulk import insert
 from benchmark.text import digest
 from judging.models import Settlement, SettlementVersion
-from judging.settlerules import OPEN, Decision, Fitted, Pattern, fitted
+from judging.settlerules import OPEN, Fitted, Pattern, fitted
 from judging.sources import votes
 
 BATCH = 1000
 Rule = Settlement.Rule
+LEDGERS = (Rating, Gold, Adjudication, Item, DrawnItem)
 FIRST = 20  # items named for each change of label
 
 
-@dataclass
+@dataclass(frozen=True)
 class Inputs:
     """All an item's settlement may depend on, beside the rule."""
 
@@ -44,6 +45,24 @@ class Inputs:
         if self.adjudication:
             return Rule.ADJUDICATED, self.adjudication
         return (Rule.GOLD, self.gold) if self.gold else None
+
+
+@dataclass(frozen=True)
+class Made:
+    """A settlement but for its item."""
+
+    rule: str
+    label: int | None
+    posterior: dict[str, float]
+    votes: dict[str, list[str]]
+    inputs_hash: str
+    simulated: bool
+
+    def row(self, item: int, revision: int, version: SettlementVersion | None) -> Settlement:
+        return Settlement(
+            item_id=item, revision=revision, rule=self.rule, label_id=self.label, version=version, votes=self.votes,
+            posterior=self.posterior, inputs_hash=self.inputs_hash, simulated=self.simulated,
+        )  # fmt: skip
 
 
 @dataclass
@@ -61,7 +80,8 @@ class Settler:
     moved: dict[tuple[str, str], list[str]] = field(default_factory=lambda: defaultdict(list))
     counts: Counter[tuple[str, str]] = field(default_factory=Counter)
     hashes: list[str] = field(default_factory=list)
-    _seen: dict[Pattern, tuple[Decision, dict[str, list[str]]]] = field(default_factory=dict)
+    _made: dict[Inputs, Made] = field(default_factory=dict)
+    _read: dict[str, Pattern] = field(default_factory=dict)
 
     @cached_property
     def keys(self) -> dict[int, str]:
@@ -75,55 +95,79 @@ class Settler:
     def any_simulated(self) -> bool:
         return Rating.objects.filter(item__study=self.study, simulated=True, rater__in=self.names).exists()
 
-    def decided(self, pattern: Pattern) -> tuple[Decision, dict[str, list[str]]]:
-        """What the rule says, and the votes by label as they are kept."""
-        if pattern not in self._seen:
+    def made(self, inputs: Inputs) -> "Made":
+        """What the settlement of such an item is. Many items share one, so that it is worked out once."""
+        if inputs not in self._made:
+            decision = self.rule.decide(inputs.pattern)
             named: dict[str, list[str]] = defaultdict(list)
-            for rater, label in pattern:
-                named[self.keys[label]].append(self.names[rater])
-            kept = {label: sorted(raters) for label, raters in sorted(named.items())}
-            self._seen[pattern] = self.rule.decide(pattern), kept
-        return self._seen[pattern]
+            for rater, given in inputs.pattern:
+                named[self.keys[given]].append(self.names[rater])
+            votes = {key: sorted(raters) for key, raters in sorted(named.items())}
+            depends: list[Any] = [votes, inputs.gold, inputs.adjudication, inputs.simulated]
+            if self.rule.given is not None:  # a count of votes depends on nothing else
+                depends += [self.rule.given, decision.posterior]
+            rule, label = inputs.by_people() or (decision.rule, decision.label)
+            found = digest(json.dumps(depends, sort_keys=True))
+            self._made[inputs] = Made(
+                str(rule), label, dict(decision.posterior), votes, found, inputs.simulated
+            )
+        return self._made[inputs]
 
-    def settlement(self, item: int, inputs: Inputs, revision: int) -> Settlement:
-        decision, named = self.decided(inputs.pattern)
-        people = inputs.by_people()
-        rule, label = people or (decision.rule, decision.label)
-        depends: list[Any] = [named, inputs.gold, inputs.adjudication, inputs.simulated]
-        if self.rule.given is not None:  # a count of votes depends on nothing else
-            depends += [self.rule.given, decision.posterior]
-        return Settlement(
-            item_id=item, revision=revision, rule=rule, label_id=label, version=self.version, votes=named,
-            posterior=dict(decision.posterior), inputs_hash=digest(json.dumps(depends, sort_keys=True)),
-            simulated=inputs.simulated,
-        )  # fmt: skip
-
-    def batch(self, item_ids: Sequence[int]) -> None:
+    def batch(self, item_ids: Sequence[int], only: Callable[[Inputs], bool] = lambda _: True) -> None:
         # Locked, so that of two settlings at once the second sees what the first wrote.
         lock(item_ids)
-        inputs = gather(self, item_ids)
-        before = {one.item_id: one for one in newest(Settlement.objects.filter(item__in=item_ids))}
-        named = dict(Item.objects.filter(pk__in=item_ids).values_list("pk", "key"))
+        inputs, before = self.gather(item_ids), _newest(item_ids)
         new = []
-        for item in item_ids:
-            old = before.get(item)
-            found = self.settlement(item, inputs[item], old.revision + 1 if old else 1)
-            self.by_rule[str(found.rule)] += 1
-            self.hashes.append(found.inputs_hash)
-            self.simulated |= found.simulated
-            if old is None or _differ(old, found):
-                new.append(found)
-                self.note(named[item], old, found)
-        insert(new)
-        keep_finals([_final(one, one.item_id) for one in new])
+        for item, key, given in inputs:
+            if not only(given):
+                continue
+            made, old = self.made(given), before.get(item)
+            self.by_rule[made.rule] += 1
+            self.hashes.append(made.inputs_hash)
+            self.simulated |= made.simulated
+            if old is None or old[1:] != (made.rule, made.label, made.inputs_hash):
+                new.append(made.row(item, old[0] + 1 if old else 1, self.version))
+                self.note(key, old is None, old[2] if old else None, made.label)
+        self.write(new)
         self.changed += len(new)
 
-    def note(self, key: str, old: Settlement | None, found: Settlement) -> None:
+    def write(self, new: Sequence[Settlement]) -> None:
+        insert(new)
+        keep_finals([_final(one, one.item_id) for one in new])
+
+    def gather(self, item_ids: Sequence[int]) -> list[tuple[int, str, Inputs]]:
+        """What each item's settlement is made from: its kept votes, gold where it decides, the newest decision. With the item's
+        key, in the order given."""
+        rows = Item.objects.filter(pk__in=item_ids).order_by().values_list("pk", "key", "votes")
+        kept = {pk: (key, self.read(votes)) for pk, key, votes in rows}
+        golds = (
+            newest(Gold.objects.filter(item__in=item_ids)) if self.study.gold_decides else Gold.objects.none()
+        )
+        gold = dict(golds.order_by().values_list("item", "label"))
+        decisions = newest(Adjudication.objects.filter(item__in=item_ids)).order_by()
+        decided = dict(decisions.values_list("item", "label"))
+        simulated: set[int] = set()
+        if self.any_simulated:
+            given = votes(self.study, list(self.names)).filter(item__in=item_ids, simulated=True)
+            simulated = set(given.order_by().values_list("item", flat=True))
+        return [
+            (pk, kept[pk][0], Inputs(kept[pk][1], gold.get(pk), decided.get(pk), pk in simulated))
+            for pk in item_ids
+        ]
+
+    def read(self, kept: str) -> Pattern:
+        """The voters' votes, as an item keeps them."""
+        if kept not in self._read:
+            cast = (tuple(map(int, word.split(":"))) for word in kept.split())
+            self._read[kept] = tuple((rater, label) for rater, label in cast if rater in self.names)
+        return self._read[kept]
+
+    def note(self, key: str, new: bool, was: int | None, now: int | None) -> None:
         """What moved, for the version to show."""
-        if old is None:
+        if new:
             self.new += 1
-        elif old.label_id != found.label_id:
-            move = self.word(old.label_id), self.word(found.label_id)
+        elif was != now:
+            move = self.word(was), self.word(now)
             self.counts[move] += 1
             if len(self.moved[move]) < FIRST:
                 self.moved[move].append(key)
@@ -133,8 +177,11 @@ class Settler:
         return self.keys.get(label, "") if label else ""
 
 
-def _differ(old: Settlement, found: Settlement) -> bool:
-    return (old.inputs_hash, old.rule, old.label_id) != (found.inputs_hash, str(found.rule), found.label_id)
+def _newest(item_ids: Sequence[int]) -> dict[int, tuple[int, str, int | None, str]]:
+    """Of each item's newest settlement: revision, rule, label, what it was made from."""
+    rows = newest(Settlement.objects.filter(item__in=item_ids)).order_by()
+    fields = rows.values_list("item", "revision", "rule", "label", "inputs_hash")
+    return {item: (revision, rule, label, found) for item, revision, rule, label, found in fields}
 
 
 def settle(
@@ -206,18 +253,21 @@ def _begin(study: Study, rule: Fitted, options: dict[str, Any], by: User | None)
         return last
     return SettlementVersion.objects.create(
         study=study, number=last.number + 1 if last else 1, rule=rule.rule, options=options,
-        fit={**rule.facts, "state": state}, by=by,
+        fit={**rule.facts, "state": state, "newest": newest_rows()}, by=by,
     )  # fmt: skip
 
 
+def newest_rows() -> dict[str, int | None]:
+    """Of ledgers that settling reads: what is added later has a higher key."""
+    return {str(model._meta.model_name): model.objects.aggregate(top=Max("pk"))["top"] for model in LEDGERS}
+
+
 def _state(study: Study) -> str:
-    """Of the ledgers, which only grow, the newest rows; and what else decides."""
-    tops = [
-        model.objects.aggregate(top=Max("pk"))["top"]
-        for model in (Rating, Gold, Adjudication, Item, DrawnItem)
-    ]
+    """Of all that decides. Ledgers only grow, so that their newest rows tell them apart."""
     split = getattr(study, "gold_split", None)
-    return digest(repr([*tops, study.voters, study.gold_decides, study.scheme_id, split and split.pk]))
+    return digest(
+        repr([newest_rows(), study.voters, study.gold_decides, study.scheme_id, split and split.pk])
+    )
 
 
 def _finish(work: Settler) -> SettlementVersion:
@@ -234,6 +284,8 @@ def _finish(work: Settler) -> SettlementVersion:
     if before and same and not version.settlements.exists():
         # By key: of two settlings at once, the other may have taken it away already.
         SettlementVersion.objects.filter(pk=version.pk, settlements=None).delete()
+        before.fit |= {key: version.fit[key] for key in ("state", "newest")}  # it has seen what came since
+        before.save(update_fields=["fit"])
         return before
     changes = _added(version.changes, work, before)
     SettlementVersion.objects.filter(pk=version.pk).update(inputs_hash=found, changes=changes)
@@ -276,24 +328,24 @@ def settle_items(study: Study, item_ids: list[int]) -> None:
         if counting:
             work.batch(item_ids)
         else:
-            _decided(work, item_ids)
+            lock(item_ids)
+            latest = dict(
+                newest(Settlement.objects.filter(item__in=item_ids)).values_list("item", "posterior")
+            )
+            keeping = _Keeping(study, voters, rule, None, posteriors=latest)
+            keeping.batch(item_ids, only=lambda given: given.by_people() is not None)
 
 
-def _decided(work: Settler, item_ids: Sequence[int]) -> None:
-    lock(item_ids)
-    inputs = gather(work, item_ids)
-    before = {one.item_id: one for one in newest(Settlement.objects.filter(item__in=item_ids))}
-    new = []
-    for item in item_ids:
-        old = before.get(item)
-        if inputs[item].by_people() is None:
-            continue
-        found = work.settlement(item, inputs[item], old.revision + 1 if old else 1)
-        found.posterior = old.posterior if old else found.posterior
-        if old is None or _differ(old, found):
-            new.append(found)
-    insert(new)
-    keep_finals([_final(one, one.item_id) for one in new])
+@dataclass
+class _Keeping(Settler):
+    """Writes decisions by people, with the posterior that the last settling gave the item."""
+
+    posteriors: dict[int, dict[str, float]] = field(default_factory=dict)
+
+    def write(self, new: Sequence[Settlement]) -> None:
+        for one in new:
+            one.posterior = self.posteriors.get(one.item_id, one.posterior)
+        super().write(new)
 
 
 # What items keep
@@ -322,21 +374,3 @@ def _final(settlement: Settlement | None, item: int) -> tuple[int | None, str, f
         return None, "", None, item
     chance = max(settlement.posterior.values(), default=None)
     return settlement.label_id, settlement.rule, chance, item
-
-
-def gather(work: Settler, item_ids: Sequence[int]) -> dict[int, Inputs]:
-    """What each item's settlement is made from: its kept votes, gold where it decides, the newest decision."""
-    inputs: dict[int, Inputs] = defaultdict(Inputs)
-    for item, kept in Item.objects.filter(pk__in=item_ids).values_list("pk", "votes"):
-        cast = (tuple(map(int, word.split(":"))) for word in kept.split())
-        inputs[item].pattern = tuple((rater, label) for rater, label in cast if rater in work.names)
-    if work.any_simulated:
-        given = votes(work.study, list(work.names)).filter(item__in=item_ids, simulated=True)
-        for item in given.order_by().values_list("item", flat=True):
-            inputs[item].simulated = True
-    if work.study.gold_decides:
-        for gold in newest(Gold.objects.filter(item__in=item_ids)):
-            inputs[gold.item_id].gold = gold.label_id
-    for decision in newest(Adjudication.objects.filter(item__in=item_ids)):
-        inputs[decision.item_id].adjudication = decision.label_id
-    return inputs

@@ -1,12 +1,14 @@
 """Latent labels and raters' error rates by EM, from distinct vote patterns and how often each occurs."""
 
 from dataclasses import dataclass
+from itertools import permutations
 
 import numpy as np
 import numpy.typing as npt
 
 Ints = npt.NDArray[np.integer]
 Floats = npt.NDArray[np.float64]
+FEW = 6  # labels whose every order is tried; scipy takes a second to load
 TINY = 1e-300  # log of it stands for log 0, so that a matrix product never meets 0 times infinity
 
 
@@ -184,9 +186,20 @@ def _order(prior: Floats, errors: Floats, given: Floats, known: Ints) -> Ints:
     right = prior[:, None] * np.einsum("r,rjl->jl", given.sum(axis=1), errors)
     part = right[np.ix_(free, free)]
     if len(free) > 1 and (part.argmax(axis=0) != np.arange(len(free))).any():
-        from scipy.optimize import linear_sum_assignment
-
-        true, place = linear_sum_assignment(part, maximize=True)
-        if part[true, place].sum() > np.trace(part) * (1 + 1e-9):
-            order[free[place]] = free[true]
+        true = _assigned(part)
+        if part[true, np.arange(len(free))].sum() > np.trace(part) * (1 + 1e-9):
+            order[free] = free[true]
     return order
+
+
+def _assigned(right: Floats) -> Ints:
+    """Of each place (column) the row, no row twice, so that the sum is greatest."""
+    places = range(len(right))
+    if len(right) <= FEW:
+        orders = np.array(list(permutations(places)))
+        best: Ints = orders[right[orders, places].sum(axis=1).argmax()]
+        return best
+    from scipy.optimize import linear_sum_assignment
+
+    found: Ints = linear_sum_assignment(right.T, maximize=True)[1]
+    return found

@@ -101,6 +101,18 @@ def test_what_changed_is_shown_and_can_be_had_whole(client, panelled):
     assert client.get(f"{PAGE}/9/changes.csv").status_code == 404
 
 
+def test_what_has_come_since_is_said_until_it_is_settled_again(client, study, cast):
+    builders.rate(study.items.first(), builders.rater("judge-a"))
+    settle(study)
+    address, said = "/studies/tiny/settlement", "have been added since"
+    assert said not in opened(client, cast["owner"], address)
+    label = study.scheme.labels.get(key="convergence")
+    Gold.objects.create(item=study.items.first(), label=label, origin="imported")
+    assert said in opened(client, cast["owner"], address)
+    assert settle(study)["version"] == 1  # the majority minds no gold
+    assert said not in opened(client, cast["owner"], address)
+
+
 def test_what_the_audit_found(client, panelled):
     study, _, cast = panelled
     settle(study, "model", threshold=0.85, audit_share=0.3)

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.optimize import linear_sum_assignment
 
-from judging.statistics.dawid_skene import dawid_skene
+from judging.statistics.dawid_skene import _assigned, dawid_skene
 
 from .plain_em import distinct, plain_em, voted
 from .support import SHARED, labelled, reference
@@ -150,6 +151,15 @@ def test_labels_under_each_others_names_are_put_back():
     assert found.log_likelihood == pytest.approx(right.log_likelihood, abs=1e-6)
     np.testing.assert_allclose(found.errors, right.errors, atol=1e-4)
     np.testing.assert_allclose(found.posteriors, right.posteriors, atol=1e-4)
+
+
+@pytest.mark.parametrize("labels", [2, 4, 6, 7])
+def test_many_labels_are_put_back_as_few_are(labels):
+    right = np.random.default_rng(labels).random((labels, labels))
+    found = _assigned(right)
+    rows, columns = linear_sum_assignment(right, maximize=True)
+    assert right[found, range(labels)].sum() == pytest.approx(right[rows, columns].sum())
+    assert sorted(found) == list(range(labels))
 
 
 def test_labels_with_gold_stay_where_gold_says():
