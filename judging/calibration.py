@@ -249,17 +249,20 @@ def _some(weights: Floats | None, mask: Bools) -> Floats | None:
 
 
 def _missing(study: Study, rater: Rater, items: Ints) -> dict[str, int]:
+    return dict(sorted(Counter(why_missing(study, rater, items.tolist()).values()).items()))
+
+
+def why_missing(study: Study, rater: Rater, items: Sequence[int]) -> dict[int, str]:
     """Why gold items have no label of this judge: how its verdicts ended, or that none was asked for."""
-    if not len(items):
+    if not items:
         return {}
     judge = study.judges.filter(judge__rater=rater).first()
     if judge is None:
-        return {NO_LABEL: len(items)}
+        return dict.fromkeys(items, NO_LABEL)
     with_gold = Exists(Gold.objects.filter(item=OuterRef("item")))
     rows = Verdict.objects.filter(with_gold, study_judge=judge, repeat=0).exclude(state=Verdict.State.DONE)
     state = dict(rows.values_list("item", "state"))
-    count = Counter(STATES.get(state.get(item, ""), NOT_ASKED) for item in items.tolist())
-    return dict(sorted(count.items()))
+    return {item: STATES.get(state.get(item, ""), NOT_ASKED) for item in items}
 
 
 def _confidence(

@@ -7,7 +7,16 @@ import numpy as np
 
 from annotation.models import Item, Label, Rater, Study
 from benchmark.errors import UserError
-from judging.calibration import SEALED, Coefficient, calibration_sample, in_part, visible_parts
+from judging.calibration import (
+    NOT_ASKED,
+    OPEN,
+    SEALED,
+    Coefficient,
+    calibration_sample,
+    in_part,
+    visible_parts,
+    why_missing,
+)
 from judging.counting import Ints, group_names
 from judging.goldsample import Bools, Floats, GoldSample
 from judging.statistics import Rate, Undefined, exact_mcnemar, jackknife_interval, weighted_rate
@@ -42,6 +51,7 @@ class Comparison:
     part: str
     items: int  # with gold
     both: int
+    unasked: int  # items that one of them was not asked, or has not answered yet
     same: int
     counts: Mapping[str, int]
     p: float  # exact McNemar, on how many became better and worse
@@ -73,12 +83,13 @@ def _compare(study: Study, sample: GoldSample, part: str) -> Comparison:
     before, after = sample.votes[:, 0], sample.votes[:, 1]
     weights = None if sample.design.refusal else sample.weight
     tasks, both = sample.groups["task"], (before >= 0) & (after >= 0)
-    kinds = _kinds(sample.gold, before, after)
+    asked = [_asked(study, sample, column) for column in (0, 1)]
+    kinds = _kinds(sample.gold, before, after, asked[0] & asked[1])
     counts = {kind: int((kinds == kind).sum()) for kind in KINDS}
     rights = [sample.gold == given for given in (before, after)]
     some = None if weights is None else weights[both]
     return Comparison(
-        sample.raters[0], sample.raters[1], part, len(sample), int(both.sum()), int((both & (before == after)).sum()),
+        sample.raters[0], sample.raters[1], part, len(sample), int(both.sum()), int((~(asked[0] & asked[1])).sum()), int((both & (before == after)).sum()),
         counts, exact_mcnemar(counts[BETTER], counts[WORSE]),
         weighted_rate(rights[0][both], some, tasks[both]), weighted_rate(rights[1][both], some, tasks[both]),
         _difference(rights[0][both], rights[1][both], some, tasks[both]),
@@ -86,14 +97,24 @@ def _compare(study: Study, sample: GoldSample, part: str) -> Comparison:
     )  # fmt: skip
 
 
-def _kinds(gold: Ints, before: Ints, after: Ints) -> np.ndarray[tuple[int], np.dtype[np.object_]]:
+def _asked(study: Study, sample: GoldSample, column: int) -> Bools:
+    """Not where its verdict was never asked for, or is still open: that is no outcome yet."""
+    missing = sample.items[sample.votes[:, column] < 0].tolist()
+    why = why_missing(study, sample.raters[column], missing)
+    waiting = [item for item, reason in why.items() if reason in (NOT_ASKED, OPEN)]
+    return ~np.isin(sample.items, waiting)
+
+
+def _kinds(
+    gold: Ints, before: Ints, after: Ints, asked: Bools
+) -> np.ndarray[tuple[int], np.dtype[np.object_]]:
     kinds = np.full(len(gold), "", dtype=object)
     both = (before >= 0) & (after >= 0)
     kinds[both & (before == gold) & (after != gold)] = WORSE
     kinds[both & (before != gold) & (after == gold)] = BETTER
     kinds[both & (before != gold) & (after != gold) & (before != after)] = SIDEWAYS
-    kinds[(before >= 0) & (after < 0)] = LOST
-    kinds[(before < 0) & (after >= 0)] = GAINED
+    kinds[asked & (before >= 0) & (after < 0)] = LOST
+    kinds[asked & (before < 0) & (after >= 0)] = GAINED
     return kinds
 
 

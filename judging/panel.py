@@ -15,6 +15,7 @@ from judging.asking import State, Status, active_judges, retry_failed, tally, un
 from judging.metering import reached
 from judging.models import FINAL, Budget, StudyJudge, Verdict
 from judging.money import as_dollars
+from judging.tuning import want_tuning
 from judging.work import JudgeWork
 
 
@@ -24,10 +25,12 @@ def judge_study(
     limit: int | None = None,
     *,
     retry: bool = False,
+    tuning: bool = False,
     stopping: Callable[[], bool] = lambda: False,
     on_progress: Callable[[int], None] = lambda concluded: None,
 ) -> dict[str, Any]:
-    """Bring the study's verdicts (or `limit` of them) to their outcome and count them.
+    """Bring the study's verdicts (or `limit` of them; or those on the tuning gold, and what is wanted already) to their outcome
+    and count them.
 
     The counts are of all final verdicts there are after the call, for the judges chosen; `cached` says how many of them
     took no call now: final before, or answered by an equal call made earlier. `dollars` leaves out the judges that are
@@ -41,7 +44,10 @@ def judge_study(
     cached_before, spent_before = _cached(judges), _spent(judges)
     for judge in judges:
         rater = judge.judge.rater
-        want_verdicts(study, f"{rater.name}@{rater.version}", _missing_within(study, judges, limit))
+        if tuning:
+            want_tuning(study, judge)
+        else:
+            want_verdicts(study, f"{rater.name}@{rater.version}", _missing_within(study, judges, limit))
     work = JudgeWork(study, [sj.pk for sj in judges], limit=limit)
     Engine(work, stopping=stopping, on_progress=on_progress, wait_for_others=True).run()
     connection.close_if_unusable_or_obsolete()  # it may have been cut off meanwhile

@@ -151,7 +151,7 @@ def confusion_under_human_error(table: npt.ArrayLike, found: HumanError, single:
     gold that one human alone wrote; better, where it is known which, give their table alone and add the rest to
     what comes back. Cell (y, j) is taken as the sum
     over t of E[t, y] P[t, j]: humans and judge err independently given the truth. Where both fall for the
-    same items, the judge is better than the result says. P is found by EM (deconvolution), so no cell is
+    same items, the judge is worse than the result says. P is found by EM (deconvolution), so no cell is
     negative, and columns keep their sums.
 
     Raises ValueError on a table of other rows, negative or all zero.

@@ -9,6 +9,8 @@ from judging.goldsplit import reveal, split_gold
 from tests import builders
 from tests.commands import as_json, refusal
 from tests.judging.calibrated import golden, judged, labels, off, truth_of
+from tests.judging.helpers import endpoint, judge
+from tests.judging.rows import verdict
 
 pytestmark = [pytest.mark.django_db, pytest.mark.engine]
 
@@ -95,3 +97,17 @@ def test_the_command_compares(study):
     assert set(told["changes"][0]) == {"kind", "item", "category", "gold", "before", "after"}
     assert "two versions" in refusal("calibrate", "tiny", "--compare", "judge-a", "judge-a@2")
     assert "nobody" not in refusal("calibrate", "tiny", "--compare", "judge-a", "judge-z")
+
+
+def test_what_was_not_asked_is_no_change(study):
+    golden(study)
+    first = judged(study)
+    mine = judge(study, endpoint(), "judge-b")
+    items = list(study.items.order_by("pk"))
+    for item in items[:30]:
+        verdict(mine, item, "done", rated={"label": truth_of(item)})
+    verdict(mine, items[30], "refused")
+    verdict(mine, items[31])
+    found = compare(study, first, mine.judge.rater)
+    assert (found.counts["lost"], found.unasked, found.both) == (1, 49, 30)
+    assert [one.item for one in found.changes if one.kind == "lost"] == [items[30].key]

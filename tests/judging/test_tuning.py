@@ -2,7 +2,6 @@
 
 import pytest
 
-from benchmark.engine import Engine
 from benchmark.errors import UserError
 from benchmark.models import Endpoint
 from judging.applying import apply
@@ -15,8 +14,8 @@ from judging.panel import judge_study
 from judging.prompts import template_text
 from judging.studyfile import study_of
 from judging.tuning import edit_template, tuning_items, want_tuning
-from judging.work import JudgeWork
 from tests import builders
+from tests.commands import as_json, refusal
 from tests.judging.calibrated import golden
 from tests.judging.helpers import CLOSED, endpoint, judge
 
@@ -172,9 +171,15 @@ def test_the_whole_loop(study, simulator):
     judge_study(study, "careful")
     first = of(study, "careful").judge.rater
     made = edited(study)
-    count = want_tuning(study, made)
-    Engine(JudgeWork(study, [made.pk])).run()
-    assert Verdict.objects.filter(study_judge=made).count() == count == 6
+    told = as_json("judge", "tiny", "--judge", "careful", "--tuning")
+    assert told["verdicts"] == 6 and told["open"] == 0
+    assert Verdict.objects.filter(study_judge=made).count() == 6
     found = compare(study, first, made.judge.rater)
     assert found.part == "tuning" and found.items == 6
     assert found.both + found.counts["lost"] + found.counts["gained"] <= 6
+
+
+@pytest.mark.parametrize("beside", [("--limit", "3"), ("--dry-run",), ("--pause",), ("--cancel",)])
+def test_tuning_is_asked_by_itself(study, beside):
+    said = refusal("judge", "tiny", "--tuning", *beside)
+    assert f"takes no {beside[0]}" in said and not Verdict.objects.exists()

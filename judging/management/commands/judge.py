@@ -10,6 +10,7 @@ from benchmark.stopping import StopSignal
 from judging.asking import active_judges, cancel, pause, resume
 from judging.forecast import dry_run, of_the_priced, show_dry_run
 from judging.panel import judge_study, wanted
+from judging.tuning import tuning_items
 from judging.waking import wake_workers
 
 CHANGES = {"pause": pause, "resume": resume, "cancel": cancel}
@@ -22,6 +23,11 @@ class Command(ArbiterCommand):
         parser.add_argument("study")
         parser.add_argument("--judge", default="", metavar="NAME", help="only this judge")
         parser.add_argument("--limit", type=positive, help="at most this many verdicts in this call")
+        parser.add_argument(
+            "--tuning",
+            action="store_true",
+            help="want verdicts on the tuning gold alone, to compare versions",
+        )
         parser.add_argument("--retry-failed", action="store_true", help="ask again for verdicts that failed")
         instead = parser.add_mutually_exclusive_group()
         instead.add_argument(
@@ -36,22 +42,27 @@ class Command(ArbiterCommand):
         instead.add_argument("--cancel", action="store_true", help="want what is still open no more")
 
     def run(
-        self, *, study: str, judge: str, limit: int | None, retry_failed: bool, **options: Any
+        self, *, study: str, judge: str, limit: int | None, retry_failed: bool, tuning: bool, **options: Any
     ) -> dict[str, Any]:
         found = get_study(study)
         self.dry = options["dry_run"]
+        if tuning:
+            given = {f"--{name.replace('_', '-')}": options[name] for name in ("dry_run", *CHANGES)}
+            _refuse_beside("tuning", {"--limit": limit is not None, **given})
         if self.dry:
             return dry_run(found, active_judges(found, judge), limit, retry=retry_failed)
         for name in CHANGES:
             if options[name]:
                 _refuse_beside(name, {"--limit": limit is not None, "--retry-failed": retry_failed})
                 return self._change(found, judge, name)
-        with progress_bar("judging", limit or wanted(found, judge)) as advance:
+        total = len(tuning_items(found)) if tuning else limit or wanted(found, judge)
+        with progress_bar("judging", total) as advance:
             return judge_study(
                 found,
                 judge,
                 limit,
                 retry=retry_failed,
+                tuning=tuning,
                 stopping=StopSignal(),
                 on_progress=advance,
             )
@@ -75,6 +86,10 @@ class Command(ArbiterCommand):
 
 def _refuse_beside(change: str, given: Mapping[str, bool]) -> None:
     for option in (name for name, is_given in given.items() if is_given):
+        if change == "tuning":
+            raise UserError(
+                f"judge: --tuning wants its own verdicts and asks for them, so it takes no {option}."
+            )
         raise UserError(
             f"judge: --{change} is for all that its judges owe and asks nothing, so it takes no {option}; leave {option} out."
         )
