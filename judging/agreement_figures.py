@@ -117,7 +117,7 @@ def confusion(study: Study, query: Mapping[str, str]) -> Figure:
         raise UserError("a confusion needs two raters")
     names = [query.get("first") or str(raters[0]), query.get("second") or str(raters[1])]
     if len(set(chosen := find_raters(study, names))) < 2:
-        raise UserError("a rater can't be compared with himself")
+        raise UserError("a rater can't be compared with the same rater")
     pair, found = pair_of(study, *chosen), agreement_kept(study)
     titles = list(study.scheme.labels.values_list("title", flat=True))
     shown = [
@@ -286,7 +286,7 @@ def _heat(
     marked: str,
     colours: Mapping[str, str],
 ) -> Any:
-    """Both triangles, so that a rater's row holds all of his pairs."""
+    """Both triangles, so that a row holds all pairs of its rater."""
     import altair as alt
 
     data = [
@@ -338,8 +338,8 @@ def heat_of_labels(
     ]
     ticks: dict[str, Any] = {"ticks": False, "domain": False}
     base = alt.Chart({"values": data}).encode(
-        x=alt.X("column:N", sort=None, title=names[1], axis=alt.Axis(orient="top", labelAngle=0, labelLimit=110, titlePadding=10, **ticks)),
-        y=alt.Y("row:N", sort=None, title=names[0], axis=alt.Axis(labelLimit=160, labelPadding=8, minExtent=extent(data, "row"), **ticks)),
+        x=alt.X("column:N", sort=None, title=names[1], axis=alt.Axis(orient="top", labelAngle=0, labelLimit=110, titlePadding=10, titleLimit=CELL * len(titles), **ticks)),
+        y=alt.Y("row:N", sort=None, title=names[0], axis=alt.Axis(labelLimit=160, titleLimit=44 * len(titles), labelPadding=8, minExtent=extent(data, "row"), **ticks)),
     )  # fmt: skip
     shade = alt.Scale(domain=[0, 1], range=[colours["low"], colours["high"]])
     cells = base.mark_rect(cornerRadius=3, stroke=colours["rule"]).encode(

@@ -1,4 +1,4 @@
-"""How far each rater repeats himself: what he said of an item he was given again, and what that leaves others to agree with."""
+"""How far raters agree with themselves: what they said of items they were given again, and what that leaves others to agree with."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -148,7 +148,7 @@ def flip_rate(counts: Ints, items: Ints | None = None) -> float:
 
 
 def agreement_ceiling(first: float, second: float) -> float:
-    """The most that two raters can be expected to agree, given how far each agrees with himself.
+    """The most that two raters can be expected to agree, given how far each agrees with oneself.
 
     first, second: what each of them reaches over repeats, either percent agreement (the bound is then on
     their percent agreement) or alpha (then on their kappa or alpha). The bound is sqrt(first * second).
@@ -160,7 +160,7 @@ def agreement_ceiling(first: float, second: float) -> float:
     sqrt((1 - sum p_c^2)(1 - sum q_c^2)) <= 1 - sum p_c q_c carries it over to kappa. Raters who remember
     their first answer agree with themselves too well, and the ceiling is then too high.
 
-    Raises Undefined where either is below 0: such a rater repeats himself less than chance would, and
+    Raises Undefined where either is below 0: such a rater's repeats agree less than chance would, and
     the bound says nothing; ValueError above 1 or where not a number.
     Source: the correction for attenuation of C. Spearman (1904), Am. J. Psychol. 15:72-101, for labels
     as in H. C. Kraemer (1979), Psychometrika 44:461-472.
@@ -168,7 +168,7 @@ def agreement_ceiling(first: float, second: float) -> float:
     if not (first <= 1 and second <= 1):
         raise ValueError(f"agreement with oneself is at most 1, not {first!r} and {second!r}")
     if min(first, second) < 0:
-        raise Undefined("a rater agrees with himself less than chance would, so there is no ceiling to state")
+        raise Undefined("a rater's repeats agree less than chance would, so there is no ceiling to state")
     return float(np.sqrt(first * second))
 
 

@@ -42,7 +42,7 @@ def agreement_cautions(
     if not pairable:
         return []
     said = []
-    if pairable < FEW_ITEMS and top > NEARLY_ALL:
+    if pairable < FEW_ITEMS and NEARLY_ALL < top < 1:
         said.append(
             f"Intervals are too short here: {_share(top)} of the labels are the same, and on {pairable} items "
             f"the few others decide what comes out. Label {FEW_ITEMS} items or more before relying on them."

@@ -141,7 +141,7 @@ def pairwise(
     """
     labels = checked_labels(labels, categories)
     _, items = checked_counts(np.zeros((labels.shape[1], 1), dtype=np.int64), items)
-    clusters = None if tasks is None else checked_tasks(tasks, items)
+    clusters = None if tasks is None else np.unique(checked_tasks(tasks, items), return_inverse=True)[1]
     options: dict[str, Any] = {"resamples": resamples, "seed": seed, "level": level}
     found = []
     for first, second in combinations(range(len(labels)), 2):
@@ -160,9 +160,11 @@ def _kinds(cells: Ints, table: Ints, items: Ints, clusters: Ints | None) -> tupl
     """The cross tables of clusters, laid flat, and how many clusters have each."""
     if clusters is None:  # an item is its cell
         return np.eye(len(table))[table > 0], table[table > 0]
-    _, place = np.unique(clusters, return_inverse=True)
-    size = int(place.max(initial=-1)) + 1
-    flat = np.bincount(place * len(table) + cells, weights=items, minlength=size * len(table))
+    size = int(clusters.max(initial=-1)) + 1
+    if size > len(cells):  # most have nothing of this pair
+        _, clusters = np.unique(clusters, return_inverse=True)
+        size = int(clusters.max(initial=-1)) + 1
+    flat = np.bincount(clusters * len(table) + cells, weights=items, minlength=size * len(table))
     rows = flat.reshape(size, len(table)).astype(np.float64, copy=False)
     return alike(rows[rows.any(axis=1)])
 

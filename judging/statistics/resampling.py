@@ -27,7 +27,7 @@ from .outcomes import Interval, Undefined, check_level
 
 # Bounds what is held at once to some 64 MB, whatever the number of clusters.
 WEIGHTS_PER_CHUNK = 4_000_000
-WEIGHTS_HELD = 500_000
+WEIGHTS_HELD = 100_000  # of some 32 numbers of clusters, so at most 26 MB
 # With fewer kinds of clusters than this share of the clusters, a number for each kind is drawn, not each cluster.
 MANY_ALIKE = 0.3
 SINGLE_LABELS_COUNT = ("fleiss", "ac1")  # in the shares of labels behind chance agreement
@@ -279,7 +279,7 @@ def resampled_sums(rows: Floats, clusters: Ints, resamples: int, seed: int) -> I
         yield drawn.astype(np.float64) @ rows
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=32)
 def _drawn_alike(total: int, resamples: int, seed: int) -> Floats:
     """What each figure of a study draws anew from its few tasks: how often each is in each resample."""
     drawn = np.random.default_rng(seed).integers(0, total, size=(resamples, total))

@@ -81,3 +81,35 @@ def test_a_figure_is_taken_along(visit, compared):
     table = Path(waiting.value.path()).read_text().splitlines()
     assert table[0].startswith("group,coefficient,value,delta_low,delta_high,bootstrap_low,bootstrap_high")
     assert len(table) == 1 + 3 * 5
+
+
+@pytest.fixture
+def skewed(cast, study):
+    """Three judges who give nearly always the same grade, one of them asked again about a few items."""
+    study = builders.study("skewed", tasks=8, epochs=3, scheme="graded")
+    builders.Membership.objects.create(study=study, user=cast["viewer"], role="viewer")
+    for number, item in enumerate(study.items.order_by("id")):
+        for place, name in enumerate(("a-judge-with-a-rather-long-name", "judge-b", "judge-c")):
+            builders.rate(
+                item,
+                builders.rater(name),
+                "2" if (number, place) in ((3, 0), (9, 1)) else "0",
+                simulated=True,
+            )
+        if number < 5:
+            builders.rate(item, builders.rater("judge-b"), "0", ordinal=1, simulated=True)
+    return cast
+
+
+@pytest.mark.parametrize(("size", "scheme"), [(WIDE, "light"), (NARROW, "dark")], ids=["wide", "narrow"])
+def test_what_to_be_wary_of_is_said(visit, skewed, size, scheme):
+    page = visit(skewed["viewer"], viewport=size, color_scheme=scheme)
+    page.goto("/studies/skewed/agreement", wait_until="networkidle")
+    expect(page.locator("main")).to_contain_text("Intervals are too short here")
+    expect(page.locator("main")).to_contain_text("part because labels are used so unevenly")
+    expect(page.locator("#coefficients table").first).to_contain_text("Alpha for grades")
+    expect(page.locator("#repeats")).to_contain_text("Only one label was given to these items")
+    assert page.evaluate("document.documentElement.scrollWidth") <= size["width"]
+    expect_accessible(page)
+    if SHOTS:
+        page.screenshot(path=Path(SHOTS) / f"skewed-{scheme}-{size['width']}.png", full_page=True)

@@ -14,6 +14,7 @@ def test_short_intervals_are_warned_of():
     skewed = [[2, 0]] * 95 + [[1, 1]] * 5
     said = cautions(skewed)
     assert "Intervals are too short here: 97.5 % of the labels are the same, and on 100 items" in said[0]
+    assert cautions([[2, 0]] * 50) == []  # one label alone: there is no kappa to mislead
     assert not [line for line in cautions(skewed * 2) if "too short here" in line]
     assert not [
         line for line in cautions([[2, 0]] * 45 + [[0, 2]] * 45 + [[1, 1]] * 10) if "too short here" in line
