@@ -4,6 +4,7 @@ import os
 
 import pytest
 
+from judging.report import html
 from tests import builders
 from tests.browser.axe import expect_accessible
 from tests.judging.helpers import endpoint, judge
@@ -83,3 +84,60 @@ def test_without_scripts_the_overview_links_to_the_plan(visit, planned):
     assert page.get_by_role("heading", name="Plan of labels").is_visible()
     page.goto("/studies/planned/plan/step")
     assert page.url.endswith("/plan")
+
+
+# The report
+
+
+@pytest.fixture
+def told(planned, tmp_path):
+    """The report of a study, as a file."""
+    path = tmp_path / "report.html"
+    path.write_text(html(planned), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_the_report_reads_well_without_a_network(browser, told, size, shots):
+    context = browser.new_context(offline=True, viewport=SIZES[size])
+    page = context.new_page()
+    asked, complaints = [], []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("console", lambda message: complaints.append(message.text))
+    page.goto(told.as_uri())
+    page.wait_for_load_state("networkidle")
+    assert asked == [told.as_uri()] and complaints == []
+    expect_accessible(page)
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert page.locator("figure > svg").count() >= 3
+    page.get_by_role("link", name="Costs").click()
+    assert page.url.endswith("#costs") and page.get_by_role("heading", name="Costs", exact=True).is_visible()
+    shots(page, f"report-{size}")
+    context.close()
+
+
+def test_the_report_fits_on_paper(browser, told):
+    """Nothing is wider than a page of A4, and no row, picture or heading is cut in two."""
+    context = browser.new_context(offline=True, viewport={"width": 673, "height": 1000})  # 178 mm
+    page = context.new_page()
+    page.goto(told.as_uri())
+    page.emulate_media(media="print")
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    of = "selector => getComputedStyle(document.querySelector(selector))"
+    assert page.evaluate(f"({of})('tbody tr').breakInside") == "avoid"
+    assert page.evaluate(f"({of})('h2').breakAfter") == "avoid"
+    assert page.evaluate(f"({of})('thead').display") == "table-header-group"
+    assert len(page.pdf(format="A4")) > 20_000
+    context.close()
+
+
+def test_the_report_is_read_in_the_browser_under_its_own_policy(visit, planned):
+    page = visit(owner(planned))  # a style or picture that its policy forbids would fail the test
+    page.goto("/studies/planned/")
+    page.get_by_role("link", name="Read it").click()
+    assert page.get_by_role("heading", name="What was studied").is_visible()
+    assert page.evaluate("getComputedStyle(document.body).maxWidth") == "960px"  # so its style applies
+    with page.expect_download() as kept:
+        page.goto("/studies/planned/")
+        page.get_by_role("link", name="Keep it as one HTML file").click()
+    assert kept.value.suggested_filename == "planned-report.html"
