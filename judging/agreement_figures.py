@@ -40,12 +40,13 @@ def coefficients(study: Study, query: Mapping[str, str]) -> Figure:
         for group in found["groups"]
         for key, one in group["coefficients"].items()
     ]  # fmt: skip
+    keys = ("group", "coefficient") if len(found["groups"]) > 1 else ("coefficient",)
     return Figure(
         title="Agreement" + mark(found),
         columns=[Column("group", "Raters"), Column("coefficient", "Coefficient"), *INTERVALS, *note(rows)],
         rows=rows,
         sentence=said(found),
-        chart=lambda colours: dots(rows, ("group", "coefficient"), mark(found), colours),
+        chart=lambda colours: dots(rows, keys, mark(found), colours),
         alt="Each coefficient as a dot on its delta-method interval, for people, judges and all raters together",
     )  # fmt: skip
 
