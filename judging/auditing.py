@@ -49,7 +49,7 @@ def check_audit(study: Study, share: float) -> None:
 @transaction.atomic
 def draw_audit(study: Study, version: SettlementVersion, share: float) -> dict[str, Any]:
     """Draw a share of what is settled by votes alone and is not in the audit's frame yet; each item drawn gets one more place
-    for a rater. A share that grew draws more of the version's stratum; one that shrank undraws nobody."""
+    for a rater. A share that grew draws more of the earlier strata too; one that shrank undraws nobody."""
     one_at_a_time(study)
     draw = audit_of(study) or Draw.objects.create(
         study=study, name=NAME, frame="items that a settlement accepted by votes alone", plan=ACCEPTED_FRAME,
@@ -57,7 +57,8 @@ def draw_audit(study: Study, version: SettlementVersion, share: float) -> dict[s
     )  # fmt: skip
     accepted = study.items.filter(final_rule__in=ACCEPTED)
     stratum = f"version {version.number}"
-    raise_share(draw, stratum, share)
+    for name in [*draw.strata.values_list("name", flat=True), stratum]:
+        raise_share(draw, name, share)
     frame_more(draw, accepted, stratum)
     counts = DrawnItem.objects.filter(draw=draw).aggregate(
         frame=Count("pk"), drawn=Count("pk", filter=Q(number__lt=F("probability")))

@@ -52,7 +52,9 @@ def test_raters_are_served_it_like_any_slot(audited):
     ann = builders.human(cast["ann"])
     first = builders.take(study, ann)
     assert first.purpose == "slot"
-    assert first.item_id in drawn().order_by("number").values_list("item", flat=True)[:20]  # not always the very first
+    assert (
+        first.item_id in drawn().order_by("number").values_list("item", flat=True)[:20]
+    )  # not always the very first
     builders.label(first, C)
     assert audit(study).labelled == 1
 
@@ -95,7 +97,12 @@ def test_what_a_later_settling_accepts_is_a_stratum_of_its_own(audited):
     rows = DrawnItem.objects.filter(draw__name="audit").values_list("item", "stratum", "probability")
     assert {item for item, stratum, _ in rows if stratum == "version 1"} == first
     assert {chance for _, stratum, chance in rows if stratum == "version 2"} <= {0.5}
-    assert {chance for _, stratum, chance in rows if stratum == "version 1"} == {0.3}
+    assert {chance for _, stratum, chance in rows if stratum == "version 1"} == {
+        0.5
+    }  # it draws more of these too
+    settle(study, "model", threshold=0.7, audit_share=0.1)
+    rows = DrawnItem.objects.filter(draw__name="audit").values_list("stratum", "probability").distinct()
+    assert set(rows) <= {("version 1", 0.5), ("version 2", 0.5), ("version 3", 0.1)}
 
 
 def test_an_item_that_people_labelled_before_gets_a_place_beside():
