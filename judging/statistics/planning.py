@@ -21,6 +21,8 @@ from .outcomes import Interval, Undefined, check_level, normal_quantile
 Floats = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.int64]
 ROUNDS = 60  # of the search for several goals at once; it settles in a few dozen
+SETTLED, PRECISE = 1e-4, 1e-7  # of the goals' weights, and of the labels
+ENDLESS = 1e30  # a scale at which every item is labelled
 SHORT = 1e-9  # by which a goal may be missed and count as met: rounding
 
 
@@ -188,30 +190,32 @@ def _lowered(unit: Floats, labels: npt.NDArray[np.generic]) -> Floats:
 def _fewest(most: Counts, least: Counts, unit: Floats, room: Floats) -> Counts:
     if (_lowered(unit, least) <= room).all():
         return least
-    weights = np.ones(room.size) / room
+    weights, scale = np.ones(room.size) / room, 1.0
     for _ in range(ROUNDS if room.size > 1 else 1):
-        labels = _scaled(most, least, unit, room, weights)
-        ratio = _lowered(unit, labels) / room
-        weights = weights * np.clip(ratio, 1e-3, None) ** 2
+        shape = np.sqrt(weights @ unit)
+        scale = _scale(most, least, unit, room, shape, scale)
+        labels = np.clip(scale * shape, least, most)
+        before, weights = weights, weights * np.clip(_lowered(unit, labels) / room, 1e-3, None) ** 2
         weights = np.maximum(weights / weights.max(), 1e-12)
+        if np.abs(weights - before).max() < SETTLED:
+            break
     return _trimmed(np.ceil(labels - 1e-9).astype(np.int64), least, unit, room)
 
 
-def _scaled(most: Counts, least: Counts, unit: Floats, room: Floats, weights: Floats) -> Floats:
-    """n_h in proportion to sqrt(sum of weighted units), as small as meets every goal."""
-    shape = np.sqrt(weights @ unit)
-    low, high = 0.0, 1.0
-    while not _meets(unit, room, np.clip(high * shape, least, most)):
-        high *= 2
-        if high > 1e30:
-            return np.where(shape > 0, most, least).astype(np.float64)
-    for _ in range(80):
+def _scale(most: Counts, least: Counts, unit: Floats, room: Floats, shape: Floats, near: float) -> float:
+    """The least that, times the shape, gives labels that meet every goal; looked for near where it was before."""
+    low, high = 0.0, near
+    while high < ENDLESS and not _meets(unit, room, np.clip(high * shape, least, most)):
+        low, high = high, 2 * high
+    while low < (1 - PRECISE) * high:
         middle = (low + high) / 2
         if _meets(unit, room, np.clip(middle * shape, least, most)):
             high = middle
         else:
             low = middle
-    return np.clip(high * shape, least, most)
+        if high * shape.max() < 1e-3:  # the labels there are will do
+            break
+    return high
 
 
 def _meets(unit: Floats, room: Floats, labels: Floats) -> bool:
