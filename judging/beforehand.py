@@ -3,10 +3,11 @@
 from dataclasses import dataclass, replace
 from typing import Any
 
-from django.db.models import Count
+from django.db.models import Count, Max
 
 from annotation.models import Study
 from benchmark.errors import UserError
+from judging.keeping import kept
 from judging.statistics import (
     Trial,
     Undefined,
@@ -64,10 +65,14 @@ def before(study: Study, expected: Expected | None = None) -> dict[str, Any]:
     """Power and width by epochs, for as many tasks as the study has or is to have."""
     expected = expected or Expected()
     expected.check()
-    tasks, epochs = _shape(study)
+    tasks, epochs = kept(study, "shape", None, lambda: _shape(study))
     tasks, epochs = expected.tasks or tasks, expected.epochs or epochs
     if not 2 <= tasks <= LARGEST or not 1 <= epochs <= LARGEST:
         raise UserError(f"--tasks is at least 2 and --epochs at least 1, both at most {LARGEST:,}.")
+    return kept(study, "before", (expected, tasks, epochs), lambda: _before(study, expected, tasks, epochs))
+
+
+def _before(study: Study, expected: Expected, tasks: int, epochs: int) -> dict[str, Any]:
     trial = Trial(tasks, epochs, expected.icc, expected.sensitivity, expected.specificity)
     return {
         "study": study.slug, "tasks": tasks, "epochs": epochs,
@@ -81,9 +86,8 @@ def before(study: Study, expected: Expected | None = None) -> dict[str, Any]:
 def _shape(study: Study) -> tuple[int, int]:
     """Tasks that count, and answers to each by a model under a condition, the most there are."""
     items = study.items.filter(response__task__control=False).order_by()
-    tasks = items.aggregate(tasks=Count("response__task", distinct=True))["tasks"]
-    epochs = items.order_by("-response__epoch").values_list("response__epoch", flat=True).first()
-    return max(2, tasks), min(LARGEST, epochs or 1)
+    found = items.aggregate(tasks=Count("response__task", distinct=True), epochs=Max("response__epoch"))
+    return max(2, found["tasks"]), min(LARGEST, found["epochs"] or 1)
 
 
 def _row(trial: Trial, expected: Expected, planned: int) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from django.urls import NoReverseMatch, reverse
 from annotation.models import Assignment, Gold, Membership, Purpose, Study
 from benchmark.errors import UserError
 from benchmark.remembering import remembered
+from judging.keeping import kept
 from judging.models import GoldSplit
 from judging.planning import Asked, plan
 from judging.progress import Progress
@@ -84,7 +85,7 @@ def _labelling(study: Study, found: Mapping[str, Any]) -> Iterator[Step]:
             f"{_count(open_places, 'place waits', 'places wait')} for a rater's label.",
             *_to(study, "study-labelling", "Labelling"),
         )
-    waiting = _gold_waiting(study)
+    waiting = kept(study, "gold-waiting", None, lambda: _gold_waiting(study))
     if waiting:
         yield Step(
             f"{_count(waiting, 'item drawn for experts waits', 'items drawn for experts wait')} for gold.",

@@ -7,7 +7,7 @@ from statistics import NormalDist
 from .outcomes import Undefined, check_level, normal_quantile
 from .planning import expected_width
 
-STEPS = 60  # of a bisection
+STEPS = 34  # of a bisection: to ten places
 
 
 @dataclass(frozen=True, slots=True)
