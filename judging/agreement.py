@@ -247,17 +247,27 @@ def _by_label(keys: Sequence[str], values: np.ndarray) -> dict[str, float | None
     return {key: None if np.isnan(value) else value for key, value in zip(keys, values.tolist(), strict=True)}
 
 
-def pair_of(study: Study, first: Rater, second: Rater) -> dict[str, Any]:
-    """Two raters compared: as the study's page has it, or worked out where one is an earlier version."""
-    names = (str(first), str(second))
+def pair_of(study: Study, first: str, second: str) -> dict[str, Any]:
+    """Two raters compared, by name: as the study's page has it, or worked out where one is an earlier version."""
     pairs = {(pair["first"], pair["second"]): pair for pair in agreement_kept(study)["pairs"]}
-    if names in pairs:
-        return dict(pairs[names])
-    if names[::-1] in pairs:
-        return _turned(pairs[names[::-1]])
-    exact = [f"{rater.name}@{rater.version}" for rater in (first, second)]
+    if found := _among(pairs, (first, second)):
+        return found
+    raters = find_raters(study, [first, second])
+    if raters[0] == raters[1]:
+        raise UserError("a rater can't be compared with the same rater")
+    if found := _among(pairs, (str(raters[0]), str(raters[1]))):
+        return found
+    exact = [f"{rater.name}@{rater.version}" for rater in raters]
     (found,) = kept(study, "pair", exact, lambda: agreement(study, exact, by=())["pairs"])
     return dict(found)
+
+
+def _among(
+    pairs: Mapping[tuple[str, str], Mapping[str, Any]], names: tuple[str, str]
+) -> dict[str, Any] | None:
+    if names in pairs:
+        return dict(pairs[names])
+    return _turned(pairs[names[::-1]]) if names[::-1] in pairs else None
 
 
 def _turned(pair: Mapping[str, Any]) -> dict[str, Any]:
@@ -269,9 +279,3 @@ def _turned(pair: Mapping[str, Any]) -> dict[str, Any]:
         "bias": {key: None if value is None else -value for key, value in pair["bias"].items()},
         "table": [list(column) for column in zip(*pair["table"], strict=True)],
     }
-
-
-def confusion(study: Study, first: Rater, second: Rater) -> tuple[list[str], list[list[int]]]:
-    """How often `second` gave each label (columns) where `first` gave each (rows)."""
-    titles = list(study.scheme.labels.values_list("title", flat=True))
-    return titles, pair_of(study, first, second)["table"]

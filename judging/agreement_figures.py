@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from annotation.models import Study
-from annotation.raters import find_raters, latest_raters
 from benchmark.errors import UserError
 from judging.agreement import BY, agreement_by, agreement_kept, pair_of
 from judging.charts import CELL, WIDTH, extent
@@ -114,15 +113,15 @@ def matrix(study: Study, query: Mapping[str, str]) -> Figure:
 @figure("confusion")
 def confusion(study: Study, query: Mapping[str, str]) -> Figure:
     """How often the second rater gave each label where the first gave each."""
-    if len(raters := latest_raters(study)) < 2:
+    found = agreement_kept(study)
+    if found["raters"] < 2:
         raise UserError("a confusion needs two raters")
-    names = [query.get("first") or str(raters[0]), query.get("second") or str(raters[1])]
-    if len(set(chosen := find_raters(study, names))) < 2:
-        raise UserError("a rater can't be compared with the same rater")
-    pair, found = pair_of(study, *chosen), agreement_kept(study)
+    names = [query.get(key) or found["names"][place] for place, key in enumerate(("first", "second"))]
+    pair = pair_of(study, *names)
     titles = list(study.scheme.labels.values_list("title", flat=True))
     shown = [
-        f"{name} (simulated)" if name in found["simulated_raters"] else name for name in map(str, chosen)
+        f"{name} (simulated)" if name in found["simulated_raters"] else name
+        for name in (pair["first"], pair["second"])
     ]
     indices = zip(pair["prevalence"].values(), pair["bias"].values(), strict=True)
     rows = [

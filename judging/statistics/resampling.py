@@ -184,7 +184,7 @@ def estimate(
             if pairable < 2:
                 raise Undefined(f"only one {unit} has pairable items, so how much it varies is unknown")
             error = standard_error(measure, rows, clusters)
-            delta = delta_interval(value, error, count, level)
+            delta = delta_interval(value, error, count, level, floor=0.0 if name == "percent" else -1.0)
             bootstrap = percentiles(np.concatenate(drawn[name]), level)
         except Undefined as refusal:
             reason = str(refusal)
@@ -238,14 +238,14 @@ def standard_error(measure: Measure, rows: Floats, clusters: Ints) -> float:
     return float(np.sqrt(variance)) if variance > 1e-24 else 0.0
 
 
-def delta_interval(value: float, error: float, clusters: int, level: float) -> Interval:
-    """value +- t error, on clusters - 1 degrees of freedom, within -1..1. Undefined where the error is 0."""
+def delta_interval(value: float, error: float, clusters: int, level: float, floor: float = -1.0) -> Interval:
+    """value +- t error, on clusters - 1 degrees of freedom, within floor..1. Undefined where the error is 0."""
     from scipy.special import stdtrit
 
     if error == 0:
         raise Undefined("the raters agree alike everywhere, so nothing shows how much it varies")
     half = float(stdtrit(clusters - 1, (1 + check_level(level)) / 2)) * error
-    return Interval(max(-1.0, value - half), min(1.0, value + half))
+    return Interval(max(floor, value - half), min(1.0, value + half))
 
 
 def percentiles(values: Floats, level: float) -> BootstrapInterval:

@@ -9,7 +9,6 @@ from django.views.decorators.http import require_GET
 
 from annotation.access import readable
 from annotation.models import Study
-from annotation.raters import latest_raters
 from benchmark.errors import UserError
 from judging.figures import Figure, make_figure
 
@@ -17,19 +16,20 @@ from judging.figures import Figure, make_figure
 @login_required
 @require_GET
 def show(request: HttpRequest, slug: str) -> HttpResponse:
+    from judging.agreement import agreement_kept
+
     study = readable(request, slug)
-    raters = latest_raters(study)
-    context: dict[str, Any] = {"study": study, "tab": "agreement", "raters": raters}
-    if len(raters) > 1:
-        context |= _figures(request, study)
+    found = agreement_kept(study)
+    context: dict[str, Any] = {"study": study, "tab": "agreement", "raters": found["names"]}
+    if found["raters"] > 1:
+        context |= _figures(request, study, found)
     return render(request, "study/agreement.html", context)
 
 
-def _figures(request: HttpRequest, study: Study) -> dict[str, Any]:
-    from judging.agreement import BY, agreement_by, agreement_kept
+def _figures(request: HttpRequest, study: Study, found: dict[str, Any]) -> dict[str, Any]:
+    from judging.agreement import BY, agreement_by
     from judging.agreement_figures import GROUPS, MEASURES, NAMES
 
-    found = agreement_kept(study)
     measure = request.GET.get("measure", "kappa")
     by = request.GET.get("by", "category")
     first, second = (

@@ -8,7 +8,7 @@ import pytest
 
 from annotation.models import Purpose, Rater, Study
 from benchmark.errors import UserError
-from judging.agreement import agreement, confusion
+from judging.agreement import agreement, pair_of
 from tests import builders
 
 pytestmark = [pytest.mark.engine, pytest.mark.django_db]
@@ -146,11 +146,12 @@ def test_a_simulated_rater_marks_the_figures():
 
 def test_the_confusion_table_counts_the_firsts_labels_by_the_seconds():
     study = rated([[0, 0, 1, 3, None], [0, 1, 1, 3, 2]], ["ann", "judge-a"])
-    titles, table = confusion(study, builders.rater("ann", "human"), builders.rater("judge-a"))
-    assert titles == ["Convergence", "No convergence", "Safety refusal", "Nonsensical"]
-    assert table == [[1, 1, 0, 0], [0, 1, 0, 0], [0, 0, 0, 0], [0, 0, 0, 1]]
+    table = [[1, 1, 0, 0], [0, 1, 0, 0], [0, 0, 0, 0], [0, 0, 0, 1]]
+    assert pair_of(study, "ann", "judge-a")["table"] == table
+    assert pair_of(study, "judge-a", "ann")["table"] == np.transpose(table).tolist()
+    assert pair_of(study, "ann@1", "judge-a@1")["table"] == table
 
 
 def test_the_confusion_table_of_raters_who_share_no_item_is_empty():
     study = rated([[0, None], [None, 1]], ["ann", "judge-a"])
-    assert confusion(study, builders.rater("ann", "human"), builders.rater("judge-a"))[1] == [[0] * 4] * 4
+    assert pair_of(study, "ann", "judge-a")["table"] == [[0] * 4] * 4

@@ -146,3 +146,10 @@ def test_equal_tasks_are_counted_together_and_nothing_changes():
     few = 3 * 300
     by_hand = agreement_estimates(count_rows(labels[:, :few], 2), None, tasks[:few], resamples=1)
     assert by_hand["alpha"].clusters == len(np.unique(tasks[:few][(labels[:, :few] >= 0).sum(axis=0) > 1]))
+
+
+def test_intervals_stay_where_coefficients_can_be():
+    low = agreement_estimates(np.array([[1, 1]] * 9 + [[2, 0]]), resamples=50)
+    assert (low["percent"].delta.low, low["fleiss"].delta.low) == (0, -1)
+    high = agreement_estimates(np.array([[2, 0], [0, 2]] * 6 + [[1, 1]]), resamples=50)
+    assert all(one.delta.high == 1 for one in high.values())

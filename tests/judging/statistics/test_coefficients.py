@@ -259,6 +259,24 @@ def test_a_label_nobody_used_counts_in_ac1_alone(case):
         assert other >= one - 1e-12
 
 
+@given(labelled(), st.randoms(use_true_random=False))
+def test_names_of_labels_and_order_of_items_mean_nothing(case, random):
+    labels, categories = case
+    counts = count_rows(labels, categories)
+    names, items = list(range(categories)), list(range(len(counts)))
+    random.shuffle(names)
+    random.shuffle(items)
+    for name, measure in COEFFICIENTS.items():
+        assert same(value(measure, counts), value(measure, counts[items][:, names])), name
+    for one, other in zip(
+        pairwise(labels, categories, resamples=1),
+        pairwise(np.array([*names, -1])[labels][:, items], categories, resamples=1),
+        strict=True,
+    ):
+        assert same(one.kappa, other.kappa)
+        assert one.bias == pytest.approx(other.bias[names], abs=1e-12, nan_ok=True)
+
+
 def test_the_number_of_categories_is_the_schemes():
     # Two labels occur; in a scheme of four, AC1's chance agreement is shared among three others.
     labels = np.array([[0, 0, 0, 1], [0, 0, 1, 1]])
