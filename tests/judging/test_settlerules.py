@@ -1,5 +1,7 @@
 """The rules of settlement: what each decides, on which gold the model is fitted, and when it accepts nothing."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from django.core.management import CommandError, call_command
@@ -370,3 +372,19 @@ def test_what_the_command_refuses(options, said):
     panel(tasks=4, epochs=2, share=0)
     with pytest.raises(CommandError, match=said):
         call_command("settle", "panel", *options)
+
+
+def test_each_pattern_is_decided_once(monkeypatch):
+    """However many items have it: the cost follows the patterns."""
+    from judging import settling
+
+    study, _ = panel(share=0)
+    decided, fitted = [], settling.fitted
+
+    def counting(*given):
+        ready = fitted(*given)
+        return replace(ready, decide=lambda pattern: (decided.append(pattern), ready.decide(pattern))[1])
+
+    monkeypatch.setattr(settling, "fitted", counting)
+    settle(study)
+    assert len(decided) == len(set(decided)) == study.items.values("votes").distinct().count() < 10
