@@ -1,10 +1,14 @@
 """The parts of a report that say what came of a study: rates, agreement, judges against gold, biases, settlement."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from annotation.models import Study
 from annotation.raters import latest_raters
+from judging.auditing import audit
+from judging.calibrating import WORDS as PARTS_IN_WORDS
+from judging.calibrating import JudgeRow, rows
 from judging.calibration import judge_raters
+from judging.ceiling import EPSILON
 from judging.contrasting import pairs_of
 from judging.estimates import Asked, Estimates, Row, comparisons, estimates
 from judging.estimators import Estimated
@@ -34,8 +38,27 @@ def judged(study: Study, section: Section) -> None:
     section.add(study, "judges")
     if not section.figures:
         return
-    for rater in judge_raters(study):
-        section.add(study, "judge-matrix", {"judge": str(rater.pk)})
+    found = rows(study, judge_raters(study))
+    for one in found:
+        section.add(study, "judge-matrix", {"judge": str(one.rater.pk), "part": one.figures.part})
+    section.tables.append(_ceiling(found))
+    section.paragraphs.append(
+        "May a judge stand in for a human rater? Each human is left out in turn, and the judge wins where it is as near to the "
+        f"remaining ones, or nearer (alternative annotator test, epsilon {EPSILON:g}); it may where it wins against half of them or more."
+    )
+
+
+def _ceiling(found: Sequence[JudgeRow]) -> Table:
+    lines = [
+        [
+            str(one.rater), PARTS_IN_WORDS[one.figures.part], grouped(one.ceiling.items),
+            *((("yes" if test.passed else "no"), f"{one.ceiling.won} of {len(one.ceiling.humans)}", percent(test.rho))
+              if (test := one.ceiling.test) else (sentence(f"too little data: {one.ceiling.undefined}"), DASH, DASH)),
+        ]
+        for one in found
+    ]  # fmt: skip
+    headings = ["Judge", "Gold", "Items", "May it stand in", "Wins against", "As good or better"]
+    return Table("The human ceiling", headings, lines, frozenset({2, 4, 5}))
 
 
 def biases(study: Study, section: Section) -> None:
@@ -56,6 +79,20 @@ def settled(study: Study, section: Section) -> None:
         )
         if last.fit:
             section.add(study, "settlement-reliability")
+    section.paragraphs += _audited(study)
+
+
+def _audited(study: Study) -> Iterator[str]:
+    """What people found in a random part of what votes alone settled."""
+    found = audit(study)
+    if found is None:
+        return
+    yield f"An audit drew {found.drawn:,} of {found.frame:,} items that votes alone had settled; {found.labelled:,} of them are labelled since."
+    if found.wrong is None:
+        yield sentence(f"It has no error rate: {found.reason or 'too little is labelled'}")
+    else:
+        claimed = "" if found.claimed is None else f", where their posteriors claim {percent(found.claimed)}"
+        yield f"{percent(found.wrong.estimate)} ({interval(found.wrong.interval.low, found.wrong.interval.high)}) of the audited labels are wrong{claimed}."
 
 
 def rated(study: Study, section: Section) -> None:

@@ -8,6 +8,7 @@ from django.core.cache import cache
 
 from annotation.models import Gold, Study
 from benchmark.models import Condition, Endpoint, SubjectModel
+from judging.auditing import draw_audit
 from judging.models import Reveal
 from judging.report import PARTS, html, report, style_hash
 from judging.reportparts import sentence
@@ -208,3 +209,18 @@ def test_a_sentence_has_a_capital_and_a_stop():
         "So it is.",
         "Is it so?",
     ]
+
+
+def test_each_judge_against_gold_with_its_human_ceiling(told):
+    one = section(told, "gold")
+    assert [figure.title for figure in one.figures][1:] and not one.missing
+    (ceiling,) = one.tables
+    assert [row[0] for row in ceiling.rows] == ["careful", "judge-a", "judge-b", "judge-c"]
+    assert all(row[3].startswith("Too little data") and row[4] == "–" for row in ceiling.rows)
+
+
+def test_what_an_audit_found_is_said(told):
+    assert not any("audit" in text for text in section(told, "settlement").paragraphs)
+    draw_audit(told, told.settlement_versions.latest("number"), 0.5)
+    said = " ".join(section(told, "settlement").paragraphs)
+    assert "An audit drew" in said and "It has no error rate: nobody has labelled any of it yet." in said
