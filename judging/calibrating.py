@@ -13,6 +13,7 @@ from judging.calibration import (
     ALL,
     SEALED,
     TUNING,
+    Basis,
     JudgeFigures,
     as_json,
     calibration_sample,
@@ -21,9 +22,10 @@ from judging.calibration import (
     judge_raters,
     visible_parts,
 )
-from judging.ceiling import EPSILON, Ceiling, ceilings
+from judging.ceiling import EPSILON, Ceiling, Several, ceilings
 from judging.comparing import Comparison
-from judging.goldsample import Design, GoldSample, gold_sample
+from judging.counting import scheme_labels
+from judging.goldsample import Design, gold_sample
 from judging.goldsplit import split_of
 from judging.keeping import kept
 from judging.models import GoldSplit
@@ -92,27 +94,31 @@ def human_error_kept(study: Study) -> tuple[HumanError | None, str]:
     return kept(study, "human-error", "", lambda: human_error_or_why(study))
 
 
-def figures_of(study: Study, rater: Rater, part: str, sample: GoldSample | None = None) -> JudgeFigures:
+def simulated(study: Study, rater: Rater) -> bool:
+    return kept(study, "simulated", rater.pk, lambda: rater_is_simulated(study, rater))
+
+
+def figures_of(study: Study, rater: Rater, part: str, basis: Basis | None = None) -> JudgeFigures:
     """Kept while nothing changes. Refused for a part that may not be seen."""
     if part not in visible_parts(study, rater):
         raise UserError(f"Nobody has looked at the {part} gold for {rater}, so its figures are not shown.")
-    error, _ = human_error_kept(study)
-    make = lambda: judge_figures(study, rater, part, sample, error)  # noqa: E731
-    return kept(study, "judge-figures", (rater.pk, part), make)
+    return kept(study, "judge-figures", (rater.pk, part), lambda: judge_figures(study, rater, part, basis))
 
 
-def ceilings_of(study: Study, rater: Rater, part: str, epsilon: float = EPSILON) -> list[Ceiling]:
-    make = lambda: ceilings(study, rater, part, epsilon)  # noqa: E731
+def ceilings_of(
+    study: Study, rater: Rater, part: str, epsilon: float = EPSILON, basis: Several | None = None
+) -> list[Ceiling]:
+    make = lambda: ceilings(study, rater, part, epsilon, basis)  # noqa: E731
     return kept(study, "ceilings", (rater.pk, part, epsilon), make)
 
 
 def rows(study: Study, raters: Sequence[Rater], epsilon: float = EPSILON) -> list[JudgeRow]:
     """A row for every judge and every part that may be seen of it."""
-    sample = calibration_sample(study, raters)
+    basis = Several(study, raters)
     return [
         JudgeRow(
-            rater, rater_is_simulated(study, rater), figures_of(study, rater, part, sample),
-            ceilings_of(study, rater, part, epsilon)[0],
+            rater, simulated(study, rater), figures_of(study, rater, part, basis),
+            ceilings_of(study, rater, part, epsilon, basis)[0],
         )
         for rater in raters
         for part in visible_parts(study, rater)
@@ -137,10 +143,9 @@ def calibrate(study: Study, judge: str = "", epsilon: float = EPSILON) -> dict[s
     raters = chosen_judges(study, judge)
     if not raters:
         raise UserError(f"No judge has labelled anything in study {study.slug!r} yet.")
-    sample = calibration_sample(study, raters)
     return {
         "study": study.slug,
-        "labels": [label.key for label in sample.labels],
+        "labels": [label.key for label in scheme_labels(study)],
         "gold": _gold_json(parts),
         "split": split_json(study),
         "human_error": as_json(error) if error else {"undefined": why},

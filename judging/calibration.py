@@ -1,8 +1,9 @@
 """How right each judge is, held against the study's gold: with its weights, part by part, and with no verdict as an outcome."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -98,6 +99,25 @@ class JudgeFigures:
         return self.part == TUNING
 
 
+class Basis:
+    """What figures of some judges are made from: read at most once for all of them, and only if one is not kept already."""
+
+    def __init__(self, study: Study, raters: Sequence[Rater]) -> None:
+        self.study, self.raters = study, tuple(raters)
+
+    @cached_property
+    def sample(self) -> GoldSample:
+        return calibration_sample(self.study, self.raters)
+
+    @cached_property
+    def error(self) -> HumanError | None:
+        return human_error_or_why(self.study)[0]
+
+    @cached_property
+    def categories(self) -> dict[int, str]:
+        return group_names(self.study, "category")
+
+
 def judge_raters(study: Study) -> list[Rater]:
     """Judges and scorers with a vote in the study, of each name the latest version."""
     return [rater for rater in latest_raters(study) if rater.kind != Rater.Kind.HUMAN]
@@ -125,11 +145,10 @@ def in_part(sample: GoldSample, part: str) -> Bools:
     return {ALL: np.ones(len(sample), dtype=bool), TUNING: ~sample.sealed, SEALED: sample.sealed}[part]
 
 
-def judge_figures(
-    study: Study, rater: Rater, part: str, sample: GoldSample | None = None, error: HumanError | None = None
-) -> JudgeFigures:
-    """Everything that is told of one judge (a rater among the sample's) on one part of the gold."""
-    whole = calibration_sample(study, [rater]) if sample is None else sample
+def judge_figures(study: Study, rater: Rater, part: str, basis: Basis | None = None) -> JudgeFigures:
+    """Everything that is told of one judge (a rater among the basis's) on one part of the gold."""
+    basis = Basis(study, [rater]) if basis is None else basis
+    whole = basis.sample
     chosen = whole.part(in_part(whole, part))
     given = chosen.votes[:, [one.pk for one in whole.raters].index(rater.pk)]
     weights = None if chosen.design.refusal else chosen.weight
@@ -143,10 +162,10 @@ def judge_figures(
         missing=_missing(study, rater, chosen.items[~there]),
         counts=confusion_table(chosen.gold, given, k), table=confusion_table(chosen.gold, given, k, weights),
         right=_right(chosen.gold, given, weights, tasks), target=_on_target(chosen.gold, given, weights, tasks, target),
-        labels=_labels(chosen, given, weights, error),
+        labels=_labels(chosen, given, weights, basis.error),
         kappa=_coefficient(tables, table_kappa), ac1=_coefficient(tables, table_ac1),
         confidence=confidence, confidence_undefined=why,
-        categories=_categories(study, chosen, given, weights, target),
+        categories=_categories(basis.categories, chosen, given, weights, target),
     )  # fmt: skip
 
 
@@ -227,10 +246,13 @@ def _coefficient(tables: Floats, statistic: Callable[[Floats], float]) -> Coeffi
 
 
 def _categories(
-    study: Study, sample: GoldSample, given: Ints, weights: Floats | None, target: npt.NDArray[np.bool_]
+    names: Mapping[int, str],
+    sample: GoldSample,
+    given: Ints,
+    weights: Floats | None,
+    target: npt.NDArray[np.bool_],
 ) -> tuple[OfCategory, ...]:
-    names, tasks = group_names(study, "category"), sample.groups["task"]
-    found = []
+    tasks, found = sample.groups["task"], []
     for key in np.unique(sample.groups["category"]).tolist():
         mask = sample.groups["category"] == key
         some = _some(weights, mask)

@@ -6,11 +6,10 @@ from typing import Any
 from annotation.models import Rater, Study
 from annotation.raters import primary_raters
 from benchmark.errors import UserError
-from judging.calibrating import WORDS, figures_of, gold_parts, rows
+from judging.calibrating import WORDS, figures_of, gold_parts, rows, simulated
 from judging.calibration import ALL, JudgeFigures, judge_raters
 from judging.charts import CELL, WIDTH, extent
 from judging.figures import Column, Figure, figure
-from judging.overview import rater_is_simulated
 from judging.statistics import Rate
 
 NO_VERDICT = "no verdict"
@@ -126,7 +125,7 @@ def _asked(study: Study, query: Mapping[str, str]) -> tuple[Rater, JudgeFigures]
 
 
 def _about(study: Study, rater: Rater, found: JudgeFigures) -> str:
-    name = _name(rater, rater_is_simulated(study, rater))
+    name = _name(rater, simulated(study, rater))
     return f"judge {name} on {found.items} items with human gold ({WORDS[found.part]}; {gold_parts(study).words}; 95 % intervals clustered by task)"
 
 
@@ -134,8 +133,8 @@ def _on(found: JudgeFigures) -> str:
     return "" if found.part == ALL else f", {found.part} part"
 
 
-def _name(rater: Rater, simulated: bool) -> str:
-    return f"{rater} (simulated)" if simulated else str(rater)
+def _name(rater: Rater, made_up: bool) -> str:
+    return f"{rater} (simulated)" if made_up else str(rater)
 
 
 def _words(rate: Rate) -> str:

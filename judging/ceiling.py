@@ -2,14 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache, cached_property
 
 import numpy as np
 from django.db.models import Count
 
 from annotation.models import Rater, Study
 from annotation.raters import latest_raters
-from judging.calibration import ALL, SEALED
-from judging.counting import PATHS, Ints, Reader, group_names, scheme_labels
+from judging.calibration import ALL, SEALED, Basis
+from judging.counting import PATHS, Ints, Reader, scheme_labels
 from judging.goldsplit import is_sealed, split_of
 from judging.statistics import AlternativeTest, Undefined, alternative_annotator_test
 
@@ -43,21 +44,43 @@ class Ceiling:
         return sum(one.won for one in self.humans)
 
 
-def ceilings(study: Study, rater: Rater, part: str, epsilon: float = EPSILON) -> list[Ceiling]:
-    """Over everything, then by category. On the part of the tasks that may be seen, if the gold is split."""
-    humans = [one for one in latest_raters(study) if one.kind == Rater.Kind.HUMAN]
-    rows = _rows(study, [rater, *humans], part)
-    names = group_names(study, "category")
+class Several(Basis):
+    """And the items that several humans labelled, as patterns by task: labels, task, category, items."""
+
+    @cached_property
+    def humans(self) -> list[Rater]:
+        return [one for one in latest_raters(self.study) if one.kind == Rater.Kind.HUMAN]
+
+    @cached_property
+    def rows(self) -> Ints:
+        return _rows(self.study, [*self.raters, *self.humans])
+
+    def of(self, rater: Rater, part: str) -> Ints:
+        """The judge's column, then the humans'; on the part of the tasks that may be seen, if the gold is split."""
+        column, split = [one.pk for one in self.raters].index(rater.pk), split_of(self.study)
+        chosen = self.rows[:, [column, *range(len(self.raters), self.rows.shape[1])]]
+        if part == ALL:
+            return chosen
+        sealed = {task: is_sealed(split, task) for task in np.unique(chosen[:, -3]).tolist()}
+        keep = [sealed[task] == (part == SEALED) for task in chosen[:, -3].tolist()]
+        part_of: Ints = chosen[np.asarray(keep, dtype=bool)]
+        return part_of
+
+
+def ceilings(
+    study: Study, rater: Rater, part: str, epsilon: float = EPSILON, basis: Several | None = None
+) -> list[Ceiling]:
+    """Over everything, then by category."""
+    basis = Several(study, [rater]) if basis is None else basis
+    humans, names, rows = basis.humans, basis.categories, basis.of(rater, part)
     found = [_ceiling("", humans, rows, epsilon)]
     for key in np.unique(rows[:, -2]).tolist():
         found.append(_ceiling(names[key], humans, rows[rows[:, -2] == key], epsilon))
     return [found[0], *sorted(found[1:], key=lambda one: one.category)]
 
 
-def _rows(study: Study, raters: Sequence[Rater], part: str) -> Ints:
-    """Patterns by task of the items that two humans or more labelled: labels, task, category, items."""
-    split = split_of(study)
-    read = Reader(raters, scheme_labels(study))
+def _rows(study: Study, raters: Sequence[Rater]) -> Ints:
+    read = cache(Reader(raters, scheme_labels(study)))
     counted = (
         study.items.filter(human_votes__gte=2, response__task__control=False)
         .order_by()
@@ -67,7 +90,6 @@ def _rows(study: Study, raters: Sequence[Rater], part: str) -> Ints:
     table = [
         (*read(votes), task, category, items)
         for votes, task, category, items in counted.iterator(chunk_size=5000)
-        if part == ALL or is_sealed(split, task) == (part == SEALED)
     ]
     return np.asarray(table, dtype=np.int64).reshape(len(table), len(raters) + 3)
 

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from annotation.models import Label, Rater, Study
-from judging.calibration import calibration_sample, confidences, in_part
+from judging.calibration import Basis, confidences, in_part
 from judging.comparing import keys_of
-from judging.counting import group_names
 
 SHOWN = 8
 
@@ -42,8 +41,12 @@ class Mistakes:
         return [*found, others] if self.other_count else found
 
 
-def mistakes(study: Study, rater: Rater, part: str, shown: int = SHOWN) -> Mistakes:
-    whole = calibration_sample(study, [rater])
+def mistakes(
+    study: Study, rater: Rater, part: str, shown: int = SHOWN, basis: Basis | None = None
+) -> Mistakes:
+    """Of a rater that is the basis's first."""
+    basis = Basis(study, [rater]) if basis is None else basis
+    whole = basis.sample
     sample = whole.part(in_part(whole, part))
     given, stated = sample.votes[:, 0], confidences(study, rater)
     target = np.asarray([label.role == Label.Role.TARGET for label in sample.labels], dtype=bool)
@@ -53,7 +56,7 @@ def mistakes(study: Study, rater: Rater, part: str, shown: int = SHOWN) -> Mista
     confidence = [stated.get(item, -1.0) for item in sample.items.tolist()]
     chosen = [sorted(group.tolist(), key=lambda i: -confidence[i])[:shown] for group in groups]
     keys = keys_of([int(sample.items[i]) for group in chosen for i in group])
-    names = group_names(study, "category") if keys else {}
+    names = basis.categories if keys else {}
     told = [
         tuple(
             Mistake(

@@ -7,16 +7,15 @@ from typing import Any
 from annotation.models import Rater, Study
 from annotation.raters import primary_raters
 from judging.biasreport import of_judge
-from judging.calibrating import WORDS, ceilings_of, figures_of, gold_parts, human_error_kept
+from judging.calibrating import WORDS, ceilings_of, figures_of, gold_parts, human_error_kept, simulated
 from judging.calibration import SEALED, JudgeFigures, judge_raters, visible_parts
-from judging.ceiling import EPSILON, Ceiling
+from judging.ceiling import EPSILON, Ceiling, Several
 from judging.comparing import Comparison, compare
 from judging.erring import Mistakes, mistakes
 from judging.figures import Figure, make_figure
 from judging.goldsplit import looks, split_of
 from judging.keeping import kept
 from judging.models import StudyJudge
-from judging.overview import rater_is_simulated
 from judging.statistics import HumanError
 
 
@@ -52,10 +51,10 @@ def judge_page(study: Study, rater: Rater) -> dict[str, Any]:
     labelled = primary_raters(study).filter(pk=rater.pk).exists()
     found = _versions(study, rater)
     asked = next((one.study_judge for one in found if one.shown), None)
-    split, seen = split_of(study), looks(study)
+    split, seen, basis = split_of(study), looks(study), Several(study, [rater])
     return {
-        "rater": rater, "simulated": rater_is_simulated(study, rater), "gold": gold, "labelled": labelled,
-        "parts": [_part(study, rater, part) for part in visible_parts(study, rater)] if gold.items and labelled else [],
+        "rater": rater, "simulated": simulated(study, rater), "gold": gold, "labelled": labelled,
+        "parts": [_part(study, rater, part, basis) for part in visible_parts(study, rater)] if gold.items and labelled else [],
         "human_error": error, "human_error_why": why, "error_rows": _error_rows(study, error),
         "versions": found, "asked": asked, "template": asked.judge.template_text if asked else "",
         "split": split, "looks": seen, "sealed_shown": rater.pk in seen.raters,
@@ -65,15 +64,15 @@ def judge_page(study: Study, rater: Rater) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _part(study: Study, rater: Rater, part: str) -> Part:
-    figures = figures_of(study, rater, part)
+def _part(study: Study, rater: Rater, part: str, basis: Several) -> Part:
+    figures = figures_of(study, rater, part, basis)
     query = {"judge": str(rater.pk), "part": part}
     return Part(
         part, WORDS[part], figures,
         make_figure(study, "judge-matrix", query), make_figure(study, "judge-labels", query),
         make_figure(study, "judge-reliability", query) if figures.confidence else None,
-        ceilings_of(study, rater, part),
-        kept(study, "mistakes", (rater.pk, part), lambda: mistakes(study, rater, part)),
+        ceilings_of(study, rater, part, basis=basis),
+        kept(study, "mistakes", (rater.pk, part), lambda: mistakes(study, rater, part, basis=basis)),
         any(one.sensitivity_under_error is not None for one in figures.labels),
     )  # fmt: skip
 

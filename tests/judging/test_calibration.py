@@ -6,7 +6,7 @@ import pytest
 from annotation.models import Rating
 from benchmark.errors import UserError
 from judging.calibrating import figures_of, gold_parts, rows
-from judging.calibration import calibration_sample, human_error_of, judge_figures, judge_raters
+from judging.calibration import Basis, calibration_sample, human_error_of, judge_figures, judge_raters
 from judging.ceiling import ceilings
 from judging.erring import mistakes
 from judging.goldsplit import reveal, split_gold
@@ -152,7 +152,9 @@ def test_single_gold_is_shown_with_human_error_taken_out(study, cast):
     agreed = builders.study("agreed", tasks=4, epochs=10)
     golden(agreed, origin="consensus")
     other = judged(agreed)
-    sure = judge_figures(agreed, other, "all", error=human_error_of(study))
+    basis = Basis(agreed, [other])
+    basis.error = human_error_of(study)
+    sure = judge_figures(agreed, other, "all", basis)
     assert sure.labels[0].sensitivity_under_error is None
 
 
