@@ -168,6 +168,8 @@ def _turned(study: Study, judges: Mapping[int, Judge], labels: Sequence[Label]) 
     """Against the retest noise of whichever of the two was asked again."""
     for one, other in _twins(judges, ORDER):
         for first, second in ((one, other), (other, one)):
+            if first.repeats < 2:
+                continue
             rows = _retested(study, first.rater, second.rater, labels)
             if len(rows.counts):
                 yield Twins(str(first), str(second), rows)
@@ -254,12 +256,18 @@ def attacked_conditions(study: Study) -> dict[int, str]:
 
 
 def original_of(study: Study, attacked: Condition) -> Condition | None:
-    """The condition that is the same but for that factor."""
+    """The condition that is the same but for that factor; else the study's one that its factor `condition` names."""
     factors = {key: value for key, value in attacked.factors.items() if key != INJECTION}
     same = Condition.hash_of(
         attacked.system_prompt, attacked.prompt_suffix, attacked.language, attacked.sampling, factors
     )
-    return Condition.objects.filter(content_hash=same).first()
+    found = Condition.objects.filter(content_hash=same).first()
+    if found is not None:
+        return found
+    named = Condition.objects.filter(
+        runs__responses__items__study=study, name=factors.get("condition", ""), language=attacked.language
+    ).distinct()[:2]
+    return named[0] if len(named) == 1 else None
 
 
 def _attacked(

@@ -21,6 +21,7 @@ _TO_THE_CHARACTER = frozenset(
 )
 _EPOCH = re.compile(r"0*[1-9][0-9]{0,8}", re.ASCII)
 _LAYOUTS_KEPT = 1000
+_INJECTED = re.compile(r"(.+)\+injection:(.+)")
 
 
 def read_jsonl(paths: Sequence[Path]) -> Iterator[ParsedResponse]:
@@ -134,8 +135,7 @@ class _Table:
         )
         found = self._conditions.get(key)
         if found is None:
-            # The name is a factor, so that two names never share one content hash.
-            found = self._conditions[key] = ParsedCondition(*key, factors={"condition": key[0]})
+            found = self._conditions[key] = ParsedCondition(*key, factors=_factors(key[0]))
         return found
 
     def _run(self, name: str) -> ParsedRun:
@@ -143,6 +143,12 @@ class _Table:
         if found is None:
             found = self._runs[name] = ParsedRun(name)
         return found
+
+
+def _factors(name: str) -> dict[str, str]:
+    """The name is a factor, so that two names never share one content hash; what was injected is one by itself."""
+    injected = _INJECTED.fullmatch(name)
+    return {"condition": injected[1], "injection": injected[2]} if injected else {"condition": name}
 
 
 def _values(path: Path, line: int, layout: Layout, row: Mapping[str, Any]) -> dict[str, str]:

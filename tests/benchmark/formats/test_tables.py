@@ -327,3 +327,13 @@ def test_files_that_are_none(tmp_path, format):
     refused(lambda: read(format, tmp_path), "a folder")
     (tmp_path / "empty").write_text("")
     refused(lambda: read(format, tmp_path / "empty"), "found")
+
+
+def test_what_was_injected_is_a_factor_by_itself(table):
+    plain, copy, other = table(
+        ROW, ROW | {"condition": "baseline+injection:order"}, ROW | {"condition": "a+injection:"}
+    )
+    assert plain.condition.factors == {"condition": "baseline"}
+    assert copy.condition.factors == {"condition": "baseline", "injection": "order"}
+    assert copy.condition.name == "baseline+injection:order"
+    assert other.condition.factors == {"condition": "a+injection:"}
