@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from django.db.models import Count, F, Q
 
+from annotation.draws import ACCEPTED_FRAME
 from annotation.golding import current
 from annotation.models import Draw, Gold, Label, Rater, Study
 from annotation.raters import latest_raters
@@ -113,6 +114,9 @@ def gold_sample(
 
 def _main_draw(study: Study, rows: Sequence[Any]) -> Draw | None:
     through = Counter(row[3] for row in rows if row[3])
+    for pk, plan in study.draws.filter(pk__in=list(through)).values_list("pk", "plan"):
+        if plan.get("frame") == ACCEPTED_FRAME["frame"]:  # an audit's frame is not the study's items
+            del through[pk]
     if not through:
         return None
     most = max(through, key=lambda pk: (through[pk], -pk))

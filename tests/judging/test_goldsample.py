@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from annotation.draws import plan_draw
+from annotation.draws import ACCEPTED_FRAME, plan_draw
 from annotation.golding import promote
 from annotation.humanplan import DrawSpec
 from annotation.models import Assignment, Draw, Gold
@@ -138,3 +138,13 @@ def test_withdrawn_gold_is_none_and_is_said():
     sample = gold_sample(study)
     assert len(sample) == len(taken) - 1
     assert "1 drawn item has no gold because its experts differ" in sample.design.caution
+
+
+def test_gold_through_an_audit_is_no_sample_of_the_study():
+    """An audit's frame is what settling accepted, so its items say nothing of the others."""
+    study = builders.study(tasks=4, epochs=10)
+    audited = drawn(study, 0.5)
+    Draw.objects.filter(pk=audited.pk).update(plan=ACCEPTED_FRAME)
+    for one in audited.framed.drawn():
+        gold(one.item, draw=audited)
+    assert gold_sample(study).design.kind == "unknown" and gold_sample(study).design.refusal
