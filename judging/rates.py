@@ -10,9 +10,11 @@ from typing import Any
 
 from django.db.models import Count
 
-from annotation.models import Label, Study
+from annotation.models import Study
+from annotation.raters import voters_of
 from benchmark.errors import UserError
-from judging.sources import is_simulated, labels, majorities
+from judging.counting import votes_of
+from judging.sources import is_simulated, labels
 from judging.statistics import Rate, clustered_rate
 
 PATHS = {
@@ -92,14 +94,25 @@ def roles_by_cell(study: Study, source: str, by: Sequence[str]) -> dict[Cell, di
 def _role_counts(study: Study, source: str, by: Sequence[str]) -> Iterator[tuple[Cell, int, str, int]]:
     fields = [*(f"item__{PATHS[word][0]}" for word in by), "item__response__task"]
     if source == "majority":
-        role_of = dict(Label.objects.filter(scheme=study.scheme_id).values_list("pk", "role"))
-        for _, label, (*cell, task, control) in majorities(study, *fields, "item__response__task__control"):
-            if label is not None and not control:
-                yield tuple(cell), task, role_of[label], 1
+        yield from _majority_counts(study, by)
         return
     kept = labels(study, source).filter(item__response__task__control=False)
     for *cell, task, role, count in kept.order_by().values_list(*fields, "label__role").annotate(Count("pk")):
         yield tuple(cell), task, role, count
+
+
+def _majority_counts(study: Study, by: Sequence[str]) -> Iterator[tuple[Cell, int, str, int]]:
+    """From the patterns of votes, not from the ratings. Without a tie only: then no label leads."""
+    votes = votes_of(study, (*by, "task"), raters=voters_of(study), control=False)
+    given = votes.label_counts()
+    most = given.max(axis=1, initial=0)
+    leads = (given == most[:, None]) & (most > 0)[:, None]
+    roles = [str(label.role) for label in votes.labels]
+    cells = zip(*(votes.groups[word].tolist() for word in by), strict=True)
+    rows = zip(cells, votes.groups["task"].tolist(), leads, votes.counts.tolist(), strict=True)
+    for cell, task, leading, count in rows:
+        if leading.sum() == 1:
+            yield cell, task, roles[int(leading.argmax())], count
 
 
 def cell_names(study: Study, by: Sequence[str]) -> dict[Cell, dict[str, str]]:
