@@ -200,7 +200,9 @@ def _human_error(study: Study, asked: Asked) -> tuple[Any, str]:
     def under(one: Estimated, arm: Arm) -> tuple[float, float, float] | None:
         if one.estimate is None or one.low is None or one.high is None or not arm.gold_weights.sum():
             return None
-        single = min(1.0, float(arm.gold_weights @ arm.gold_single / arm.gold_weights.sum()))  # but for rounding
+        single = min(
+            1.0, float(arm.gold_weights @ arm.gold_single / arm.gold_weights.sum())
+        )  # but for rounding
         try:
             moved = rate_under_human_error(one.estimate, one.low, one.high, found, target, single)
         except Undefined:

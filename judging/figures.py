@@ -19,8 +19,8 @@ Row = Mapping[str, Any]
 KINDS = ("text", "count", "rate", "decimal", "p")
 # Where figures are. Imported at the first one asked for, so that a web process starts without them.
 REGISTERED: list[str] = [
-    "judging.calibrationcharts",
     "judging.ratespage",
+    "judging.calibrationcharts",
     "judging.agreement_figures",
     "judging.bias_figures",
     "judging.plan_figures",

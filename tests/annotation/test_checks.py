@@ -26,7 +26,9 @@ def checked(*, items=60, golden=20, **checks):
     builders.humans(study, per_item=1, checks=checks)
     builders.draw(study, per_item=1, seed=3)
     first = study.scheme.labels.first()
-    for item in study.items.order_by("response__epoch", "pk")[:golden]:  # not by key: checks are looked for by it
+    for item in study.items.order_by("response__epoch", "pk")[
+        :golden
+    ]:  # not by key: checks are looked for by it
         item.assignments.all().delete()
         Gold.objects.create(item=item, label=first, origin="imported")
     return study

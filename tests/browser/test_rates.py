@@ -36,7 +36,9 @@ def test_the_tab(visit, owner, scheme, size):
     page = visit(owner, color_scheme=scheme, viewport=size)
     page.goto("/studies/tiny/rates")
     expect(page.get_by_role("heading", name="Convergence rates", exact=True)).to_be_visible()
-    expect(page.get_by_role("region", name="Differences", exact=True)).to_contain_text("condition pro_ic − anti_ic")
+    expect(page.get_by_role("region", name="Differences", exact=True)).to_contain_text(
+        "condition pro_ic − anti_ic"
+    )
     page.locator("figure img").evaluate("image => image.decode()")
     look(page, f"rates-{scheme}-{size['width']}")
 

@@ -34,9 +34,8 @@ def judged(draw, verdicts=-1):
     given_ = st.lists(st.integers(verdicts, labels - 1), min_size=n, max_size=n)
     weights = st.lists(st.floats(0.5, 50), min_size=n, max_size=n)
     tasks = st.lists(st.integers(0, 6), min_size=n, max_size=n)
-    return tuple(np.asarray(draw(one)) for one in (column, given_)) + (
-        labels, np.asarray(draw(weights)), np.asarray(draw(tasks)),
-    )  # fmt: skip
+    first, second = (np.asarray(draw(one)) for one in (column, given_))
+    return first, second, labels, np.asarray(draw(weights)), np.asarray(draw(tasks))
 
 
 def _hepatic():

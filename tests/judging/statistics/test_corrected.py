@@ -137,7 +137,7 @@ def test_nothing_to_go_by_is_undefined():
     with pytest.raises(Undefined, match="the arm has 4 gold items; 5 are needed at least"):
         post_stratified(*arm([20, 20], [1, 1], [1, 1]))
     with pytest.raises(Undefined, match="no items"):
-        post_stratified(np.zeros((1, 2)), ArmGold.unweighted(np.zeros((1, 2, 3)) + [[[9, 0, 0], [0, 0, 0]]]))
+        post_stratified(np.zeros((1, 2)), ArmGold.unweighted([[[9.0, 0.0, 0.0], [0.0, 0.0, 0.0]]]))
     with pytest.raises(Undefined, match="all of the arm's gold is excluded"):
         post_stratified(*arm([20], [0], [0], [6]), valid=True)
     with pytest.raises(ValueError, match="weights must be known"):
