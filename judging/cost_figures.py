@@ -12,9 +12,9 @@ from judging.money import PICO, dollars
 
 @figure("costs")
 def by_judge(study: Study, query: Mapping[str, str]) -> Figure:
-    """Dollars by judge, the part that is a worst case set apart; tokens where no price is known."""
+    """Dollars by judge, the part that is a worst case set apart; tokens where nothing was paid or no price is known."""
     found = costs(study)
-    priced = found["total"]["cost"] is not None
+    priced = bool(found["total"]["cost"])  # neither unknown nor nothing at all
     rows = [_row(row) for row in found["rows"]]
     return Figure(
         title="Cost by judge",

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from annotation.models import Study
 from annotation.raters import latest_raters
 from judging.auditing import audit
+from judging.biasreport import report as bias_report
 from judging.calibrating import WORDS as PARTS_IN_WORDS
 from judging.calibrating import JudgeRow, rows
 from judging.calibration import judge_raters
@@ -16,7 +17,7 @@ from judging.overview import settlement_counts
 from judging.reportparts import Section, Table, sentence
 from judging.reportsetup import numbers
 from judging.settlementpage import WORDS
-from judging.templatetags.figures import DASH, grouped, interval, percent
+from judging.templatetags.figures import DASH, grouped, interval, p_value, percent
 
 BY = ("subject", "condition")
 NAMES = {
@@ -62,7 +63,18 @@ def _ceiling(found: Sequence[JudgeRow]) -> Table:
 
 
 def biases(study: Study, section: Section) -> None:
-    section.add(study, "biases")
+    """In the words of the biases' page: the figure's own table has too many columns for a sheet of paper."""
+    section.add(study, "biases", tabled=False)
+    lines = [
+        [
+            one.bias.capitalize(), ", ".join(filter(None, (one.judge, one.about))),
+            sentence(f"too little data: {one.too_little}") if one.too_little else one.sentence,
+            one.effect_words, one.interval_words, p_value(one.adjusted),
+        ]
+        for one in bias_report(study).findings
+    ]  # fmt: skip
+    headings = ["Bias", "Judge", "In words", "Effect", "95 %", "Adjusted p"]
+    section.tables.append(Table("Every test", headings, lines, frozenset({3, 4, 5})))
 
 
 def settled(study: Study, section: Section) -> None:

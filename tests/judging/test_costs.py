@@ -105,6 +105,11 @@ def test_without_prices_the_figure_is_of_tokens(spent):
     assert "tokens" in found.alt and "$" not in found.sentence and found.svg("dark").startswith("<svg")
 
 
+def test_where_nothing_was_paid_the_figure_is_of_tokens(spent):
+    StudyJudge.objects.update(cost=0, cost_at_most=0, input_price=0, output_price=0)
+    assert "tokens" in make_figure(spent, "costs").alt
+
+
 def test_the_page_shows_caps_and_what_is_lost(client, spent):
     cast = builders.cast(spent)
     Budget.objects.create(

@@ -224,3 +224,10 @@ def test_what_an_audit_found_is_said(told):
     draw_audit(told, told.settlement_versions.latest("number"), 0.5)
     said = " ".join(section(told, "settlement").paragraphs)
     assert "An audit drew" in said and "It has no error rate: nobody has labelled any of it yet." in said
+
+
+def test_every_bias_is_said_in_words(told):
+    (tests,) = section(told, "biases").tables
+    assert len(tests.rows) > 5
+    assert all(row[2][:1].isupper() or row[2].startswith("judge-") for row in tests.rows)
+    assert any("Too little data" in row[2] and row[3:] == ["–", "–", "–"] for row in tests.rows)
