@@ -99,7 +99,8 @@ def paired_shift(
     one, two = _booleans(first), _booleans(second)
     score = two.astype(np.float64) - one
     found = _moments(score[:, np.newaxis], tasks, counts, weights, effect)
-    n, shift, apart = found.items, float(found.mean[0]), float(found.spread[0, 0])
+    # Sums of weights can round a shift of all items to more than all of them.
+    n, shift, apart = found.items, min(1.0, max(-1.0, float(found.mean[0]))), float(found.spread[0, 0])
     gained, lost = n * (apart + shift) / 2, n * (apart - shift) / 2
     effective = n / found.design_effect
     statistic = effective * shift**2 / apart if apart > 0 else 0.0
