@@ -6,7 +6,7 @@ from typing import Any
 from annotation.models import Study
 from benchmark.errors import UserError
 from judging.agreement import BY, agreement_by, agreement_kept, pair_of
-from judging.charts import CELL, WIDTH, extent
+from judging.charts import CELL, WIDTH, extent, interval_dots
 from judging.figures import Column, Figure, figure
 
 NAMES = {
@@ -260,23 +260,10 @@ def dots(
         if row["value"] is not None
     ]  # fmt: skip
     lowest = min([0.0, *(value for row in data for value in (row["value"], row["low"]) if value is not None)])
-    scale = alt.Scale(domain=[lowest, 1], nice=lowest < 0)
     axis = alt.Axis(
         format=".1f", tickCount=5, title="agreement, with 95 % intervals by the delta method" + marked
     )
-    lines = alt.Axis(
-        labelLimit=420, ticks=False, domain=False, labelPadding=10, minExtent=extent(data, "line")
-    )
-    base = alt.Chart({"values": data}).encode(
-        y=alt.Y("line:N", sort=[row["line"] for row in data], title=None, axis=lines)
-    )
-    bars = base.mark_rule(strokeWidth=2, color=colours["accent"], opacity=0.55).encode(
-        x=alt.X("low:Q", scale=scale, axis=axis), x2="high:Q"
-    )
-    points = base.mark_circle(size=90, color=colours["accent"], opacity=1).encode(
-        x=alt.X("value:Q", scale=scale)
-    )
-    return (bars + points).properties(width=480, height=alt.Step(26))
+    return interval_dots(data, colours, axis, lowest=lowest, width=480)
 
 
 def _heat(

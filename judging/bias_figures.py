@@ -6,7 +6,7 @@ from typing import Any
 from annotation.models import Study
 from judging.biasdata import NOTHING, ODDS, POINTS, Finding
 from judging.biasreport import Report, as_rows, report, summary
-from judging.charts import WIDTH, extent
+from judging.charts import WIDTH, line_axis
 from judging.figures import Column, Figure, figure
 
 MOST = 16  # dots on one scale: those least likely to be chance
@@ -62,10 +62,9 @@ def _panel(rows: Sequence[dict[str, Any]], unit: str, colours: dict[str, str]) -
     axis = alt.Axis(title=title, tickCount=6, format=numbers)
     ends = [row[name] for row in rows for name in ("low", "high")] + [NOTHING[unit]]
     scale = alt.Scale(domain=[min(ends), max(ends)], nice=True, type="log" if unit == ODDS else "linear")
-    names = alt.Axis(
-        labelLimit=420, ticks=False, domain=False, labelPadding=10, minExtent=extent(rows, "name")
+    base = alt.Chart({"values": list(rows)}).encode(
+        y=alt.Y("name:N", sort=None, title=None, axis=line_axis(rows, "name"))
     )
-    base = alt.Chart({"values": list(rows)}).encode(y=alt.Y("name:N", sort=None, title=None, axis=names))
     # What is found is filled and strong, what is not is hollow: told apart without colour too.
     strong = alt.condition("datum.found", alt.value(colours["accent"]), alt.value(colours["quiet"]))
     none = (

@@ -8,7 +8,7 @@ from annotation.raters import primary_raters
 from benchmark.errors import UserError
 from judging.calibrating import WORDS, figures_of, gold_parts, rows, simulated
 from judging.calibration import ALL, JudgeFigures, judge_raters
-from judging.charts import CELL, WIDTH, extent
+from judging.charts import CELL, WIDTH, extent, interval_dots
 from judging.figures import Column, Figure, figure
 from judging.statistics import Rate
 
@@ -154,38 +154,22 @@ def _rate_columns(key: str, heading: str) -> list[Column]:
 
 
 def _dots(data: list[dict[str, Any]], colours: Mapping[str, str], field: str) -> Any:
-    """Two dots a line, one under the other: sensitivity full, specificity hollow."""
+    """Two dots a line, one under the other: sensitivity, then specificity."""
     import altair as alt
 
     shown = [
-        {**row, "line": row[field] if row["part"] == "all" else f"{row[field]}, {row['part']}"}
+        {
+            **row, "line": row[field] if row["part"] == "all" else f"{row[field]}, {row['part']}",
+            "series": row["measure"], "value": row["rate"],
+        }
         for row in data
         if row["rate"] is not None
-    ]
-    axis = alt.Axis(
-        ticks=False, domain=False, labelPadding=10, labelLimit=420, minExtent=extent(shown, "line")
+    ]  # fmt: skip
+    axis = alt.Axis(format=".0%", tickCount=5, title="rate, with its 95 % interval")
+    legend = _legend(colours, orient="top", direction="horizontal", symbolType="circle", symbolSize=70)
+    return interval_dots(
+        shown, colours, axis, series=(SENSITIVITY, SPECIFICITY), legend=legend, width=WIDTH - 220, step=20
     )
-    order = [SENSITIVITY, SPECIFICITY]
-    base = alt.Chart({"values": shown}).encode(
-        y=alt.Y("line:N", sort=None, title=None, axis=axis),
-        yOffset=alt.YOffset("measure:N", sort=order),
-        color=alt.Color(
-            "measure:N", sort=order, title=None,
-            scale=alt.Scale(domain=order, range=[colours["accent"], colours["quiet"]]),
-            legend=_legend(colours, orient="top", direction="horizontal", symbolType="circle", symbolSize=70),
-        ),
-    )  # fmt: skip
-    scale = alt.Scale(domain=[0, 1])
-    bars = base.mark_rule(strokeWidth=2, opacity=0.6).encode(
-        x=alt.X(
-            "low:Q",
-            scale=scale,
-            axis=alt.Axis(format=".0%", tickCount=5, title="rate, with its 95 % interval"),
-        ),
-        x2="high:Q",
-    )
-    dots = base.mark_circle(size=80, opacity=1).encode(x=alt.X("rate:Q", scale=scale))
-    return (bars + dots).properties(width=WIDTH - 220, height=alt.Step(20))
 
 
 def _legend(colours: Mapping[str, str], **options: Any) -> Any:

@@ -1,6 +1,6 @@
 """The house style of charts. Altair and its renderer are loaded at the first chart, not at start."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 THEMES = {
@@ -27,9 +27,50 @@ WIDTH, CELL = 680, 112
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 
 
-def extent(data: Sequence[dict[str, Any]], field: str) -> float:
+def extent(data: Sequence[Mapping[str, Any]], field: str) -> float:
     """Room for the labels: the renderer measures with a narrower font than the reader's browser may have."""
     return min(430.0, 7.4 * max((len(str(row[field])) for row in data), default=0) + 16)
+
+
+def line_axis(data: Sequence[Mapping[str, Any]], field: str) -> Any:
+    """The axis that names each line of a chart."""
+    import altair as alt
+
+    return alt.Axis(labelLimit=420, ticks=False, domain=False, labelPadding=10, minExtent=extent(data, field))
+
+
+def interval_dots(
+    data: Sequence[Mapping[str, Any]],
+    colours: Mapping[str, str],
+    axis: Any,
+    *,
+    series: Sequence[str] = (),
+    legend: Any = None,
+    lowest: float = 0.0,
+    width: int = WIDTH,
+    step: int = 26,
+) -> Any:
+    """Dots on their intervals, a line each, in the order of the data: rows of `line`, `value`, `low` and `high`. With two series,
+    the rows' `series` lie one under the other, the first in the accent's colour."""
+    import altair as alt
+
+    scale = alt.Scale(domain=[lowest, 1], nice=lowest < 0)
+    lines = list(dict.fromkeys(row["line"] for row in data))
+    base = alt.Chart({"values": list(data)}).encode(
+        y=alt.Y("line:N", sort=lines, title=None, axis=line_axis(data, "line"))
+    )
+    if series:
+        shades = alt.Scale(domain=list(series), range=[colours["accent"], colours["quiet"]][: len(series)])
+        base = base.encode(
+            yOffset=alt.YOffset("series:N", sort=list(series)),
+            color=alt.Color("series:N", sort=list(series), title=None, scale=shades, legend=legend),
+        )
+    mark: dict[str, Any] = {} if series else {"color": colours["accent"]}
+    bars = base.mark_rule(strokeWidth=2, opacity=0.55, **mark).encode(
+        x=alt.X("low:Q", scale=scale, axis=axis), x2="high:Q"
+    )
+    dots = base.mark_circle(size=80, opacity=1, **mark).encode(x=alt.X("value:Q", scale=scale))
+    return (bars + dots).properties(width=width, height=alt.Step(step))
 
 
 def styled(chart: Any, colours: dict[str, str]) -> Any:

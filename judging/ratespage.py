@@ -8,7 +8,7 @@ from annotation.models import Gold, Study, newest
 from annotation.raters import latest_raters
 from benchmark.errors import UserError
 from judging.calibration import judge_raters
-from judging.charts import WIDTH, extent
+from judging.charts import interval_dots
 from judging.contrasting import pairs_of
 from judging.estimates import Asked, Estimates, comparisons, estimates, refusal
 from judging.figures import Column, Figure, figure
@@ -223,28 +223,17 @@ def _chart(view: View, rows: Sequence[Mapping[str, Any]], beside: bool, simulate
     series = [(new, "")] + ([(old, "raw_")] if beside else [])
     data = [
         {
-            "cell": " · ".join(str(row[word]) for word in view.by), "series": name,
-            "rate": row[f"{prefix}rate_{view.of}"], "low": row[f"{prefix}low_{view.of}"], "high": row[f"{prefix}high_{view.of}"],
+            "line": " · ".join(str(row[word]) for word in view.by), "series": name,
+            "value": row[f"{prefix}rate_{view.of}"], "low": row[f"{prefix}low_{view.of}"], "high": row[f"{prefix}high_{view.of}"],
         }
         for row in rows
         for name, prefix in series
         if row.get(f"{prefix}rate_{view.of}") is not None
     ]  # fmt: skip
-    names = [name for name, _ in series]
-    colour = alt.Color(
-        "series:N", title=None, scale=alt.Scale(domain=names, range=[colours["accent"], colours["quiet"]]),
-        legend=alt.Legend(orient="top", labelColor=colours["ink"], labelFontSize=12, symbolStrokeWidth=0, columnPadding=16) if beside else None,
-    )  # fmt: skip
-    labels = alt.Axis(
-        labelLimit=420, ticks=False, domain=False, labelPadding=10, minExtent=extent(data, "cell")
-    )
-    base = alt.Chart({"values": data}).encode(
-        y=alt.Y("cell:N", sort=None, title=None, axis=labels),
-        yOffset=alt.YOffset("series:N", sort=names),
-        color=colour,
-    )
     title = f"convergence rate, {OF[view.of]}" + (" (simulated labels)" if simulated else "")
-    x = alt.X("low:Q", scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(format=".0%", tickCount=5, title=title))
-    bars = base.mark_rule(strokeWidth=2, opacity=0.55).encode(x=x, x2="high:Q")
-    dots = base.mark_circle(size=80, opacity=1).encode(x=alt.X("rate:Q", scale=alt.Scale(domain=[0, 1])))
-    return (bars + dots).properties(width=WIDTH, height=alt.Step(17 if beside else 26))
+    axis = alt.Axis(format=".0%", tickCount=5, title=title)
+    legend = alt.Legend(orient="top", labelColor=colours["ink"], labelFontSize=12, symbolStrokeWidth=0, columnPadding=16)  # fmt: skip
+    return interval_dots(
+        data, colours, axis, series=[name for name, _ in series], legend=legend if beside else None,
+        step=17 if beside else 26,
+    )  # fmt: skip
