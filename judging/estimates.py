@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from annotation.models import Label, Study
+from annotation.models import Label, Rater, Study
 from annotation.studies import get_study
 from benchmark.errors import UserError
 from judging.calibrating import human_error_kept
@@ -28,7 +28,7 @@ from judging.goldsample import Design
 from judging.keeping import kept
 from judging.ratecells import Arm, Cell, Cells, cells_of, chosen_judges
 from judging.rates import cell_names, check_words, item_totals, roles_by_cell
-from judging.sources import is_simulated
+from judging.sources import any_simulated, is_simulated
 from judging.statistics import Undefined, rate_under_human_error
 from judging.transporting import Carried, carried_from
 
@@ -113,12 +113,12 @@ def _estimates(study: Study, asked: Asked) -> Estimates:
     cells = cells_of(study, asked.by, judges)
     names = cell_names(study, asked.by)
     about: dict[str, Any] = {
-        "judges": tuple(map(str, judges)), "simulated": any(is_simulated(study, str(one)) for one in judges),
+        "judges": tuple(map(str, judges)), "simulated": any_simulated(study, judges),
         "design": cells.sample.design, "gold": len(cells.sample), "caution": cells.sample.design.caution,
     }  # fmt: skip
-    carried, refused = None, refusal(study, asked, cells)
+    carried, refused = None, refusal(asked, cells.judges, cells.sample.design)
     if not refused and asked.estimator == "transported":
-        carried, refused = _carried(study, asked, judges)
+        carried, refused = carried_or_why(study, asked, judges)
     if refused:
         rows = [_row(names[key], arm, _refused(), None) for key, arm in cells.arms.items()]
         return Estimates(asked, _sorted(rows, asked), refused=refused, **about)
@@ -132,10 +132,9 @@ def _estimates(study: Study, asked: Asked) -> Estimates:
     return Estimates(asked, _sorted(rows, asked), human_error=why, carried=carried, notes=notes, **about)
 
 
-def refusal(study: Study, asked: Asked, cells: Cells) -> str:
+def refusal(asked: Asked, judges: Sequence[Rater], design: Design) -> str:
     """Why the estimator is not valid in this study at all; empty where it is."""
-    design = cells.sample.design
-    if asked.estimator != "gold" and not cells.judges:
+    if asked.estimator != "gold" and not judges:
         return "No judge has voted, so there is nothing to correct."
     if asked.estimator == "transported":
         return "" if asked.gold_from else design.refusal
@@ -147,7 +146,8 @@ def refusal(study: Study, asked: Asked, cells: Cells) -> str:
     return ""
 
 
-def _carried(study: Study, asked: Asked, judges: Sequence[Any]) -> tuple[Carried | None, str]:
+def carried_or_why(study: Study, asked: Asked, judges: Sequence[Rater]) -> tuple[Carried | None, str]:
+    """The judges' errors as `asked.gold_from` (this study, unless named) has them, or why they may not be carried over."""
     origin = get_study(asked.gold_from) if asked.gold_from else study
     try:
         there = judges if origin.pk == study.pk else chosen_judges(origin, asked.source)

@@ -10,11 +10,12 @@ from benchmark.errors import UserError
 from judging.calibration import judge_raters
 from judging.charts import interval_dots
 from judging.contrasting import pairs_of
-from judging.estimates import Asked, Estimates, comparisons, estimates, refusal
+from judging.estimates import Asked, Estimates, carried_or_why, comparisons, estimates, refusal
 from judging.figures import Column, Figure, figure
+from judging.goldsample import gold_sample
 from judging.keeping import kept
 from judging.models import Settlement
-from judging.ratecells import cells_of, chosen_judges
+from judging.ratecells import chosen_judges
 
 BY = ("subject,condition", "category", "subject,condition,category", "subject", "condition")
 DESIGNED = {
@@ -87,10 +88,12 @@ def allowed(study: Study) -> dict[str, str]:
 
 
 def _allowed(study: Study) -> dict[str, str]:
-    cells = cells_of(study, ("condition",), chosen_judges(study, ""))
-    found = {name: refusal(study, Asked(name, ("condition",)), cells) for name in DESIGNED}
+    judges = chosen_judges(study, "")
+    design = gold_sample(study, raters=judges).design
+    asked = {name: Asked(name, ("condition",)) for name in DESIGNED}
+    found = {name: refusal(one, judges, design) for name, one in asked.items()}
     if not found["transported"]:
-        found["transported"] = estimates(study, Asked("transported", ("condition",))).refused
+        _, found["transported"] = carried_or_why(study, asked["transported"], judges)
     return found
 
 

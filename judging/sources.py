@@ -1,10 +1,11 @@
 """Where an item's label may be taken from: a rater, the voters' majority, gold, or the settlement."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from django.db.models import QuerySet
 
-from annotation.models import Gold, Rating, Study, newest
+from annotation.models import Gold, Rater, Rating, Study, newest
 from annotation.raters import find_raters, voters_of
 from judging.models import Settlement
 
@@ -27,9 +28,11 @@ def is_simulated(study: Study, source: str) -> bool:
     """Whether a simulated rater is behind any of the source's labels."""
     if source == "gold":
         return False
-    kept = (
-        votes(study, [rater.pk for rater in voters_of(study)])
-        if source == "majority"
-        else labels(study, source)
-    )
-    return kept.filter(simulated=True).exists()
+    if source == "majority":
+        return any_simulated(study, voters_of(study))
+    return bool(labels(study, source).filter(simulated=True).exists())
+
+
+def any_simulated(study: Study, raters: Iterable[Rater]) -> bool:
+    """Whether a current vote of any of them is simulated."""
+    return votes(study, [rater.pk for rater in raters]).filter(simulated=True).exists()
