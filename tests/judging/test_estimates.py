@@ -127,7 +127,9 @@ def test_a_stratum_that_can_not_be_drawn_is_refused(study):
     design = cells.sample.design
     never = replace(design, strata=(replace(design.strata[0], probability=0.0),))
     cells = replace(cells, sample=replace(cells.sample, design=never))
-    assert "can't be drawn (probability 0)" in refusal(Asked("corrected", BY), cells.judges, cells.sample.design)
+    assert "can't be drawn (probability 0)" in refusal(
+        Asked("corrected", BY), cells.judges, cells.sample.design
+    )
 
 
 def test_an_arm_without_gold_of_its_own_has_no_corrected_rate(study):
