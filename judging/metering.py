@@ -158,13 +158,15 @@ def set_caps(study: Study, max_calls: int | None, max_cost: int | None) -> None:
     """Cap the study from now on; what it has spent until now counts. Without either, it is capped no more."""
     judges = StudyJudge.objects.filter(study=study).order_by("pk")
     # Calls are stored before or after this, not meanwhile: storing counts them on their judge first.
-    list(judges.select_for_update(no_key=True))
+    locked = list(judges.select_for_update(no_key=True))
     budget, _ = Budget.objects.get_or_create(study=study)
     budget = Budget.objects.select_for_update().get(pk=budget.pk)
     if not metered([study.pk]):
         spent = judges.aggregate(calls=Sum("calls"), cost=Sum("cost"))
-        # Rows that workers hold now may be called without asking: each counts as a call on its way.
-        held = Verdict.objects.filter(study_judge__study=study, state=Verdict.State.LEASED)
+        # Rows that workers hold now may be called without asking: each counts as a call on its way. No join here: it would
+        # move the state to a subquery, which PostgreSQL does not look at again after waiting for a row to be concluded.
+        ours = [judge.pk for judge in locked]
+        held = Verdict.objects.filter(study_judge__in=ours, state=Verdict.State.LEASED)
         on_their_way = held.update(reserved=0) if max_calls is not None or max_cost is not None else 0
         budget.calls = (spent["calls"] or 0) + on_their_way + budget.lost_calls
         budget.cost = (spent["cost"] or 0) + budget.lost_cost

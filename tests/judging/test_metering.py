@@ -1,11 +1,13 @@
 """What a study may spend: the worst case is reserved before a call and settled after it, whoever races, dies or comes late."""
 
 import signal
+import threading
 import time
 from collections import Counter
 from datetime import timedelta
 
 import pytest
+from django.db import transaction
 from django.utils import timezone
 
 from benchmark.client import Answer, Call
@@ -312,6 +314,29 @@ def test_a_call_stored_and_not_yet_concluded_as_the_cap_comes_counts_once(study)
     one.work.store("one", made)
     set_caps(study, 5, None)
     one.work.conclude("one", made)
+    assert budget(study) == (2, 2 * PAID, 0, False)
+    assert_balanced(study)
+
+
+def test_a_cap_that_waits_for_rows_that_are_being_concluded_does_not_take_them_for_calls_on_their_way(study):
+    priced(study)
+    asking.want_verdicts(study)
+    one = Worker(study, room=2)
+    made = [one.call(pk) for pk in one.jobs]
+    one.work.store("one", made)
+    concluded = threading.Event()
+
+    def conclude():
+        with transaction.atomic():
+            one.work.conclude("one", made)
+            concluded.set()
+            time.sleep(0.5)  # the cap comes now, and waits for what it may not yet see
+
+    def cap():
+        assert concluded.wait(10)
+        set_caps(study, 5, None)
+
+    expect_no_errors(together(conclude, cap))
     assert budget(study) == (2, 2 * PAID, 0, False)
     assert_balanced(study)
 
