@@ -102,7 +102,7 @@ def test_from_a_file_of_responses_to_an_exported_dataset(tmp_path, visit, simula
     worker = processes.start("manage.py", "runworker", "--until-idle")
     # The page keeps up by itself: nobody reloads it.
     expect(owner.get_by_text("Every verdict is in.")).to_be_visible(timeout=60_000)
-    assert worker.wait(30) == 0, worker.communicate()
+    assert worker.wait(60) == 0, worker.communicate()
     expect(owner.get_by_text("simulated", exact=True).first).to_be_visible()
 
     first, second = visit(cast["ann"]), visit(cast["ben"])

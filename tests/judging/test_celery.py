@@ -98,7 +98,7 @@ def test_a_worker_told_to_stop_gives_back_what_it_holds_and_finishes_what_is_in_
         with worker(*pool, ARBITER_LEASE_SECONDS="600") as one:
             wait_until(lambda: simulator.stats()["requests"] > 4)
             one.send_signal(signal.SIGTERM)
-            assert one.wait(30) == 0
+            assert one.wait(60) == 0
         kinds = simulator.stats()["kinds"]
     assert set(kinds) == {"ok"}  # none was abandoned
     assert states(study) == {"done": kinds["ok"], "todo": 180 - kinds["ok"]}

@@ -237,7 +237,7 @@ def test_told_to_stop_a_worker_tells_what_landed_and_what_it_called_back_and_hol
             wait_for_attempts(worker, 20)
             wait_until(lambda: simulator.stats()["in_flight"] > 2)
             worker.send_signal(signal.SIGTERM)
-            assert worker.wait(20) == 0
+            assert worker.wait(60) == 0
         wait_until(lambda: simulator.stats()["in_flight"] == 0)
         kinds, told = simulator.stats()["kinds"], stored(study)
     assert set(kinds) == {"ok", "hang"}
@@ -266,7 +266,7 @@ def test_judges_that_are_paused_stop_and_go_on(study):
                 result(start("manage.py", "judge", study.slug, "--resume", "--json"))
             wait_until(lambda: states(study) == {"done": 300})
             worker.send_signal(signal.SIGTERM)
-            assert worker.wait(20) == 0
+            assert worker.wait(60) == 0
         assert simulator.stats()["kinds"] == {"ok": 300}
     assert_whole(study)
     assert_balanced(study)

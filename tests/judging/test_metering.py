@@ -538,7 +538,7 @@ def test_a_cap_that_comes_while_workers_work_stops_them(db):
             time.sleep(1)
             for worker in (one, two):
                 worker.send_signal(signal.SIGTERM)
-                assert worker.wait(30) == 0
+                assert worker.wait(60) == 0
         assert sum(simulator.stats()["kinds"].values()) == 400
     assert_balanced(study)
     assert states(study) == {"done": 400, "todo": 800}

@@ -39,7 +39,7 @@ def test_a_worker_told_to_stop_finishes_what_is_in_flight_and_holds_nothing(db, 
         with running("manage.py", *command) as worker:
             wait_until(lambda: simulator.stats()["requests"] > 8)
             worker.send_signal(signal.SIGTERM)
-            assert worker.wait(20) == 0
+            assert worker.wait(60) == 0
         kinds = simulator.stats()["kinds"]
         assert set(kinds) == {"ok"}  # none was abandoned
         assert states(study) == {"done": kinds["ok"], "todo": 180 - kinds["ok"]}

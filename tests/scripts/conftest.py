@@ -95,7 +95,7 @@ class Script:
         eventually(lambda: text in self.said or self.process.poll() is not None, seconds)
         assert text in self.said, self.said
 
-    def end(self, number: int = signal.SIGINT, seconds: float = 20) -> int:
+    def end(self, number: int = signal.SIGINT, seconds: float = 60) -> int:
         self.process.send_signal(number)
         return self.process.wait(seconds)
 
@@ -117,7 +117,7 @@ def start_script(checkout: Path) -> Iterator[StartScript]:
         script.process.wait()
 
 
-def eventually(holds: Callable[[], object], seconds: float = 10) -> None:
+def eventually(holds: Callable[[], object], seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < deadline, "it did not come true in time"

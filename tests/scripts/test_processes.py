@@ -73,7 +73,7 @@ family.kill()
 family.wait()
 end_orphans()
 """
-    assert helper(code, tmp_path / "ids").wait(20) == 0
+    assert helper(code, tmp_path / "ids").wait(60) == 0
     assert not any(is_alive(pid) for pid in read_ids(tmp_path / "ids"))
 
 
@@ -106,7 +106,7 @@ run_script(main)
     parent = helper(code, tmp_path / "ids")
     (child,) = read_ids(tmp_path / "ids")
     parent.terminate()
-    assert parent.wait(20) == 128 + signal.SIGTERM
+    assert parent.wait(60) == 128 + signal.SIGTERM
     assert not is_alive(child)
 
 

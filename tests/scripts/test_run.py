@@ -55,7 +55,7 @@ def test_a_second_one_is_told_the_port_is_taken(
 ) -> None:
     (checkout / ".venv" / "arbiter-stamp.json").unlink()  # the message comes before any installing
     second = start_script("run.py", **ports)
-    assert second.process.wait(10) == 1
+    assert second.process.wait(60) == 1
     assert f"Port {ports['PORT']}, for the web server, is taken" in second.said
     assert "Installing" not in second.said
 
@@ -64,7 +64,7 @@ def test_a_process_that_dies_is_named_and_the_rest_stopped(
     start_script: StartScript, ports: dict[str, str], checkout: Path
 ) -> None:
     script = start_script("run.py", STUB_WORKER_SECONDS="0.2", **ports)
-    assert script.process.wait(20) == 1
+    assert script.process.wait(60) == 1
     assert "The worker ended unexpectedly (exit code 1). The end of var/log/worker.log:" in script.said
     assert "the worker lost heart" in script.said
     assert not left_behind(checkout)
@@ -72,7 +72,7 @@ def test_a_process_that_dies_is_named_and_the_rest_stopped(
 
 def test_a_failing_preparation_is_shown(start_script: StartScript, ports: dict[str, str]) -> None:
     script = start_script("run.py", STUB_PREPARE="fails", **ports)
-    assert script.process.wait(20) == 1
+    assert script.process.wait(60) == 1
     assert "Preparing the database failed" in script.said
     assert "no such table: study" in script.said
 
