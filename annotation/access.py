@@ -10,7 +10,6 @@ from ipaddress import ip_address
 from django.contrib.auth.models import AnonymousUser, User
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
-from django.db.models import prefetch_related_objects
 from django.http import Http404, HttpRequest
 from django.shortcuts import get_object_or_404
 from django.utils import timezone
@@ -56,9 +55,7 @@ def owned(request: HttpRequest, slug: str) -> Study:
 
 def labelled(request: HttpRequest, slug: str) -> Study:
     """The study's workspace: for raters and experts alone, since everybody else can see other labels."""
-    study = study_for(request, slug, Role.RATER, Role.EXPERT)
-    prefetch_related_objects([study.scheme], "labels")  # asked for several times on the way of a label
-    return study
+    return study_for(request, slug, Role.RATER, Role.EXPERT)
 
 
 def adjudicated(request: HttpRequest, slug: str) -> Study:

@@ -14,14 +14,24 @@ Place = tuple[str, int]  # purpose, ordinal
 
 def next_check(desk: Desk) -> tuple[int, Place] | None:
     """A check in the slot's stead, at the study's rates. Which of a rater's items are checks is drawn from their number."""
-    checks, drawn = desk.checks, chance("check", desk.study.pk, desk.rater.pk, desk.enrolment.served)
-    if desk.purpose != Purpose.SLOT or drawn >= checks.gold + checks.repeats:
+    if not is_due(desk):
         return None
-    if drawn < checks.gold:
+    checks = desk.checks
+    if _drawn(desk, 0) < checks.gold:
         item, place = _gold_item(desk), (Purpose.GOLD_CHECK, 0)
     else:
         item, place = _item_to_repeat(desk, checks.repeat_after), (Purpose.REPEAT, 1)
     return (item, (str(place[0]), place[1])) if item else None
+
+
+def is_due(desk: Desk, further: int = 0) -> bool:
+    """Whether a check is to be given next, or after so many further items."""
+    rate = desk.checks.gold + desk.checks.repeats
+    return desk.purpose == Purpose.SLOT and _drawn(desk, further) < rate
+
+
+def _drawn(desk: Desk, further: int) -> float:
+    return chance("check", desk.study.pk, desk.rater.pk, desk.enrolment.served + further)
 
 
 def _gold_item(desk: Desk) -> int | None:

@@ -9,6 +9,7 @@ from django.contrib.auth.models import User
 from annotation.humanplan import ChecksSpec, HumansSpec, humans_of
 from annotation.models import Enrolment, Guideline, Membership, Purpose, Rater, Study
 from annotation.raters import rater_of
+from annotation.schemes import label_ids
 from benchmark.text import digest
 
 
@@ -26,8 +27,21 @@ class Desk:
         return humans_of(self.study)
 
     @cached_property
+    def guidelines(self) -> int | None:
+        """The version there is now."""
+        newest = Guideline.objects.filter(study=self.study).order_by("-version")
+        return newest.values_list("version", flat=True).first()
+
+    @cached_property
     def shown(self) -> dict[str, Any]:
-        return shown_in(self.study)
+        """What a rater of the study is shown of an item, in order, and under which versions."""
+        return {
+            "blind": "condition" not in self.plan.show,
+            "fields": ["category", "category question", "task", "response", *self.plan.show],
+            "scheme": str(self.study.scheme),
+            "label_order": list(label_ids(self.study.scheme)),
+            "guidelines": self.guidelines,
+        }
 
     @property
     def checks(self) -> ChecksSpec:
@@ -56,18 +70,3 @@ def purpose_of(role: str) -> str:
 def chance(*parts: object) -> float:
     """In [0, 1), the same for the same parts on any machine."""
     return int(digest(*map(str, parts))[:13], 16) / 16**13
-
-
-def shown_in(study: Study) -> dict[str, Any]:
-    """What a rater of the study is shown of an item, in order, and under which versions."""
-    plan = humans_of(study)
-    guideline = (
-        Guideline.objects.filter(study=study).order_by("-version").values_list("version", flat=True).first()
-    )
-    return {
-        "blind": "condition" not in plan.show,
-        "fields": ["category", "category question", "task", "response", *plan.show],
-        "scheme": str(study.scheme),
-        "label_order": [label.key for label in study.scheme.labels.all()],
-        "guidelines": guideline,
-    }

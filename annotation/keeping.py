@@ -11,6 +11,7 @@ from django.db import connection, transaction
 
 from annotation.models import Purpose, Rater, Study
 from benchmark.batching import pages
+from benchmark.statements import changed, places, rows
 
 KEPT = ("votes", "human_votes", "judge_votes", "humans_split", "judges_split")
 UPDATE = f"UPDATE annotation_item SET {', '.join(f'{name} = %s' for name in KEPT)} WHERE id = %s"  # noqa: S608
@@ -37,8 +38,7 @@ def lock(item_ids: Iterable[int]) -> None:
     everybody, else two would wait for each other. SQLite has one writer at a time anyway."""
     ids = list(item_ids)
     if ids and connection.features.has_select_for_update:
-        with connection.cursor() as cursor:
-            cursor.execute(LOCK.format(places=", ".join(["%s"] * len(ids))), ids)
+        rows(LOCK.format(places=places(ids)), ids)
 
 
 def keep_votes(item_ids: Sequence[int]) -> None:
@@ -46,15 +46,14 @@ def keep_votes(item_ids: Sequence[int]) -> None:
     if not item_ids:
         return
     latest: dict[int, dict[int, Vote]] = defaultdict(dict)
+    for item, rater, *vote in rows(VOTES.format(places=places(item_ids)), [*item_ids, Purpose.SLOT]):
+        latest[item][rater] = Vote(*vote)
+    kept = [(*_kept(latest[pk]), pk) for pk in item_ids]
+    if len(kept) == 1:  # of one row, psycopg would make a pipeline
+        changed(UPDATE, kept[0])
+        return
     with connection.cursor() as cursor:  # bulk_update would put all values into one statement's CASEs
-        cursor.execute(VOTES.format(places=", ".join(["%s"] * len(item_ids))), [*item_ids, Purpose.SLOT])
-        for item, rater, *vote in cursor.fetchall():
-            latest[item][rater] = Vote(*vote)
-        rows = [(*_kept(latest[pk]), pk) for pk in item_ids]
-        if len(rows) == 1:  # of one row, psycopg would make a pipeline
-            cursor.execute(UPDATE, rows[0])
-        else:
-            cursor.executemany(UPDATE, rows)
+        cursor.executemany(UPDATE, kept)
 
 
 def _kept(latest: dict[int, Vote]) -> Kept:

@@ -10,15 +10,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.db import IntegrityError, transaction
-from django.db.models import Q
 
 from annotation.keeping import keep_votes, lock
-from annotation.models import Label, LabelScheme, Purpose, Rater, Rating
+from annotation.models import LabelScheme, Purpose, Rater, Rating
+from annotation.schemes import label_ids
 from benchmark.bulk import insert
 from benchmark.errors import UserError
+from benchmark.statements import places
 from benchmark.text import storable
 
 COLLISIONS = 5
+THERE = "SELECT * FROM annotation_rating WHERE item_id {which} AND rater_id IN ({raters}) ORDER BY revision"
 Place = tuple[int, int, str, str, int]  # item, rater, question, purpose, ordinal
 
 
@@ -67,7 +69,7 @@ def record(
     With `skip_equal`, so does one that says what its rater's current rating says (repeating an import changes nothing).
     Raises UnknownLabel, before anything is written, where a label is not the scheme's.
     """
-    labels = {label.key: label for label in scheme.labels.all()}
+    labels = label_ids(scheme)
     for entry in entries:
         if entry.label not in labels:
             raise UnknownLabel(
@@ -86,7 +88,7 @@ def record(
 
 
 def _write(
-    labels: dict[str, Label], entries: Sequence[Entry], skip_equal: bool, *, everywhere: bool
+    labels: dict[str, int], entries: Sequence[Entry], skip_equal: bool, *, everywhere: bool
 ) -> Recorded:
     """A submission is looked for among the ratings of its rater on its item, and once it has collided, everywhere."""
     there = _there(entries)
@@ -105,7 +107,7 @@ def _write(
         elif (
             skip_equal
             and before
-            and (before.label_id, before.rationale) == (labels[entry.label].pk, storable(entry.rationale)[0])
+            and (before.label_id, before.rationale) == (labels[entry.label], storable(entry.rationale)[0])
         ):
             out.append(before)
         else:
@@ -124,23 +126,26 @@ def _write(
 def _there(entries: Sequence[Entry]) -> list[Rating]:
     """What the entries' raters have said of the items, oldest revision first; entries come in batches of at most a few
     hundred items."""
-    items = {entry.item_id for entry in entries}
-    raters = {entry.rater.pk for entry in entries}
+    items = sorted({entry.item_id for entry in entries})
+    raters = sorted({entry.rater.pk for entry in entries})
+    if not items:
+        return []
     # An import's items follow one another, and a range is found much faster than so many ids.
-    in_a_row = items and max(items) - min(items) < 2 * len(items)
-    which = Q(item__gte=min(items), item__lte=max(items)) if in_a_row else Q(item__in=items)
-    return list(Rating.objects.filter(which, rater__in=raters).order_by("revision"))
+    in_a_row = items[-1] - items[0] < 2 * len(items)
+    which = "BETWEEN %s AND %s" if in_a_row else f"IN ({places(items)})"
+    statement = THERE.format(which=which, raters=places(raters))
+    return list(Rating.objects.raw(statement, [*([items[0], items[-1]] if in_a_row else items), *raters]))
 
 
 def _place(rating: Rating) -> Place:
     return (rating.item_id, rating.rater_id, rating.question, rating.purpose, rating.ordinal)
 
 
-def _rating(entry: Entry, label: Label, revision: int) -> Rating:
+def _rating(entry: Entry, label: int, revision: int) -> Rating:
     return Rating(
         item_id=entry.item_id,
         rater=entry.rater,
-        label=label,
+        label_id=label,
         question=entry.question,
         purpose=entry.purpose,
         ordinal=entry.ordinal,

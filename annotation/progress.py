@@ -12,8 +12,13 @@ from annotation.desk import Desk
 from annotation.models import Assignment, Enrolment, Gold, Rating, Serving, Skip, Study
 from annotation.routing import State, held
 from benchmark.remembering import remembered
+from benchmark.statements import rows
 
-COUNTS = ("done", "skipped", "left_base", "left_at", "paused")
+NOW = """
+    SELECT done, skipped, left_base, left_at, paused,
+        (SELECT MAX(version) FROM annotation_guideline g WHERE g.study_id = e.study_id)
+    FROM annotation_enrolment e WHERE e.id = %s
+"""
 COUNT_AGAIN = 25  # answers, after which what is left is counted anew
 KEPT_FOR = 30  # seconds, for all raters of a process
 
@@ -31,9 +36,10 @@ def progress(desk: Desk) -> Progress:
 
 
 def refresh(desk: Desk) -> None:
-    """Of the rater's own counts, what a label or an owner may have changed since the desk was set up."""
-    for name, value in Enrolment.objects.values(*COUNTS).get(pk=desk.enrolment.pk).items():
-        setattr(desk.enrolment, name, value)
+    """What a label or an owner may have changed since the desk was set up: the rater's own counts, the guidelines."""
+    mine = desk.enrolment
+    [(mine.done, mine.skipped, mine.left_base, mine.left_at, paused, desk.guidelines)] = rows(NOW, [mine.pk])
+    mine.paused = bool(paused)
 
 
 def told(desk: Desk) -> Progress:

@@ -11,15 +11,16 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from django.conf import settings
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, transaction
 from django.db.models import F, QuerySet
 from django.utils import timezone
 
-from annotation.checks import Place, next_check
+from annotation.checks import Place, is_due, next_check
 from annotation.desk import Desk, chance
 from annotation.models import (
     Assignment,
     Enrolment,
+    Item,
     Rater,
     Serving,
     Skip,
@@ -28,6 +29,7 @@ from annotation.models import (
 )
 from benchmark.deadlocks import again_after_deadlock
 from benchmark.errors import UserError
+from benchmark.statements import adapted, changed, places, rows
 from benchmark.text import storable
 
 State = Assignment.State
@@ -58,23 +60,24 @@ SLOTS = f"""
 TASKS = "JOIN benchmark_task t ON t.id = r.task_id JOIN benchmark_category c ON c.id = t.category_id"
 CLAIM = f"""
     UPDATE annotation_assignment AS a SET rater_id = %s, state = %s, leased_until = %s
-    WHERE a.id = %s AND (a.state = %s OR (a.state = %s AND a.leased_until < %s)) {NOT_HAD}
+    WHERE a.id IN ({{places}}) AND (a.state = %s OR (a.state = %s AND a.leased_until < %s)) {NOT_HAD}
+    RETURNING item_id
 """  # noqa: S608
 SERVE = """
     INSERT INTO annotation_serving
         (key, study_id, item_id, rater_id, purpose, ordinal, shown, served_at, revision, draft, answered_at)
-    VALUES (%s, %s, %s, %s, %s, %s, %s, %s, 0, NULL, NULL)
+    VALUES {rows}
     ON CONFLICT (item_id, rater_id, purpose, ordinal)
     DO UPDATE SET served_at = excluded.served_at, shown = excluded.shown
     RETURNING *
 """
+COUNT = "UPDATE annotation_enrolment SET served = served + %s, position = %s WHERE id = %s"
+A_SERVING = "(%s, %s, %s, %s, %s, %s, %s, %s, 0, NULL, NULL)"
 HELD = """
-    SELECT s.*, r.task_id AS task, a.leased_until < %s AS fading
+    SELECT s.*, a.leased_until < %s AS fading
     FROM annotation_serving s
     JOIN annotation_assignment a
         ON a.item_id = s.item_id AND a.rater_id = s.rater_id AND a.purpose = s.purpose AND a.ordinal = s.ordinal
-    JOIN annotation_item i ON i.id = s.item_id
-    JOIN benchmark_response r ON r.id = i.response_id
     WHERE a.state = %s AND s.rater_id = %s AND s.study_id = %s AND s.answered_at IS NULL
     ORDER BY s.served_at, s.id
 """
@@ -119,56 +122,43 @@ def _renew_all(desk: Desk) -> None:
 
 
 def held(desk: Desk) -> list[Serving]:
-    """The places the rater holds and has not answered, in the order they were given, each with its task and whether its lease is half over."""
-    half = _adapted(timezone.now() + _lease() / 2)
-    return list(Serving.objects.raw(HELD, [half, State.LEASED, desk.rater.pk, desk.study.pk]))
+    """The places the rater holds and has not answered, in the order they were given, each with whether its lease is half over."""
+    half = timezone.now() + _lease() / 2
+    return list(Serving.objects.raw(HELD, adapted([half, State.LEASED, desk.rater.pk, desk.study.pk])))
 
 
-def _some(desk: Desk, held: list[Serving], want: int) -> list[Serving]:
-    """From one look at what is free, what is missing; where others were faster at all of it, from another look."""
+def _some(desk: Desk, held: Sequence[Serving], want: int) -> list[Serving]:
+    """A check, where one is due, or slots from one look at what is free; where others were faster at all of them, from
+    another look."""
     now = timezone.now()
     for _ in range(TRIES):
-        found, given = _look(desk, now), list[Serving]()
-        recent = [one.task for one in held[-RECENT:]] or _recent_tasks(desk)  # type: ignore[attr-defined]
-        if not found:
+        if not (found := _look(desk, now)):
             return []
-        while found and len(held) + len(given) < want and desk.may_take_more(len(held) + len(given)):
-            check = next_check(desk)
-            one = _give_check(desk, check) if check else None
-            if one is None:
-                slot = _first(desk, found, recent)
-                found = [other for other in found if other.item != slot.item]
-                recent = [*recent, slot.task][-RECENT:]
-                one = _give_slot(desk, slot, now)
-            given += [one] if one else []
-        if given:
+        if (check := next_check(desk)) and (given := _give_check(desk, check)):
+            return given
+        if given := _give_slots(desk, _choose(desk, found, held, want - len(held)), now):
             return given
     return []  # others were faster each time; what was labelled in the same request is safe, and the page asks again
 
 
 @again_after_deadlock
-def _give_slot(desk: Desk, slot: Slot, now: datetime) -> Serving | None:
-    """Take the slot if it is still free; somebody else may have, between our look and this UPDATE."""
+def _give_slots(desk: Desk, slots: Sequence[Slot], now: datetime) -> list[Serving]:
+    """Take those that are still free; somebody else may have taken some between our look and this UPDATE."""
     _ = desk.shown  # put together before anybody has to wait
     values = [
-        desk.rater.pk,
-        State.LEASED,
-        _lease_end(),
-        slot.pk,
-        State.OPEN,
-        State.LEASED,
-        now,
+        desk.rater.pk, State.LEASED, _lease_end(), *(slot.pk for slot in slots), State.OPEN, State.LEASED, now,
         *[desk.rater.pk] * 4,
-    ]
+    ]  # fmt: skip
     try:
-        with transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute(CLAIM, [_adapted(value) for value in values])
-            return _served(desk, slot.item, (desk.purpose, 0), slot.task) if cursor.rowcount == 1 else None
-    except IntegrityError:  # the same rater, in another window, took another slot of this item
-        return None
+        with transaction.atomic():
+            taken = {item for (item,) in rows(CLAIM.format(places=places(slots)), values)}
+            ours = [slot.item for slot in slots if slot.item in taken]
+            return _served(desk, ours, (desk.purpose, 0)) if ours else []
+    except IntegrityError:  # the same rater, in another window, took another slot of one of these items
+        return []
 
 
-def _give_check(desk: Desk, check: tuple[int, Place]) -> Serving | None:
+def _give_check(desk: Desk, check: tuple[int, Place]) -> list[Serving]:
     item, (purpose, ordinal) = check
     try:
         with transaction.atomic():
@@ -176,29 +166,25 @@ def _give_check(desk: Desk, check: tuple[int, Place]) -> Serving | None:
                 study=desk.study, item_id=item, rater=desk.rater, purpose=purpose, ordinal=ordinal, number=0,
                 state=State.LEASED, leased_until=_lease_end(),
             )  # fmt: skip
-            return _served(desk, item, (purpose, ordinal), 0)
+            return _served(desk, [item], (purpose, ordinal))
     except IntegrityError:  # another window of theirs was given the same check
-        return None
+        return []
 
 
-def _served(desk: Desk, item: int, place: Place, task: int) -> Serving:
-    """The serving of a place that was just taken. One that was theirs before, and lapsed, goes on: its draft is there."""
+def _served(desk: Desk, items: Sequence[int], place: Place) -> list[Serving]:
+    """The servings of places that were just taken, in this order. One that was theirs before, and lapsed, goes on: its draft
+    is there."""
+    shown, now = json.dumps(desk.shown), timezone.now()
     values = [
-        opaque_key(),
-        desk.study.pk,
-        item,
-        desk.rater.pk,
-        *place,
-        json.dumps(desk.shown),
-        timezone.now(),
+        value
+        for item in items
+        for value in (opaque_key(), desk.study.pk, item, desk.rater.pk, *place, shown, now)
     ]
-    [serving] = Serving.objects.raw(SERVE, [_adapted(value) for value in values])
-    desk.enrolment.served += 1
-    Enrolment.objects.filter(pk=desk.enrolment.pk).update(
-        served=F("served") + 1, position=desk.enrolment.position
-    )
-    serving.task = task  # type: ignore[attr-defined]
-    return serving
+    found = Serving.objects.raw(SERVE.format(rows=", ".join([A_SERVING] * len(items))), adapted(values))
+    by_item = {serving.item_id: serving for serving in found}
+    desk.enrolment.served += len(items)
+    changed(COUNT, [len(items), desk.enrolment.position, desk.enrolment.pk])
+    return [by_item[item] for item in items]
 
 
 # The next slot
@@ -216,7 +202,20 @@ def _look(desk: Desk, now: datetime) -> list[Slot]:
     return found
 
 
-def _first(desk: Desk, found: list[Slot], recent: Sequence[int]) -> Slot:
+def _choose(desk: Desk, found: Sequence[Slot], held: Sequence[Serving], missing: int) -> list[Slot]:
+    """The next ones to be given, of different items, up to where a check is due or the rater may take no more."""
+    recent, chosen = _recent_tasks(desk, held), list[Slot]()
+    while found and len(chosen) < missing:
+        if chosen and (is_due(desk, len(chosen)) or not desk.may_take_more(len(held) + len(chosen))):
+            break
+        slot = _first(desk, found, recent)
+        found = [other for other in found if other.item != slot.item]
+        recent = [*recent, slot.task][-RECENT:]
+        chosen.append(slot)
+    return chosen
+
+
+def _first(desk: Desk, found: Sequence[Slot], recent: Sequence[int]) -> Slot:
     """Each rater's own order departs from that of the random numbers by a block of items at most, and a task that they have
     just seen waits if it can."""
     block = dict.fromkeys(slot.item for slot in found)
@@ -236,15 +235,11 @@ def _candidates(desk: Desk, now: datetime, start: float) -> list[Slot]:
 
 def _slots(desk: Desk, start: float, state: str, lapsed: datetime | None = None) -> list[Slot]:
     only, values = _restriction(desk)
-    tasks = TASKS if only else ""
-    if lapsed:
-        only, values = f"{only} AND a.leased_until < %s", [*values, _adapted(lapsed)]
-    with connection.cursor() as cursor:
-        cursor.execute(
-            SLOTS.format(tasks=tasks, only=only),
-            [desk.study.pk, desk.purpose, state, start, *[desk.rater.pk] * 4, *values, LOOK],
-        )
-        return [Slot(*row) for row in cursor.fetchall()]
+    statement = SLOTS.format(
+        tasks=TASKS if only else "", only=f"{only} AND a.leased_until < %s" if lapsed else only
+    )
+    values = [desk.study.pk, desk.purpose, state, start, *[desk.rater.pk] * 4, *values]
+    return [Slot(*row) for row in rows(statement, [*values, lapsed, LOOK] if lapsed else [*values, LOOK])]
 
 
 def _restriction(desk: Desk) -> tuple[str, list[Any]]:
@@ -252,18 +247,18 @@ def _restriction(desk: Desk) -> tuple[str, list[Any]]:
     languages, categories = desk.enrolment.languages, desk.enrolment.categories
     conditions = ""
     if languages:
-        conditions += f" AND t.language IN ({', '.join(['%s'] * len(languages))})"
+        conditions += f" AND t.language IN ({places(languages)})"
     if categories:
-        conditions += f" AND c.key IN ({', '.join(['%s'] * len(categories))})"
+        conditions += f" AND c.key IN ({places(categories)})"
     return conditions, [*languages, *categories]
 
 
-def _adapted(value: Any) -> Any:
-    """As the database takes it in a statement of our own."""
-    return connection.ops.adapt_datetimefield_value(value) if isinstance(value, datetime) else value
-
-
-def _recent_tasks(desk: Desk) -> list[int]:
+def _recent_tasks(desk: Desk, held: Sequence[Serving]) -> list[int]:
+    """Of the last items they hold, else of the last they answered."""
+    if held:
+        last = Item.objects.filter(pk__in=[serving.item_id for serving in held[-RECENT:]])
+        tasks = dict(last.values_list("pk", "response__task"))
+        return [tasks[serving.item_id] for serving in held[-RECENT:]]
     answered = Serving.objects.filter(study=desk.study, rater=desk.rater, answered_at__isnull=False)
     return list(answered.order_by("-answered_at").values_list("item__response__task_id", flat=True)[:RECENT])
 

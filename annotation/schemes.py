@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from annotation.models import Label, LabelScheme
 from benchmark.errors import UserError
+from benchmark.remembering import remembered
 from benchmark.text import digest
 from benchmark.yamlfile import read_yaml
 
@@ -176,3 +177,13 @@ def _save(spec: SchemeSpec) -> LabelScheme:
         for position, label in enumerate(spec.labels, start=1)
     )
     return scheme
+
+
+def label_ids(scheme: LabelScheme) -> dict[str, int]:
+    """By key, in the scheme's order. A scheme never changes, so a process asks for them once an hour, not for every label."""
+    return remembered(
+        f"label-ids:{scheme.pk}:{scheme.content_hash}",
+        lambda: dict(scheme.labels.order_by("position").values_list("key", "pk")),
+        seconds=3600,
+        slow=0,
+    )

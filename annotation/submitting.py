@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from django.db import IntegrityError, transaction
-from django.db.models import F, Q
+from django.db.models import Q
 from django.utils import timezone
 
 from annotation.draws import ask_for_more
@@ -16,7 +16,6 @@ from annotation.ledger import Entry, record
 from annotation.models import (
     Assignment,
     Draw,
-    Enrolment,
     Gold,
     Item,
     LabelScheme,
@@ -26,12 +25,23 @@ from annotation.models import (
     Serving,
     Study,
 )
-from annotation.routing import State, place_of
+from annotation.routing import State
 from benchmark.deadlocks import again_after_deadlock
 from benchmark.errors import UserError
+from benchmark.statements import changed
 
 MOST_EVIDENCE = 100
 LONGEST_NOTE = 20_000
+MOVE_ON = """
+    UPDATE annotation_serving SET revision = revision + 1, answered_at = %s, draft = NULL WHERE id = %s AND revision = %s
+"""
+CLOSE = """
+    UPDATE annotation_assignment SET state = %s, leased_until = NULL
+    WHERE item_id = %s AND rater_id = %s AND purpose = %s AND ordinal = %s AND state IN (%s, %s)
+"""
+COUNT = (
+    "UPDATE annotation_enrolment SET done = done + 1, last_seen_at = %s WHERE study_id = %s AND rater_id = %s"
+)
 Entries = dict[str, tuple[LabelScheme, Entry]]  # by question
 
 
@@ -73,10 +83,8 @@ def submit(serving: Serving, sent: Submission) -> Rating:
 @transaction.atomic
 def _submit(serving: Serving, sent: Submission, entries: Entries) -> Rating:
     study, item = serving.study, serving.item
-    moved = Serving.objects.filter(pk=serving.pk, revision=sent.base).update(
-        revision=sent.base + 1, answered_at=timezone.now(), draft=None
-    )
-    if not moved:
+    now = timezone.now()
+    if not changed(MOVE_ON, [now, serving.pk, sent.base]):
         before = Rating.objects.filter(submission=sent.key).select_related("label").first()
         if before:
             return before
@@ -86,9 +94,7 @@ def _submit(serving: Serving, sent: Submission, entries: Entries) -> Rating:
     surplus = not _take_place(serving, item)
     rating = _record(study, entries, surplus)
     if sent.base == 0:
-        Enrolment.objects.filter(study=study, rater=serving.rater_id).update(
-            done=F("done") + 1, last_seen_at=timezone.now()
-        )
+        changed(COUNT, [now, study.pk, serving.rater_id])
     if serving.purpose == Purpose.GOLD:
         _write_gold(item, rating)
     elif serving.purpose == Purpose.SLOT and not surplus:
@@ -170,8 +176,8 @@ def _take_place(serving: Serving, item: Item) -> bool:
 
 def _close_own(serving: Serving) -> bool:
     """Also true for a slot the rater finished before: a second submission is a revision in the same slot."""
-    own = place_of(serving).filter(state__in=[State.LEASED, State.DONE])
-    return own.update(state=State.DONE, leased_until=None) == 1
+    place = [serving.item_id, serving.rater_id, serving.purpose, serving.ordinal]
+    return changed(CLOSE, [State.DONE, *place, State.LEASED, State.DONE]) == 1
 
 
 def _close_open(item: Item, serving: Serving) -> bool:

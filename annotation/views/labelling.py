@@ -343,5 +343,5 @@ def more(desk: Desk, wanting: Wanting) -> dict[str, Any]:
         "held": [serving.key for serving in given],
         "progress": {"done": now.done, "left": now.left},
         "paused": desk.enrolment.paused,
-        "guidelines_version": desk.shown["guidelines"],
+        "guidelines_version": desk.guidelines,
     }
