@@ -5,12 +5,15 @@ from functools import cached_property
 from typing import Any
 
 from django.contrib.auth.models import User
+from django.db.models import F
 
 from annotation.humanplan import ChecksSpec, HumansSpec, humans_of
 from annotation.models import Enrolment, Guideline, Membership, Purpose, Rater, Study
 from annotation.raters import rater_of
 from annotation.schemes import label_ids
 from benchmark.text import digest
+
+WORKING = (Membership.Role.RATER, Membership.Role.EXPERT)
 
 
 @dataclass
@@ -60,6 +63,16 @@ def enrolment_for(study: Study, user: User) -> Enrolment:
     """A signed-in person's, with their rater; made at first need."""
     found = Enrolment.objects.select_related("rater").filter(study=study, rater__user=user).first()
     return found or enrolment_of(study, rater_of(user))
+
+
+def enrolled_with_study(slug: str, user: User) -> Enrolment | None:
+    """Of a rater or expert who has been at work there before: all that makes their desk, and their role, by one query."""
+    of_user = Enrolment.objects.select_related("rater", "study__scheme").defer("study__config")
+    found = of_user.filter(
+        study__slug=slug, rater__user=user.pk,
+        study__memberships__user=user.pk, study__memberships__role__in=WORKING,
+    )  # fmt: skip
+    return found.annotate(role=F("study__memberships__role")).first()
 
 
 def purpose_of(role: str) -> str:

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from annotation import guidelines, routing, submitting
 from annotation.access import labelled
-from annotation.desk import Desk, enrolment_for, purpose_of
+from annotation.desk import Desk, enrolled_with_study, enrolment_for, purpose_of
 from annotation.humanplan import humans_of
 from annotation.models import Enrolment, Serving, Study
 from annotation.progress import pace, refresh, told
@@ -94,8 +94,14 @@ class Preferences(Body):
 
 
 def desk_for(request: HttpRequest, slug: str) -> Desk:
-    study = labelled(request, slug)
-    mine = enrolment_for(study, signed_in(request))
+    """Only for the study's raters and experts: everybody else can see other labels."""
+    mine = enrolled_with_study(slug, signed_in(request))
+    if mine:
+        study = mine.study
+        study.role = mine.role  # type: ignore[attr-defined]
+    else:
+        study = labelled(request, slug)
+        mine = enrolment_for(study, signed_in(request))
     return Desk(study, mine.rater, mine, purpose_of(study.role))  # type: ignore[attr-defined]
 
 

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from annotation import submitting
+from annotation import routing, submitting
 from annotation.draws import ask_for_more
 from annotation.ledger import UnknownLabel
 from annotation.models import Assignment, Enrolment, Gold, Purpose, Rating, Serving, Skip
@@ -75,6 +75,45 @@ def test_several_items_may_be_held_ahead_and_never_more_than_the_limit(drawn):
     given = serve(desk(drawn, rater()), 100)
     assert len({serving.item_id for serving in given}) == len(given) == 6
     assert serve(desk(drawn, rater()), 3) == given  # what is held comes first, however many are wanted
+
+
+def test_what_others_were_faster_at_is_made_up_for_by_what_is_left(drawn, monkeypatch):
+    """Between the look at what is free and the claim, two of the slots looked at go to somebody else."""
+    choose = routing._choose
+
+    def meanwhile(*given):
+        monkeypatch.setattr(routing, "_choose", choose)
+        chosen = choose(*given)
+        lost = Assignment.objects.filter(pk__in=[slot.pk for slot in chosen[:2]])
+        lost.update(rater=rater("ben"), state="leased", leased_until=timezone.now() + timedelta(hours=1))
+        return chosen
+
+    monkeypatch.setattr(routing, "_choose", meanwhile)
+    given = serve(desk(drawn, rater()), 4)
+    assert len({serving.item_id for serving in given}) == 4
+    assert given == held(desk(drawn, rater()))
+    assert Enrolment.objects.get(rater__name="ann").served == 4
+
+
+def test_where_another_window_took_one_of_the_items_the_others_come_all_the_same(drawn, monkeypatch):
+    """The claim of several collides with the rater's own place on one of them, and takes none of them."""
+    choose, ann = routing._choose, rater()
+    blind = routing.CLAIM.replace(routing.NOT_HAD, " AND %s + %s + %s + %s > 0")
+
+    def meanwhile(*given):
+        monkeypatch.setattr(routing, "_choose", choose)
+        chosen = choose(*given)
+        other = Assignment.objects.get(item=chosen[1].item, slot=3 - chosen[1].slot)
+        Assignment.objects.filter(pk=other.pk).update(
+            rater=ann, state="leased", leased_until=timezone.now() + timedelta(hours=1)
+        )
+        return chosen
+
+    monkeypatch.setattr(routing, "_choose", meanwhile)
+    monkeypatch.setattr(routing, "CLAIM", blind)  # as if the other window were a moment later
+    given = serve(desk(drawn, ann), 3)
+    assert len({serving.item_id for serving in given}) == 3
+    assert Assignment.objects.filter(rater=ann).count() == 4
 
 
 @pytest.mark.parametrize("why", ["label", "gold"])

@@ -30,8 +30,6 @@ from tests.processes import ROOT, environment
 RATERS, SLOTS, PROCESSES = 32, 3, 2
 FEW, MANY, LABELS, ROUNDS = 1000, 100_000, 1200, 2
 MB = 1e6
-# SQLite has one writer at a time, and a thread that waits for Python would keep the others waiting for the file.
-THREADS = {"sqlite": "1", "postgresql": "4"}
 
 
 def measure(folder: Path) -> Iterator[Figure]:
@@ -100,7 +98,7 @@ def server(folder: Path) -> Iterator[tuple[str, list[int]]]:
         port = probe.getsockname()[1]
     command = [
         sys.executable, "-m", "gunicorn", "config.wsgi", "--bind", f"127.0.0.1:{port}", "--workers", str(PROCESSES),
-        "--worker-class", "gthread", "--threads", THREADS[connection.vendor], "--keep-alive", "30", "--log-level", "warning",
+        "--worker-class", "gthread", "--threads", "1", "--keep-alive", "30", "--log-level", "warning",
     ]  # fmt: skip
     process = subprocess.Popen(command, cwd=ROOT, env=environment())
     try:
