@@ -83,3 +83,40 @@ def styled(chart: Any, colours: dict[str, str]) -> Any:
             titleFontSize=12, titleFontWeight="normal", tickColor=colours["rule"], domainColor=colours["rule"],
         )
     )  # fmt: skip
+
+
+# A phone's width
+
+NARROW = 310  # of the plot, in pixels: what a screen of 390 has beside its margins
+
+
+def narrowed(spec: dict[str, Any]) -> dict[str, Any]:
+    """The same chart for a phone: where lines have names, these stand over their marks, not beside them."""
+    for part in spec.get("vconcat", [spec]):
+        views = part.get("layer", [part])
+        named = [view["encoding"] for view in views if _names_lines(view.get("encoding", {}))]
+        for encoding in named:
+            _names_above(encoding, two="yOffset" in encoding)
+        if named:
+            part["height"] = {"step": 62 if "yOffset" in named[0] else 46, "for": "position"}
+        if named or not _is_grid(views):
+            part["width"] = NARROW if named else NARROW - 40  # whose axis stands beside the plot
+    return spec
+
+
+def _names_lines(encoding: Mapping[str, Any]) -> bool:
+    return [encoding.get(channel, {}).get("type") for channel in "yx"] == ["nominal", "quantitative"]
+
+
+def _is_grid(views: Sequence[Mapping[str, Any]]) -> bool:
+    return any(view.get("encoding", {}).get("x", {}).get("type") == "nominal" for view in views)
+
+
+def _names_above(encoding: dict[str, Any], *, two: bool) -> None:
+    """Vega hangs a label beside its line; with no padding it begins at the plot's left edge, moved up over the marks."""
+    y = encoding["y"]
+    y["axis"] = {
+        **y.get("axis", {}), "labelAlign": "left", "labelPadding": 0, "labelOffset": -29 if two else -16,
+        "labelLimit": NARROW, "minExtent": 0, "maxExtent": 0,
+    }  # fmt: skip
+    y["scale"] = {**y.get("scale", {}), **({"paddingInner": 0.4, "paddingOuter": 0.4} if two else {})}

@@ -56,21 +56,23 @@ class Figure:
     def parameters(self) -> str:
         return urlencode(self.query)
 
-    def svg(self, theme: str = "light") -> str:
+    def svg(self, theme: str = "light", *, narrow: bool = False) -> str:
+        """`narrow` for a phone."""
         import vl_convert
 
-        return str(vl_convert.vegalite_to_svg(self._spec(theme)))
+        return str(vl_convert.vegalite_to_svg(self._spec(theme, narrow=narrow)))
 
     def png(self, theme: str = "light") -> bytes:
         import vl_convert
 
         return bytes(vl_convert.vegalite_to_png(self._spec(theme, opaque=True), scale=PNG_SCALE))
 
-    def _spec(self, theme: str, *, opaque: bool = False) -> str:
-        from judging.charts import THEMES, styled
+    def _spec(self, theme: str, *, opaque: bool = False, narrow: bool = False) -> str:
+        from judging.charts import THEMES, narrowed, styled
 
         chart = styled(self.chart(THEMES[theme]), THEMES[theme])
         spec = chart.to_dict(validate=False)
+        spec = narrowed(spec) if narrow else spec
         if opaque:  # a picture pasted into a paper has no page behind it
             spec.setdefault("config", {})["background"] = "#ffffff" if theme == "light" else "#14181c"
         return json.dumps(spec)
@@ -111,7 +113,7 @@ def make_figure(study: Study, name: str, query: Mapping[str, str] | None = None)
     """KeyError where there is none of that name."""
     for module in REGISTERED:
         import_module(module)
-    asked = {key: value for key, value in (query or {}).items() if key != "theme"}
+    asked = {key: value for key, value in (query or {}).items() if key not in ("theme", "narrow")}
     made = MAKERS[name](study, asked)
     return Figure(
         **{**{key: getattr(made, key) for key in made.__dataclass_fields__}, "name": name, "query": asked}

@@ -38,7 +38,7 @@ def _content(figure: Figure, extension: str, request: HttpRequest) -> str | byte
     theme = request.GET.get("theme", "light")
     theme = theme if theme in THEMES else "light"
     if extension == "svg":
-        return figure.svg(theme)
+        return figure.svg(theme, narrow="narrow" in request.GET)
     if extension == "png":
         return figure.png(theme)
     return figure.csv() if extension == "csv" else figure.sentence + "\n"

@@ -2,12 +2,15 @@
 
 import csv
 import io
+import re
+from functools import partial
 
 import pytest
 from django.test import Client
 
 from benchmark.errors import UserError
 from judging import figures
+from judging.charts import interval_dots
 from judging.figures import Column, Figure, make_figure
 from tests import builders
 
@@ -56,6 +59,45 @@ def test_the_chart_in_both_themes(study, viewer):
     assert (
         "tiny-tested.svg" in viewer.get("/studies/tiny/figures/tested.svg?download=1")["Content-Disposition"]
     )
+
+
+def width_of(answer):
+    return float(re.search(rb'<svg[^>]* width="([0-9.]+)"', answer.content)[1])
+
+
+LONG = "a model with a long name · under a condition with a longer one"
+
+
+@pytest.mark.parametrize("series", [(), ("corrected", "as labelled")])
+def test_on_a_phone_names_stand_over_their_marks_and_all_of_it_fits(study, viewer, monkeypatch, series):
+    import altair as alt
+
+    rows = [
+        {"line": name, "series": of, "value": 0.9, "low": 0.8, "high": 1.0}
+        for name in (LONG, "short")
+        for of in series or ("",)
+    ]
+    drawn = partial(interval_dots, rows, axis=alt.Axis(format=".0%"), series=series)
+    made = Figure(
+        "A title", [Column("line", "Line")], rows, "Said.", lambda colours: drawn(colours=colours), ""
+    )
+    monkeypatch.setitem(figures.MAKERS, "tested", lambda study, query: made)
+    wide, narrow = (viewer.get(f"/studies/tiny/figures/tested.svg?{query}") for query in ("", "narrow=1"))
+    assert width_of(narrow) <= 350 < width_of(wide)
+    assert LONG in narrow.content.decode()
+
+
+def test_on_a_phone_a_grid_keeps_its_cells(study, viewer, monkeypatch):
+    import altair as alt
+
+    def grid(colours):
+        cells = alt.Chart({"values": [{"x": "a", "y": "b"}]}).mark_rect().encode(x="x:N", y="y:N")
+        return cells.properties(width=448, height=44)
+
+    made = Figure("A title", [Column("x", "X")], [], "Said.", grid, "")
+    monkeypatch.setitem(figures.MAKERS, "tested", lambda study, query: made)
+    wide, narrow = (viewer.get(f"/studies/tiny/figures/tested.svg?{query}") for query in ("", "narrow=1"))
+    assert wide.content == narrow.content
 
 
 def test_the_picture_is_a_png(study, viewer):
