@@ -1,6 +1,7 @@
 """The house style of charts. Altair and its renderer are loaded at the first chart, not at start."""
 
 from collections.abc import Mapping, Sequence
+from textwrap import wrap
 from typing import Any
 
 THEMES = {
@@ -87,6 +88,7 @@ def styled(chart: Any, colours: dict[str, str]) -> Any:
 
 # A phone's width
 
+TITLE = 46  # characters of an axis's title to a line
 NARROW = 310  # of the plot, in pixels: what a screen of 390 has beside its margins
 
 
@@ -94,6 +96,8 @@ def narrowed(spec: dict[str, Any]) -> dict[str, Any]:
     """The same chart for a phone: where lines have names, these stand over their marks, not beside them."""
     for part in spec.get("vconcat", [spec]):
         views = part.get("layer", [part])
+        for view in views:
+            _fit(view.get("encoding", {}).get("x", {}).get("axis") or {})
         named = [view["encoding"] for view in views if _names_lines(view.get("encoding", {}))]
         for encoding in named:
             _names_above(encoding, two="yOffset" in encoding)
@@ -106,6 +110,14 @@ def narrowed(spec: dict[str, Any]) -> dict[str, Any]:
 
 def _names_lines(encoding: Mapping[str, Any]) -> bool:
     return [encoding.get(channel, {}).get("type") for channel in "yx"] == ["nominal", "quantitative"]
+
+
+def _fit(axis: dict[str, Any]) -> None:
+    """A long title goes on in a second line, and numbers that would touch are left out."""
+    if isinstance(axis.get("title"), str):
+        axis["title"] = wrap(axis["title"], TITLE)
+    if axis.get("tickCount"):
+        axis["tickCount"] = min(4, axis["tickCount"])
 
 
 def _is_grid(views: Sequence[Mapping[str, Any]]) -> bool:
