@@ -2,6 +2,7 @@
 and narrow."""
 
 import pytest
+from django.core.cache import cache
 from playwright.sync_api import expect
 
 from annotation.models import Rater
@@ -105,6 +106,7 @@ def test_a_template_is_edited_and_the_new_version_asked(visit, judged, cast):
     new = Rater.objects.get(name="careful", version=2)
     few = list(judged.items.order_by("pk")[1:60])
     labels(judged, new, lambda item: truth_of(item) if item in few else None)
+    cache.clear()  # figures may be a moment old
     page.reload()
     expect(page.get_by_role("heading", name="careful, then careful@2")).to_be_visible()
     expect(page.get_by_role("region", name="What changed")).to_contain_text("was wrong, is right")
