@@ -27,8 +27,8 @@ from annotation.models import (
 )
 from benchmark.models import Category, Response, Run, Task
 from benchmark.remembering import remembered
-from judging.disputes import disputes
 from judging.models import Settlement
+from judging.settlement.disputes import disputes
 
 PAGE = 50
 LOOK_SECONDS = 0.12  # of looking, until what was found so far is shown

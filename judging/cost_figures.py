@@ -7,7 +7,7 @@ from annotation.models import Study
 from judging.charts import extent
 from judging.costs import costs
 from judging.figures import Column, Figure, figure
-from judging.money import PICO, dollars
+from judging.panel.money import PICO, dollars
 
 
 @figure("costs")

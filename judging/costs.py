@@ -1,6 +1,6 @@
 """What a study has cost: its judges' calls, tokens and money, its people's time; and what is still to come.
 
-Money is in picodollars, as it is counted (judging.money). A call whose answer never came is counted at its worst case.
+Money is in picodollars, as it is counted (judging.panel.money). A call whose answer never came is counted at its worst case.
 """
 
 from collections import defaultdict
@@ -9,11 +9,11 @@ from typing import Any
 from django.db.models import Count, Sum
 
 from annotation.models import Purpose, Rater, Rating, Study
-from judging.asking import State, tally
-from judging.forecast import dry_run
 from judging.keeping import kept
 from judging.models import FINAL, Attempt, Budget, StudyJudge, Verdict
-from judging.money import PICO
+from judging.panel.asking import State, tally
+from judging.panel.forecast import dry_run
+from judging.panel.money import PICO
 
 ANSWERED = (Attempt.Outcome.ANSWER, Attempt.Outcome.REFUSAL)  # what the service meant to say
 PURPOSES = {

@@ -19,13 +19,13 @@ Row = Mapping[str, Any]
 KINDS = ("text", "count", "rate", "decimal", "p")
 # Where figures are. Imported at the first one asked for, so that a web process starts without them.
 REGISTERED: list[str] = [
-    "judging.ratespage",
-    "judging.calibrationcharts",
-    "judging.agreement_figures",
-    "judging.bias_figures",
-    "judging.plan_figures",
+    "judging.rates.page",
+    "judging.calibration.figures",
+    "judging.agreement.figures",
+    "judging.biases.figures",
+    "judging.planning.figures",
     "judging.cost_figures",
-    "judging.settlefigures",
+    "judging.settlement.figures",
 ]
 PNG_SCALE = 2.0
 

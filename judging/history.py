@@ -11,7 +11,7 @@ from annotation.access import Role
 from annotation.models import Assignment, Gold, Item, Purpose, Rater, Rating
 from annotation.raters import pseudonym
 from judging.models import Verdict
-from judging.record import LONGEST, Piece, Quote, confidence, marked
+from judging.panel.record import LONGEST, Piece, Quote, confidence, marked
 
 STATE = Assignment.State
 KINDS = {Rater.Kind.HUMAN: "Label", Rater.Kind.JUDGE: "Judge's label", Rater.Kind.SCORER: "Scorer's label"}

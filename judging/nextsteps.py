@@ -12,8 +12,8 @@ from benchmark.errors import UserError
 from benchmark.remembering import remembered
 from judging.keeping import kept
 from judging.models import GoldSplit
-from judging.planning import Asked, plan
-from judging.progress import Progress
+from judging.panel.progress import Progress
+from judging.planning.budget import Asked, plan
 
 KEPT_FOR = 30  # seconds
 WIDTHS = (0.3, 0.25, 0.2, 0.15, 0.1, 0.07, 0.05)  # that a plan may aim at

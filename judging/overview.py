@@ -9,10 +9,10 @@ from annotation.draws import slot_counts
 from annotation.models import Gold, Rater, Rating, Skip, Study, newest
 from annotation.raters import raters_of
 from benchmark.remembering import remembered
-from judging.disputes import disputes
 from judging.keeping import kept
 from judging.models import ScorerFailure
-from judging.settlerules import OPEN
+from judging.settlement.disputes import disputes
+from judging.settlement.rules import OPEN
 
 KEPT_FOR = 30  # seconds
 

@@ -25,7 +25,7 @@ from benchmark.errors import UserError
 from benchmark.lanes import EndpointDown
 from benchmark.models import Endpoint
 from config.celery import app
-from judging.work import JudgeWork
+from judging.panel.work import JudgeWork
 
 logger = logging.getLogger(__name__)
 DEFAULT = "celery"

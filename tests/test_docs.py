@@ -22,9 +22,9 @@ from benchmark.conditions import ConditionFile, ConditionSpec, read_conditions
 from benchmark.simulator.options import Options
 from judging.exporting import columns
 from judging.models import Attempt, Settlement
-from judging.prompting import check_template
+from judging.panel.prompting import check_template
 from judging.prompts import PLACEHOLDERS
-from judging.studyfile import StudySpec, read_study_file
+from judging.studies.file import StudySpec, read_study_file
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"

@@ -5,7 +5,7 @@ from typing import Any
 
 from django import template
 
-from judging.money import dollars
+from judging.panel.money import dollars
 
 register = template.Library()
 DASH = "–"

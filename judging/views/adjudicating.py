@@ -25,11 +25,11 @@ from annotation.raters import rater_of
 from annotation.schemes import QUESTION
 from annotation.views.signing import signed_in
 from benchmark.errors import UserError
-from judging import disputes
-from judging.disputes import KINDS, Filters
-from judging.opinions import side_by_side
-from judging.record import LONGEST
-from judging.settling import settle_items
+from judging.panel.record import LONGEST
+from judging.settlement import disputes
+from judging.settlement.disputes import KINDS, Filters
+from judging.settlement.opinions import side_by_side
+from judging.settlement.settling import settle_items
 from judging.views.numbers import whole
 
 PAGE = 50

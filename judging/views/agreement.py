@@ -16,7 +16,7 @@ from judging.figures import Figure, make_figure
 @login_required
 @require_GET
 def show(request: HttpRequest, slug: str) -> HttpResponse:
-    from judging.agreement import agreement_kept
+    from judging.agreement.coefficients import agreement_kept
 
     study = readable(request, slug)
     found = agreement_kept(study)
@@ -27,8 +27,8 @@ def show(request: HttpRequest, slug: str) -> HttpResponse:
 
 
 def _figures(request: HttpRequest, study: Study, found: dict[str, Any]) -> dict[str, Any]:
-    from judging.agreement import BY, agreement_by
-    from judging.agreement_figures import GROUPS, MEASURES, NAMES
+    from judging.agreement.coefficients import BY, agreement_by
+    from judging.agreement.figures import GROUPS, MEASURES, NAMES
 
     measure = request.GET.get("measure", "kappa")
     by = request.GET.get("by", "category")
@@ -54,7 +54,7 @@ def _figures(request: HttpRequest, study: Study, found: dict[str, Any]) -> dict[
 
 def _cautions(rows: list[dict[str, Any]]) -> dict[str, list[str]]:
     """What has to be said of groups of items, and of which."""
-    from judging.agreement_figures import GROUPS
+    from judging.agreement.figures import GROUPS
 
     said: dict[str, list[str]] = {}
     for row in rows:

@@ -11,7 +11,7 @@ from annotation.access import readable
 @login_required
 @require_GET
 def show(request: HttpRequest, slug: str) -> HttpResponse:
-    from judging.biasreport import report
+    from judging.biases.report import report
     from judging.figures import make_figure
 
     study = readable(request, slug)

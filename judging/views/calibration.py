@@ -13,15 +13,15 @@ from annotation.access import owned, readable
 from annotation.models import Rater, Study
 from annotation.raters import primary_raters
 from benchmark.errors import UserError
-from judging.calibrating import gold_parts, rows
-from judging.calibration import judge_raters
+from judging.calibration.against_gold import judge_raters
+from judging.calibration.calibrating import gold_parts, rows
+from judging.calibration.goldsplit import looks, reveal, split_gold
+from judging.calibration.page import comparison_for, judge_page
 from judging.figures import make_figure
-from judging.goldsplit import looks, reveal, split_gold
-from judging.judgepage import comparison_for, judge_page
 from judging.models import StudyJudge
-from judging.tuning import edit_template, want_tuning
+from judging.panel.tuning import edit_template, want_tuning
+from judging.panel.waking import wake_workers
 from judging.views.numbers import whole
-from judging.waking import wake_workers
 
 
 @login_required

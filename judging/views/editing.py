@@ -18,8 +18,8 @@ from annotation.views.signing import refusal, signed_in
 from benchmark.errors import UserError
 from benchmark.models import Suite
 from benchmark.suites import get_suite
-from judging.applying import Applied
-from judging.editing import (
+from judging.studies.applying import Applied
+from judging.studies.editing import (
     Changed,
     as_file,
     as_yaml,
@@ -32,8 +32,8 @@ from judging.editing import (
     trial,
     version_of,
 )
-from judging.studyfile import StudySpec
-from judging.studyform import StudyForm
+from judging.studies.file import StudySpec
+from judging.studies.form import StudyForm
 
 
 @login_required

@@ -11,11 +11,11 @@ from django.views.decorators.http import require_GET, require_POST
 from annotation.access import owned, readable
 from annotation.models import Study
 from benchmark.errors import UserError
-from judging import asking
 from judging.models import StudyJudge
-from judging.progress import progress
-from judging.troubles import troubles
-from judging.waking import wake_workers
+from judging.panel import asking
+from judging.panel.progress import progress
+from judging.panel.troubles import troubles
+from judging.panel.waking import wake_workers
 
 
 @login_required

@@ -16,7 +16,7 @@ from annotation.models import Rater, Study
 from annotation.nonresponse import able, nonresponse
 from annotation.raters import pseudonym
 from benchmark.errors import UserError
-from judging.applying import draw_items
+from judging.studies.applying import draw_items
 from judging.views.numbers import whole
 
 

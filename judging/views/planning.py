@@ -11,11 +11,11 @@ from django.views.decorators.http import require_GET
 from annotation.access import readable
 from annotation.models import Study
 from benchmark.errors import UserError
-from judging.beforehand import Expected, before
 from judging.figures import make_figure
 from judging.nextsteps import plan_step
-from judging.plan_figures import asked_from, number
-from judging.planning import Asked, board_kept, plan
+from judging.planning.beforehand import Expected, before
+from judging.planning.budget import Asked, board_kept, plan
+from judging.planning.figures import asked_from, number
 
 ASKED = ("width", "arm", "first", "second", "estimand")
 SHARES = ("rate", "against", "difference")  # per cent on the page

@@ -10,9 +10,9 @@ from django.views.decorators.http import require_GET
 from annotation.access import readable
 from annotation.models import Study
 from benchmark.errors import UserError
-from judging.estimates import estimates
 from judging.figures import make_figure
-from judging.ratespage import (
+from judging.rates.estimates import estimates
+from judging.rates.page import (
     BY,
     DESIGNED,
     OF,

@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_GET
 
 from annotation.access import readable
-from judging.report import html, style_hash
+from judging.report.page import html, style_hash
 
 
 @login_required

@@ -15,9 +15,9 @@ from annotation.access import owned, readable
 from annotation.views.signing import signed_in
 from benchmark.errors import UserError
 from judging.figures import make_figure
-from judging.settlementpage import COLUMNS, changes, page
-from judging.settlerules import RULES
-from judging.settling import settle
+from judging.settlement.page import COLUMNS, changes, page
+from judging.settlement.rules import RULES
+from judging.settlement.settling import settle
 
 CHOICES = [
     ("majority", "Majority: the label most voters give"),

@@ -8,8 +8,8 @@ from django.views.decorators.http import require_GET
 from annotation.access import readable
 from judging.nextsteps import next_steps
 from judging.overview import overview
-from judging.progress import progress
-from judging.troubles import troubles
+from judging.panel.progress import progress
+from judging.panel.troubles import troubles
 
 
 @login_required

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_GET
 from annotation.access import readable
 from annotation.models import Study
 from judging.models import StudyJudge, Verdict
-from judging.record import LONGEST, calls, confidence, cut, definition, find_verdict, marked, raw_of
+from judging.panel.record import LONGEST, calls, confidence, cut, definition, find_verdict, marked, raw_of
 from judging.views.numbers import whole
 
 PAGE = 50

@@ -13,7 +13,7 @@ from annotation.models import Gold, Serving, newest
 from annotation.routing import skip
 from benchmark.errors import UserError
 from benchmark.formats.records import FormatError
-from judging.settling import settle
+from judging.settlement.settling import settle
 from tests import builders
 from tests.annotation.tables import jsonl, table
 from tests.builders import label, take

@@ -12,7 +12,7 @@ from annotation.keeping import KEPT, rebuild
 from annotation.ledger import Entry, record
 from annotation.models import Gold, Item, Question, Rater, Rating
 from judging.models import Settlement
-from judging.settling import rebuild_finals, settle
+from judging.settlement.settling import rebuild_finals, settle
 from tests import builders
 from tests.together import expect_no_errors, together
 

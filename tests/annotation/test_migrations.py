@@ -24,7 +24,7 @@ from annotation.models import (
 )
 from annotation.submitting import answer_in, last_answered
 from judging.models import Settlement
-from judging.settling import rebuild_finals, settle
+from judging.settlement.settling import rebuild_finals, settle
 from tests import builders
 
 pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True)]

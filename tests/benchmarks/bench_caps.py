@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmark.simulator.running import running_simulator
-from judging.asking import want_verdicts
-from judging.metering import set_caps
 from judging.models import Attempt, Budget
+from judging.panel.asking import want_verdicts
+from judging.panel.metering import set_caps
 from tests.benchmarks.figures import Figure
 from tests.benchmarks.judged import judges, study_of
 from tests.processes import start

@@ -10,9 +10,9 @@ from django.conf import settings
 
 from benchmark.simulator.running import running_simulator
 from config.celery import app
-from judging.asking import want_verdicts
 from judging.models import Verdict
-from judging.waking import wake_workers
+from judging.panel.asking import want_verdicts
+from judging.panel.waking import wake_workers
 from tests.benchmarks.figures import Figure
 from tests.benchmarks.judged import judges, study_of, wait_until
 from tests.processes import running

@@ -20,9 +20,9 @@ from benchmark.bulk import insert
 from benchmark.client import Call, kind_of, read_answer
 from benchmark.engine import Engine
 from benchmark.models import Endpoint
-from judging.asking import want_verdicts
 from judging.models import Attempt, StudyJudge, Verdict
-from judging.work import JudgeWork
+from judging.panel.asking import want_verdicts
+from judging.panel.work import JudgeWork
 from tests.benchmarks.figures import Figure
 from tests.benchmarks.judged import study_of
 from tests.judging.helpers import endpoint, judge

@@ -13,7 +13,7 @@ from django.core.cache import cache
 from django.test import Client
 
 from annotation.models import Item, Membership, Study
-from judging.disputes import disputes
+from judging.settlement.disputes import disputes
 from tests.benchmarks.figures import Figure
 from tests.benchmarks.labelled import RARE, Labelled, labelled_study
 

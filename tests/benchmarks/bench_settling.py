@@ -9,7 +9,7 @@ from time import perf_counter
 from django.core.cache import cache
 from django.test import Client
 
-from judging.settling import settle
+from judging.settlement.settling import settle
 from tests.benchmarks.bench_analysis import analysed_study, milliseconds
 from tests.benchmarks.figures import Figure
 

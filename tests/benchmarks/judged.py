@@ -15,7 +15,7 @@ from annotation.schemes import builtin_scheme
 from benchmark.bulk import insert
 from benchmark.models import Response, Run, Task
 from judging.models import StudyJudge
-from judging.prompting import ask
+from judging.panel.prompting import ask
 from tests import builders
 from tests.judging.helpers import PANEL, endpoint, judge
 

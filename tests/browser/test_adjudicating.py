@@ -8,7 +8,7 @@ from playwright.sync_api import expect
 from annotation.models import Adjudication, Assignment, Item, Question, Referral
 from annotation.schemes import builtin_scheme
 from benchmark.models import Response
-from judging.settling import settle
+from judging.settlement.settling import settle
 from tests import builders
 from tests.browser.axe import expect_accessible
 from tests.browser.conftest import NARROW, WIDE

@@ -5,9 +5,9 @@ from playwright.sync_api import expect
 
 from annotation.models import Membership, Study
 from benchmark.models import SubjectModel
-from judging.applying import apply
-from judging.editing import document
-from judging.studyfile import StudySpec
+from judging.studies.applying import apply
+from judging.studies.editing import document
+from judging.studies.file import StudySpec
 from tests import builders
 from tests.browser.axe import expect_accessible
 from tests.browser.conftest import NARROW, WIDE

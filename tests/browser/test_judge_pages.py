@@ -6,8 +6,8 @@ from django.core.cache import cache
 from playwright.sync_api import expect
 
 from annotation.models import Rater
-from judging.applying import apply
-from judging.studyfile import study_of
+from judging.studies.applying import apply
+from judging.studies.file import study_of
 from tests import builders
 from tests.browser.axe import expect_accessible
 from tests.browser.conftest import NARROW, WIDE

@@ -14,7 +14,7 @@ from annotation.models import Enrolment, Rating, Referral, Serving
 from annotation.routing import skip
 from benchmark.models import Response
 from judging import browsing
-from judging.settling import settle
+from judging.settlement.settling import settle
 from tests import builders
 from tests.browser.axe import expect_accessible
 from tests.browser.conftest import NARROW, WIDE

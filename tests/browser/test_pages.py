@@ -6,7 +6,7 @@ from playwright.sync_api import expect
 
 from annotation.access import make_link
 from judging.models import Budget, Verdict
-from judging.settling import settle
+from judging.settlement.settling import settle
 from tests import builders
 from tests.browser.axe import expect_accessible
 from tests.browser.conftest import NARROW, WIDE

@@ -14,7 +14,7 @@ from annotation.raters import rater_of
 from annotation.routing import skip
 from benchmark.models import Category, Condition, Response, SubjectModel, Task
 from judging.models import Verdict
-from judging.settling import settle
+from judging.settlement.settling import settle
 from tests import builders
 from tests.judging.helpers import endpoint, judge
 from tests.judging.rows import attempt, verdict

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from judging.report import html
+from judging.report.page import html
 from tests import builders
 from tests.browser.axe import expect_accessible
 from tests.judging.helpers import endpoint, judge

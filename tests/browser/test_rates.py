@@ -10,7 +10,7 @@ from annotation.models import Gold
 from tests import builders
 from tests.browser.axe import expect_accessible
 from tests.browser.conftest import NARROW, WIDE
-from tests.judging.test_estimates import arms, with_gold
+from tests.judging.rates.test_estimates import arms, with_gold
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 SHOTS = os.environ.get("ARBITER_SHOTS")  # a folder for pictures of the pages

@@ -14,9 +14,9 @@ from benchmark.engine import Made
 from benchmark.lanes import Job
 from benchmark.models import Endpoint
 from benchmark.text import digest
-from judging.applying import save_judge
 from judging.models import StudyJudge, Verdict
-from judging.studyfile import JudgeSpec
+from judging.studies.applying import save_judge
+from judging.studies.file import JudgeSpec
 from tests.benchmark.services import Answer, completion
 
 PANEL = ("careful", "lenient", "noisy")

@@ -6,7 +6,7 @@ from annotation.models import Item, Label, LabelScheme, Rater
 from annotation.schemes import BUILTIN
 from benchmark.models import Category, Condition, Endpoint, Response, Run, SubjectModel, Task
 from judging.models import Judge
-from judging.prompting import Asked
+from judging.panel.prompting import Asked
 from judging.prompts import template_text
 
 

@@ -11,7 +11,7 @@ from annotation.ledger import Entry, record
 from annotation.models import Item, LabelScheme
 from benchmark.client import body_hash
 from judging.models import Attempt, StudyJudge, Verdict
-from judging.prompting import ask
+from judging.panel.prompting import ask
 
 __all__ = ["attempt", "body", "faithful", "leased", "verdict"]
 

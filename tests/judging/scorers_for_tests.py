@@ -5,8 +5,8 @@ from typing import Any
 
 from annotation.models import Study
 from judging.models import Scorer
-from judging.scoring import Score, ScoredResponse, apply_scorers
-from judging.studyfile import ScorerSpec
+from judging.panel.scoring import Score, ScoredResponse, apply_scorers
+from judging.studies.file import ScorerSpec
 
 HERE = __name__
 SEEN: list[ScoredResponse] = []

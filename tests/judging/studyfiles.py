@@ -3,7 +3,7 @@
 from typing import Any
 
 from benchmark.models import Task
-from judging.studyfile import StudySpec
+from judging.studies.file import StudySpec
 from tests import builders
 
 ENDPOINT = {"name": "local", "base_url": "http://127.0.0.1:8001/v1"}

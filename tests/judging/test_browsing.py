@@ -5,7 +5,7 @@ import pytest
 from annotation.models import Gold, Item
 from judging import browsing
 from judging.browsing import Filters, choices, look, page
-from judging.settling import settle
+from judging.settlement.settling import settle
 from tests import builders
 
 pytestmark = [pytest.mark.engine, pytest.mark.django_db]

@@ -6,9 +6,9 @@ import pytest
 from django.core.management import call_command
 
 from benchmark.simulator.running import running_simulator
-from judging.asking import want_verdicts
 from judging.models import StudyJudge
-from judging.money import PICO
+from judging.panel.asking import want_verdicts
+from judging.panel.money import PICO
 from tests import builders
 from tests.judging.commands import document, refusal
 from tests.judging.helpers import endpoint, panel

@@ -6,7 +6,7 @@ from annotation.ledger import Entry, record
 from judging.costs import costs, still_to_come
 from judging.figures import make_figure
 from judging.models import Budget, StudyJudge
-from judging.money import PICO
+from judging.panel.money import PICO
 from tests import builders
 from tests.judging.helpers import endpoint, judge
 from tests.judging.rows import attempt, verdict

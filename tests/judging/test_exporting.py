@@ -18,7 +18,7 @@ from benchmark.errors import UserError
 from benchmark.models import Response, Task
 from judging import exporting
 from judging.exporting import RATING_FIELDS, columns, export_study, rows
-from judging.settling import settle
+from judging.settlement.settling import settle
 from tests import builders
 from tests.judging import helpers
 from tests.judging.helpers import item_of

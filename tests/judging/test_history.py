@@ -9,7 +9,7 @@ from annotation.models import Adjudication, Assignment, Gold, Referral, Skip
 from annotation.raters import pseudonym
 from judging.history import history
 from judging.models import ScorerFailure
-from judging.settling import settle
+from judging.settlement.settling import settle
 from tests import builders
 from tests.judging.helpers import endpoint, item_of, judge
 from tests.judging.rows import verdict

@@ -8,10 +8,10 @@ from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
 from benchmark.text import digest
-from judging.applying import save_judge
-from judging.asking import want_verdicts
 from judging.models import Attempt, Judge, StudyJudge, Verdict
-from judging.studyfile import JudgeSpec
+from judging.panel.asking import want_verdicts
+from judging.studies.applying import save_judge
+from judging.studies.file import JudgeSpec
 
 pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True)]
 FIRST = [("judging", "0001_initial"), ("annotation", "0001_initial"), ("benchmark", "0001_initial")]

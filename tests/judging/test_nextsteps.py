@@ -7,8 +7,8 @@ from annotation.models import Gold, Membership
 from judging.models import GoldSplit
 from judging.nextsteps import next_steps, plan_step
 from judging.overview import overview
-from judging.progress import progress
-from judging.settling import settle
+from judging.panel.progress import progress
+from judging.settlement.settling import settle
 from tests import builders
 from tests.judging.helpers import endpoint, judge
 from tests.judging.planned import draw_gold, judged_study, write_gold

@@ -5,7 +5,7 @@ import pytest
 from annotation.adjudicating import adjudicate
 from judging.models import Scorer, ScorerFailure
 from judging.overview import disputes, overview, scored
-from judging.settling import settle
+from judging.settlement.settling import settle
 from tests import builders
 
 pytestmark = pytest.mark.django_db

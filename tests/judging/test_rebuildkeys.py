@@ -3,7 +3,7 @@
 import pytest
 
 from annotation.models import Item
-from judging.settling import settle
+from judging.settlement.settling import settle
 from tests import builders
 from tests.commands import as_json, refusal
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from judging.biasdata import Attacked, Evidence, Finding, GoldItems, Ints, Patterns, Twins
-from judging.biases import battery
+from judging.biases.battery import battery
+from judging.biases.data import Attacked, Evidence, Finding, GoldItems, Ints, Patterns, Twins
 
 ITEMS, TASKS, CATEGORIES, CONDITIONS = 400, 76, 6, 3
 JUDGES = ("ash", "birch", "cedar", "dogwood")

@@ -3,7 +3,7 @@ from typing import Any
 
 from annotation.studies import get_study
 from benchmark.commandline import ArbiterCommand
-from judging.agreement import BY, CLUSTERS, agreement
+from judging.agreement.coefficients import BY, CLUSTERS, agreement
 
 
 def words(text: str) -> list[str]:

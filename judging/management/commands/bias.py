@@ -3,7 +3,7 @@ from typing import Any
 
 from annotation.studies import get_study
 from benchmark.commandline import ArbiterCommand
-from judging.biasreport import as_rows, report, summary
+from judging.biases.report import as_rows, report, summary
 
 
 class Command(ArbiterCommand):

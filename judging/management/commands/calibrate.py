@@ -7,10 +7,10 @@ from annotation.raters import find_raters
 from annotation.studies import get_study
 from benchmark.commandline import ArbiterCommand
 from benchmark.errors import UserError
-from judging.calibrating import calibrate, chosen_judges, comparison_json, split_json
-from judging.ceiling import EPSILON
-from judging.comparing import compare
-from judging.goldsplit import reveal, split_gold
+from judging.calibration.calibrating import calibrate, chosen_judges, comparison_json, split_json
+from judging.calibration.ceiling import EPSILON
+from judging.calibration.comparing import compare
+from judging.calibration.goldsplit import reveal, split_gold
 
 
 class Command(ArbiterCommand):

@@ -2,7 +2,7 @@ from argparse import ArgumentParser
 from typing import Any
 
 from benchmark.commandline import ArbiterCommand
-from judging.demo import load_demo
+from judging.studies.demo import load_demo
 
 
 class Command(ArbiterCommand):

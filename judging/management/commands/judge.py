@@ -7,11 +7,11 @@ from annotation.studies import get_study
 from benchmark.commandline import ArbiterCommand, positive, progress_bar
 from benchmark.errors import UserError
 from benchmark.stopping import StopSignal
-from judging.asking import active_judges, cancel, pause, resume
-from judging.forecast import dry_run, of_the_priced, show_dry_run
-from judging.panel import judge_study, wanted
-from judging.tuning import tuning_items
-from judging.waking import wake_workers
+from judging.panel.asking import active_judges, cancel, pause, resume
+from judging.panel.forecast import dry_run, of_the_priced, show_dry_run
+from judging.panel.run import judge_study, wanted
+from judging.panel.tuning import tuning_items
+from judging.panel.waking import wake_workers
 
 CHANGES = {"pause": pause, "resume": resume, "cancel": cancel}
 

@@ -4,8 +4,8 @@ from typing import Any
 
 from annotation.studies import get_study
 from benchmark.commandline import ArbiterCommand
-from judging.beforehand import Expected, before
-from judging.planning import Asked, plan
+from judging.planning.beforehand import Expected, before
+from judging.planning.budget import Asked, plan
 
 MORE = "with --before: "
 

@@ -6,8 +6,8 @@ from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
 from benchmark.commandline import ArbiterCommand
-from judging.demo import load_demo
 from judging.management.commands.signinlinks import Command as SignInLinks
+from judging.studies.demo import load_demo
 
 
 class Command(ArbiterCommand):

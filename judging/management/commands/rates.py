@@ -4,8 +4,8 @@ from typing import Any
 from annotation.studies import get_study
 from benchmark.commandline import ArbiterCommand
 from benchmark.errors import UserError
-from judging.estimates import ESTIMATORS, Asked, document
-from judging.rates import rates
+from judging.rates.estimates import ESTIMATORS, Asked, document
+from judging.rates.observed import rates
 
 
 class Command(ArbiterCommand):

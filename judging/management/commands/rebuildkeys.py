@@ -4,7 +4,7 @@ from typing import Any
 from annotation.keeping import rebuild
 from annotation.studies import get_study
 from benchmark.commandline import ArbiterCommand
-from judging.settling import rebuild_finals
+from judging.settlement.settling import rebuild_finals
 
 
 class Command(ArbiterCommand):

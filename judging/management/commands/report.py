@@ -4,7 +4,7 @@ from typing import Any
 
 from annotation.studies import get_study
 from benchmark.commandline import ArbiterCommand
-from judging.report import write
+from judging.report.page import write
 
 
 class Command(ArbiterCommand):

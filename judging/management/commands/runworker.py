@@ -9,7 +9,7 @@ from benchmark.engine import Engine
 from benchmark.errors import UserError
 from benchmark.models import Endpoint
 from benchmark.stopping import StopSignal
-from judging.work import JudgeWork
+from judging.panel.work import JudgeWork
 
 AGAIN_SECONDS = 1.0
 

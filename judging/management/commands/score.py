@@ -4,7 +4,7 @@ from typing import Any
 from annotation.studies import get_study
 from benchmark.commandline import ArbiterCommand, progress_bar
 from benchmark.stopping import StopSignal
-from judging.scoring import score, wanted
+from judging.panel.scoring import score, wanted
 
 
 class Command(ArbiterCommand):

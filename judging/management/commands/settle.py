@@ -4,7 +4,7 @@ from typing import Any
 from annotation.studies import get_study
 from benchmark.commandline import ArbiterCommand
 from judging.models import Settlement
-from judging.settling import settle
+from judging.settlement.settling import settle
 
 Rule = Settlement.Rule
 

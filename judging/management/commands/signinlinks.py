@@ -2,7 +2,7 @@ from argparse import ArgumentParser
 from typing import Any
 
 from benchmark.commandline import ArbiterCommand
-from judging.demo import sign_in_links
+from judging.studies.demo import sign_in_links
 
 
 class Command(ArbiterCommand):

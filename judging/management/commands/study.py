@@ -4,7 +4,7 @@ from typing import Any
 
 from annotation.studies import get_study
 from benchmark.commandline import ArbiterCommand
-from judging.applying import apply_file, draw_now, studies
+from judging.studies.applying import apply_file, draw_now, studies
 
 
 class Command(ArbiterCommand):

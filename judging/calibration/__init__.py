@@ -1,0 +1,1 @@
+"""How right each judge is, held against human gold."""

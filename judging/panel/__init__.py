@@ -1,0 +1,1 @@
+"""Asking the judges: the prompt, the call, what its answer says, what it may cost; and scorers, programs that label."""

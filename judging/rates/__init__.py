@@ -1,0 +1,1 @@
+"""Convergence rates by arm, as labelled and corrected for judge error."""

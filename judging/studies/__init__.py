@@ -1,0 +1,1 @@
+"""The study file: read, applied, edited in the browser."""
