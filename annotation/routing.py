@@ -182,9 +182,11 @@ def _served(desk: Desk, items: Sequence[int], place: Place) -> list[Serving]:
     shown, now = json.dumps(desk.shown), timezone.now()
     values = [
         value
-        for item in items
-        for value in (opaque_key(), desk.study.pk, item, desk.rater.pk, *place, shown, now)
-    ]
+        for number, item in enumerate(items)  # each a moment after the other, so that this stays their order
+        for value in (
+            opaque_key(), desk.study.pk, item, desk.rater.pk, *place, shown, now + timedelta(microseconds=number),
+        )
+    ]  # fmt: skip
     found = Serving.objects.raw(SERVE.format(rows=", ".join([A_SERVING] * len(items))), adapted(values))
     by_item = {serving.item_id: serving for serving in found}
     desk.enrolment.served += len(items)

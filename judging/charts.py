@@ -100,9 +100,9 @@ def narrowed(spec: dict[str, Any]) -> dict[str, Any]:
             _fit(view.get("encoding", {}).get("x", {}).get("axis") or {})
         named = [view["encoding"] for view in views if _names_lines(view.get("encoding", {}))]
         for encoding in named:
-            _names_above(encoding, two="yOffset" in encoding)
+            _names_above(encoding, two=_has_two_series(encoding))
         if named:
-            part["height"] = {"step": 62 if "yOffset" in named[0] else 46, "for": "position"}
+            part["height"] = {"step": 62 if _has_two_series(named[0]) else 46, "for": "position"}
         if named or not _is_grid(views):
             part["width"] = NARROW if named else NARROW - 40  # whose axis stands beside the plot
     return spec
@@ -110,6 +110,10 @@ def narrowed(spec: dict[str, Any]) -> dict[str, Any]:
 
 def _names_lines(encoding: Mapping[str, Any]) -> bool:
     return [encoding.get(channel, {}).get("type") for channel in "yx"] == ["nominal", "quantitative"]
+
+
+def _has_two_series(encoding: Mapping[str, Any]) -> bool:
+    return len(encoding.get("yOffset", {}).get("sort", ())) > 1
 
 
 def _fit(axis: dict[str, Any]) -> None:

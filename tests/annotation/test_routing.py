@@ -77,6 +77,17 @@ def test_several_items_may_be_held_ahead_and_never_more_than_the_limit(drawn):
     assert serve(desk(drawn, rater()), 3) == given  # what is held comes first, however many are wanted
 
 
+def test_items_stay_in_the_order_they_were_given_in_also_where_one_was_theirs_before(drawn):
+    ann = rater()
+    last = serve(desk(drawn, ann), 3)[-1]
+    release(drawn, ann)
+    Serving.objects.filter(rater=ann).exclude(pk=last.pk).delete()
+    Enrolment.objects.filter(rater=ann).update(position=0, served=0)
+    again = serve(desk(drawn, ann), 3)
+    assert again[-1] == last
+    assert again == held(desk(drawn, ann))
+
+
 def test_what_others_were_faster_at_is_made_up_for_by_what_is_left(drawn, monkeypatch):
     """Between the look at what is free and the claim, two of the slots looked at go to somebody else."""
     choose = routing._choose

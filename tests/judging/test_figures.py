@@ -68,7 +68,7 @@ def width_of(answer):
 LONG = "a model with a long name · under a condition with a longer one"
 
 
-@pytest.mark.parametrize("series", [(), ("corrected", "as labelled")])
+@pytest.mark.parametrize("series", [(), ("corrected",), ("corrected", "as labelled")])
 def test_on_a_phone_names_stand_over_their_marks_and_all_of_it_fits(study, viewer, monkeypatch, series):
     import altair as alt
 
