@@ -20,6 +20,7 @@ from benchmark.text import digest
 
 Role = Membership.Role
 FORWARDING = ("X-Forwarded", "Forwarded", "X-Real-Ip", "Via")
+WORKING = {Role.RATER, Role.EXPERT}
 READERS = {Role.OWNER, Role.ADJUDICATOR, Role.VIEWER}
 
 
@@ -55,7 +56,7 @@ def owned(request: HttpRequest, slug: str) -> Study:
 
 def labelled(request: HttpRequest, slug: str) -> Study:
     """The study's workspace: for raters and experts alone, since everybody else can see other labels."""
-    return study_for(request, slug, Role.RATER, Role.EXPERT)
+    return study_for(request, slug, *WORKING)
 
 
 def adjudicated(request: HttpRequest, slug: str) -> Study:

@@ -7,13 +7,12 @@ from typing import Any
 from django.contrib.auth.models import User
 from django.db.models import F
 
+from annotation.access import WORKING
 from annotation.humanplan import ChecksSpec, HumansSpec, humans_of
 from annotation.models import Enrolment, Guideline, Membership, Purpose, Rater, Study
 from annotation.raters import rater_of
 from annotation.schemes import label_ids
 from benchmark.text import digest
-
-WORKING = (Membership.Role.RATER, Membership.Role.EXPERT)
 
 
 @dataclass

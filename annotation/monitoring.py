@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeVar
 
-from django.db import connection
 from django.db.models import Count, F, Q
 from django.utils import timezone
 
@@ -31,6 +30,7 @@ from annotation.models import (
 from benchmark.batching import batches
 from benchmark.models import Task
 from benchmark.remembering import remembered
+from benchmark.statements import rows
 
 KEPT_FOR = 15  # seconds
 PACE_DAYS = 7
@@ -99,24 +99,22 @@ FROM (
 
 
 def by_stratum(draw: Draw) -> list[Progress]:
-    rows = {
+    found = {
         name: Progress(name, probability=probability)
         for name, probability in draw.strata.order_by("position").values_list("name", "probability")
     }
-    with connection.cursor() as cursor:
-        cursor.execute(BY_STRATUM, [draw.purpose, draw.pk])
-        for name, *counts in cursor.fetchall():
-            row = rows.setdefault(name, Progress(name))
-            row.frame, row.drawn, row.slots, row.filled, row.done = map(int, counts)
+    for name, *counts in rows(BY_STRATUM, [draw.purpose, draw.pk]):
+        row = found.setdefault(name, Progress(name))
+        row.frame, row.drawn, row.slots, row.filled, row.done = map(int, counts)
     held, golden = _held(draw), _golden(draw)
     strata = strata_of(draw, {*held, *golden})
     for item in held:
         if item in strata:
-            rows[strata[item]].held += 1
+            found[strata[item]].held += 1
     for item in golden:
         if item in strata:
-            rows[strata[item]].gold += 1
-    return list(rows.values())
+            found[strata[item]].gold += 1
+    return list(found.values())
 
 
 def _held(draw: Draw) -> list[int]:

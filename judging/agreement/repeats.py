@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from django.db import connection
 
 from annotation.models import Label, Purpose, Rater, Study
+from benchmark.statements import places, rows
 from judging.statistics import Estimate, Undefined, agreement_ceiling, agreement_estimates
 
 # A rater's current answers about an item that was given again, as counts by label: how many items have the same, by task.
@@ -61,7 +61,7 @@ def answers(study: Study, raters: Sequence[Rater], labels: Sequence[Label]) -> I
     sums = ", ".join(
         f"SUM(CASE WHEN g.label_id = %s THEN 1 ELSE 0 END) AS n{place}" for place in range(len(labels))
     )
-    query = AGAIN.format(names=names, sums=sums, raters=", ".join(["%s"] * len(raters)))
+    query = AGAIN.format(names=names, sums=sums, raters=places(raters))
     purposes = (Purpose.SLOT, Purpose.REPEAT)
     values: list[Any] = [
         *(label.pk for label in labels),
@@ -70,10 +70,8 @@ def answers(study: Study, raters: Sequence[Rater], labels: Sequence[Label]) -> I
         *(rater.pk for rater in raters),
         *purposes,
     ]
-    with connection.cursor() as cursor:
-        cursor.execute(query, values)
-        rows = [tuple(map(int, row)) for row in cursor.fetchall()]
-    return np.array(sorted(rows), dtype=np.int64).reshape(len(rows), width)
+    found = [tuple(map(int, row)) for row in rows(query, values)]
+    return np.array(sorted(found), dtype=np.int64).reshape(len(found), width)
 
 
 def _row(name: str, kind: str, given: Ints, clusters: str, level: float) -> dict[str, Any]:
