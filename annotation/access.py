@@ -1,70 +1,76 @@
 """Who may see and do what, sign-in links and invitations.
 
-Every view starts with one of the helpers here. A stranger gets 404, a member whose role is not enough gets 403.
+Every view of a study starts with one of the helpers here. A stranger gets 404, a member whose role is not
+enough gets 403.
 """
 
 import secrets
+from collections.abc import Collection
 from datetime import timedelta
 from ipaddress import ip_address
 
 from django.contrib.auth.models import AnonymousUser, User
+from django.contrib.auth.tokens import PasswordResetTokenGenerator
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
+from django.db.models import Q, QuerySet
 from django.http import Http404, HttpRequest
 from django.shortcuts import get_object_or_404
+from django.urls import reverse
 from django.utils import timezone
+from django.utils.http import urlsafe_base64_encode
 
-from annotation.models import AccessLink, Item, Membership, Study
-from benchmark.errors import UserError
-from benchmark.text import digest
+from annotation.humanplan import humans_of
+from annotation.models import AccessLink, Item, Membership, Study, SuiteAccess
+from arbiter.core.errors import UserError
+from arbiter.core.text import digest
 
 Role = Membership.Role
+MOST_DAYS = 90  # that an invitation may be open
 FORWARDING = ("X-Forwarded", "Forwarded", "X-Real-Ip", "Via")
 WORKING = {Role.RATER, Role.EXPERT}
-READERS = {Role.OWNER, Role.ADJUDICATOR, Role.VIEWER}
+READERS = {Role.OWNER, Role.ADJUDICATOR, Role.VIEWER}  # of results: never a rater, who would see other labels
+ADJUDICATORS = {Role.ADJUDICATOR, Role.OWNER}
+OWNERS = {Role.OWNER}
 
 
 def role_in(study: Study, user: User | AnonymousUser) -> str | None:
-    found = Membership.objects.filter(study=study, user=user.pk).values_list("role", flat=True).first()
-    return found or (Role.OWNER if getattr(user, "is_superuser", False) else None)
+    role = Membership.objects.filter(study=study, user=user.pk).values_list("role", flat=True).first()
+    return role or (Role.OWNER if getattr(user, "is_superuser", False) else None)
 
 
-def study_for(request: HttpRequest, slug: str, *roles: str) -> Study:
-    """The study, for a member with one of the roles."""
+def membership_in(request: HttpRequest, slug: str, roles: Collection[str]) -> Membership:
+    """Return the membership, with its study, of whoever asks and has one of the roles; a superuser is an
+    owner everywhere."""
     members = Membership.objects.select_related("study__scheme").defer("study__config")
     member = members.filter(study__slug=slug, user=request.user.pk).first()
-    if member:
-        study, role = member.study, str(member.role)
-    elif getattr(request.user, "is_superuser", False):
-        study, role = get_object_or_404(Study.objects.select_related("scheme"), slug=slug), str(Role.OWNER)
-    else:
-        raise Http404
-    if role not in roles:
+    if member is None:
+        if not (isinstance(request.user, User) and request.user.is_superuser):
+            raise Http404
+        study = get_object_or_404(Study.objects.select_related("scheme"), slug=slug)
+        member = Membership(study=study, user=request.user, role=Role.OWNER)
+    if member.role not in roles:
         raise PermissionDenied
-    study.role = role  # type: ignore[attr-defined]  # for the page's navigation
-    return study
+    return member
 
 
-def readable(request: HttpRequest, slug: str) -> Study:
-    """The study with its results: never for a rater, who would see other labels."""
-    return study_for(request, slug, *READERS)
+def labelling_in(request: HttpRequest, slug: str) -> Membership:
+    """Return the membership, as `membership_in` does, of whoever may label: raters and experts, since
+    everybody else can see other labels, and owners where the study says so."""
+    member = membership_in(request, slug, WORKING | OWNERS)
+    if not may_label(member.study, member.role):
+        raise PermissionDenied
+    return member
 
 
-def owned(request: HttpRequest, slug: str) -> Study:
-    return study_for(request, slug, Role.OWNER)
-
-
-def labelled(request: HttpRequest, slug: str) -> Study:
-    """The study's workspace: for raters and experts alone, since everybody else can see other labels."""
-    return study_for(request, slug, *WORKING)
-
-
-def adjudicated(request: HttpRequest, slug: str) -> Study:
-    return study_for(request, slug, Role.ADJUDICATOR, Role.OWNER)
+def may_label(study: Study, role: str) -> bool:
+    """Tell whether somebody in that role labels in the study. What an owner labels is told as the owner's."""
+    return role in WORKING or (role == Role.OWNER and humans_of(study).owner_labels)
 
 
 def may_make_studies(user: User | AnonymousUser) -> bool:
-    """Whoever owns a study may make another; the first is made by a superuser, or by the command."""
+    """Tell whether this person may make a study: a superuser, and whoever owns one. So the first is made by a
+    superuser, or by the command."""
     owns = Membership.objects.filter(user=user.pk, role=Role.OWNER)
     return bool(getattr(user, "is_superuser", False)) or owns.exists()
 
@@ -84,7 +90,7 @@ def item_in(study: Study, key: str) -> Item:
 def make_link(
     *, user: User | None = None, study: Study | None = None, role: str = "", hours: float = 72
 ) -> str:
-    """A new link's token; only its hash is stored, so it is shown this once."""
+    """Make a link and return its token, which is shown this once: only its hash is stored."""
     token = secrets.token_urlsafe(32)
     AccessLink.objects.create(
         token_hash=digest(token),
@@ -119,20 +125,23 @@ def change_role(study: Study, username: str, role: str) -> None:
 
 
 def use_link(link: AccessLink) -> None:
-    """Of two requests with one link, the row count says which was first."""
+    """Mark the link as used. Of two requests with one link, the row count says which was first, and the other
+    is refused."""
     if AccessLink.objects.filter(pk=link.pk, used_at=None).update(used_at=timezone.now()) != 1:
         raise UserError("This link has been used. Ask whoever sent it for a new one.")
 
 
 def spend_link(token: str) -> None:
-    """A sign-in link that came to a wrong place may be in somebody's log by now: it works no more."""
+    """End a sign-in link that came to a wrong place, and so may be in somebody's log by now: it works no
+    more."""
     AccessLink.objects.filter(token_hash=digest(token), user__isnull=False, used_at=None).update(
         used_at=timezone.now()
     )
 
 
 def from_this_machine(request: HttpRequest) -> bool:
-    """Straight from loopback: a request that came through a proxy carries a forwarding header, and is refused."""
+    """Tell whether a request comes straight from loopback. One that came through a proxy carries a forwarding
+    header, and is not taken for such."""
     if any(name.startswith(FORWARDING) for name in request.headers):
         return False
     try:
@@ -149,3 +158,68 @@ def accept_invitation(link: AccessLink, user: User) -> Study:
     use_link(link)
     Membership.objects.get_or_create(study=link.study, user=user, defaults={"role": link.role})
     return link.study
+
+
+def invite(study: Study, role: str, days: int) -> str:
+    """Make an invitation that is open for so many days, and return its token, which is never told again."""
+    if role not in Membership.Role.values:
+        raise UserError("Choose what the invited person will be.")
+    if not 1 <= days <= MOST_DAYS:
+        raise UserError(f"An invitation can be open for 1 to {MOST_DAYS} days.")
+    return make_link(study=study, role=role, hours=24 * days)
+
+
+def open_invitations(study: Study) -> QuerySet[AccessLink]:
+    usable = Q(used_at=None, expires_at__gt=timezone.now())
+    return AccessLink.objects.filter(usable, study=study).order_by("expires_at", "pk")
+
+
+def revoke_invitation(study: Study, pk: int) -> None:
+    """End an open invitation. Somebody who uses it at this very moment is in, or is not: its row says
+    which."""
+    ended = AccessLink.objects.filter(pk=pk, study=study, used_at=None).update(used_at=timezone.now())
+    if not ended:
+        raise UserError("This invitation has been used or revoked meanwhile.")
+
+
+# Links to set a password
+
+
+class LinkTokens(PasswordResetTokenGenerator):
+    """Django's, signed over the password as it is, and over what its person reaches and whose that is: an
+    owner may make a link for somebody who is in their studies alone, and it ends where that one comes to
+    another, or its owners change."""
+
+    key_salt = "arbiter.password-link"
+
+    def _make_hash_value(self, user: User, timestamp: int) -> str:
+        theirs = Membership.objects.filter(study__memberships__user=user.pk)
+        who = theirs.filter(Q(user=user.pk) | Q(role=Role.OWNER)).values_list("study", "user").distinct()
+        suites = SuiteAccess.objects.filter(user=user.pk).values_list("suite", flat=True)
+        rights = [getattr(user, name, False) for name in ("is_superuser", "is_staff")]
+        told = [sorted(who), sorted(suites), *rights]
+        return f"{super()._make_hash_value(user, timestamp)}{told}"
+
+
+link_tokens = LinkTokens()
+
+
+def password_path(user: User) -> str:
+    """Return the path where this person sets a password, once. Nothing of it is stored here."""
+    uid = urlsafe_base64_encode(str(user.pk).encode())
+    return reverse("password-set", args=[uid, link_tokens.make_token(user)])
+
+
+def refuse_reset(maker: User, user: User) -> None:
+    """Refuse that `maker` makes a link to set the password of `user`, as whoever sets it can be them: an
+    owner makes one only for somebody who reaches nothing that this owner doesn't own."""
+    if maker.is_superuser:
+        return
+    owned = Membership.objects.filter(user=maker, role=Role.OWNER).values("study")
+    elsewhere = Membership.objects.filter(user=user).exclude(study__in=owned)
+    owns_suites = SuiteAccess.objects.filter(user=user).exists()
+    if user.is_superuser or user.is_staff or owns_suites or elsewhere.exists():
+        raise UserError(
+            f"{user.get_username()} can reach what isn't yours, so only a superuser makes a link to set "
+            "their password."
+        )

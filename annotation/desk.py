@@ -1,18 +1,18 @@
 """A rater at work in a study: who they are there, what their study's plan says, what they are shown."""
 
+import hashlib
+import hmac
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
-from django.contrib.auth.models import User
-from django.db.models import F
+from django.conf import settings
 
-from annotation.access import WORKING
+from annotation.access import Role
 from annotation.humanplan import ChecksSpec, HumansSpec, humans_of
-from annotation.models import Enrolment, Guideline, Membership, Purpose, Rater, Study
-from annotation.raters import rater_of
+from annotation.models import Enrolment, Guideline, PlacePurpose, Rater, Study
 from annotation.schemes import label_ids
-from benchmark.text import digest
+from arbiter.core.text import digest
 
 
 @dataclass
@@ -22,7 +22,8 @@ class Desk:
     study: Study
     rater: Rater
     enrolment: Enrolment
-    purpose: str = Purpose.SLOT
+    purpose: str = PlacePurpose.SLOT
+    role: str = Role.RATER
 
     @cached_property
     def plan(self) -> HumansSpec:
@@ -30,20 +31,27 @@ class Desk:
 
     @cached_property
     def guidelines(self) -> int | None:
-        """The version there is now."""
+        """Return the guidelines' newest version; None where there are none."""
         newest = Guideline.objects.filter(study=self.study).order_by("-version")
         return newest.values_list("version", flat=True).first()
 
     @cached_property
     def shown(self) -> dict[str, Any]:
-        """What a rater of the study is shown of an item, in order, and under which versions."""
+        """Return what a rater of the study is shown of an item, in order, and under which versions."""
         return {
             "blind": "condition" not in self.plan.show,
             "fields": ["category", "category question", "task", "response", *self.plan.show],
             "scheme": str(self.study.scheme),
             "label_order": list(label_ids(self.study.scheme)),
             "guidelines": self.guidelines,
+            **self.by,
         }
+
+    @property
+    def by(self) -> dict[str, str]:
+        """Return what is kept with a label beside what was shown: that an owner gave it, who can see other
+        labels as nobody else can."""
+        return {"by": "owner"} if self.role == Role.OWNER else {}
 
     @property
     def checks(self) -> ChecksSpec:
@@ -54,31 +62,22 @@ class Desk:
         return not self.enrolment.paused and (cap is None or self.enrolment.done + holding < cap)
 
 
-def enrolment_of(study: Study, rater: Rater) -> Enrolment:
-    return Enrolment.objects.get_or_create(study=study, rater=rater)[0]
-
-
-def enrolment_for(study: Study, user: User) -> Enrolment:
-    """A signed-in person's, with their rater; made at first need."""
-    found = Enrolment.objects.select_related("rater").filter(study=study, rater__user=user).first()
-    return found or enrolment_of(study, rater_of(user))
-
-
-def enrolled_with_study(slug: str, user: User) -> Enrolment | None:
-    """Of a rater or expert who has been at work there before: all that makes their desk, and their role, by one query."""
-    of_user = Enrolment.objects.select_related("rater", "study__scheme").defer("study__config")
-    found = of_user.filter(
-        study__slug=slug, rater__user=user.pk,
-        study__memberships__user=user.pk, study__memberships__role__in=WORKING,
-    )  # fmt: skip
-    return found.annotate(role=F("study__memberships__role")).first()
-
-
 def purpose_of(role: str) -> str:
-    """Experts write gold; everybody else fills slots."""
-    return Purpose.GOLD if role == Membership.Role.EXPERT else Purpose.SLOT
+    """Return what places are for that are given to this role: experts write gold, everybody else fills
+    slots."""
+    return PlacePurpose.GOLD if role == Role.EXPERT else PlacePurpose.SLOT
 
 
-def chance(*parts: object) -> float:
-    """In [0, 1), the same for the same parts on any machine."""
-    return int(digest(*map(str, parts))[:13], 16) / 16**13
+def chance(study: Study, *parts: object) -> float:
+    """Return a number in [0, 1), the same for the same parts, that can't be told without the server's key: a
+    rater who knows this code can't work out which of their items are checks. Studies from before keep what
+    was drawn without it."""
+    drawn = digest(*map(str, parts))
+    if study.keyed_chance:
+        drawn = hmac.digest(_key(settings.SECRET_KEY), drawn.encode(), "sha256").hex()
+    return int(drawn[:13], 16) / 16**13
+
+
+@cache
+def _key(secret: str) -> bytes:
+    return hashlib.sha256(f"arbiter.chance:{secret}".encode()).digest()

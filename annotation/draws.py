@@ -1,8 +1,9 @@
 """Draws: samples of a study's items for people.
 
-A draw has strata, each with an inclusion probability above 0. Every item of the frame gets its stratum once, and a permanent
-random number; it is drawn where the number is below the stratum's probability. So raising a probability draws more and
-undraws nobody, and each item's probability stays known, whatever judges and raters say later.
+A draw has strata, each with an inclusion probability above 0. Every item of the frame gets its stratum once,
+and a permanent random number; it is drawn where the number is below the stratum's probability. So raising a
+probability draws more and undraws nobody, and each item's probability stays known, whatever judges and raters
+say later.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,11 +15,12 @@ from django.db import IntegrityError, connection, transaction
 from django.db.models import Count, Exists, Max, OuterRef, QuerySet
 
 from annotation.humanplan import NO_CHANCE, DrawSpec, WhereSpec
-from annotation.keeping import lock
+from annotation.itemvotes import lock
 from annotation.models import Assignment, Draw, DrawnItem, Item, Stratum, Study
-from benchmark.bulk import insert
-from benchmark.errors import UserError
-from benchmark.text import digest
+from arbiter.core.bulkinsert import insert
+from arbiter.core.errors import UserError
+from arbiter.core.naming import among
+from arbiter.core.text import digest
 
 JUDGED = 2  # votes it takes to say whether judges are of one mind
 MOST_RATERS = 100
@@ -30,7 +32,8 @@ ACCEPTED_FRAME = {
 
 
 def permanent_number(seed: int, item: Item) -> float:
-    """The item's place in [0, 1): from the seed and what the item is, so that any machine draws the same sample."""
+    """Return the item's place in [0, 1), made from the seed and what the item is, so that any machine draws
+    the same sample."""
     response = item.response
     run = response.run
     parts = (
@@ -61,9 +64,9 @@ def plan_draw(
 ) -> Draw | Waiting:
     """Make the study's draw of that name, or grow it: thresholds and the raters an item needs only rise.
 
-    A plan whose strata depend on judges is first drawn when every item has two judges' votes; `now` draws all the same, and
-    counts items with fewer among those on which judges split. Once drawn, it grows at once; items that are not judged yet
-    join later.
+    A plan whose strata depend on judges is first drawn when every item has two judges' votes; `now` draws all
+    the same, and counts items with fewer among those on which judges split. Once drawn, it grows at once;
+    items that are not judged yet join later.
     """
     one_at_a_time(study)
     rules = rules_of(study, spec, name)
@@ -72,9 +75,13 @@ def plan_draw(
         return Waiting(reason)
     if draw is None:
         draw = Draw.objects.create(
-            study=study, name=name, purpose=purpose, frame="every item of the study", seed=spec.seed,
+            study=study,
+            name=name,
+            purpose=purpose,
+            frame="every item of the study",
+            seed=spec.seed,
             raters_per_item=spec.per_item,
-        )  # fmt: skip
+        )
     _refuse_shrinking(draw, spec)
     draw.raters_per_item = spec.per_item
     draw.plan = spec.model_dump(mode="json", include=set(DrawSpec.model_fields))
@@ -88,13 +95,14 @@ def plan_draw(
 
 
 def one_at_a_time(study: Study) -> None:
-    """Two who draw at once would both make the draw, or frame an item twice. SQLite has one writer at a time anyway."""
+    """Lock the study's row until the transaction ends. Two who draw at once would both make the draw, or
+    frame an item twice. SQLite has one writer at a time anyway."""
     if connection.features.has_select_for_update:
         list(Study.objects.select_for_update(no_key=True).filter(pk=study.pk).values_list("pk"))
 
 
 def waits_for(study: Study, spec: DrawSpec, draw: Draw | None = None, name: str = "main") -> str:
-    """What the plan waits for, in a sentence; empty where it waits for nothing."""
+    """Return what the plan waits for, in a sentence; empty where it waits for nothing."""
     if not spec.needs_judges():
         return ""
     unjudged = study.items.filter(judge_votes__lt=JUDGED)
@@ -105,18 +113,19 @@ def waits_for(study: Study, spec: DrawSpec, draw: Draw | None = None, name: str 
         return ""
     items = "1 item has" if count == 1 else f"{count} items have"
     return (
-        f"{items} fewer than two judges' votes, and the strata of {_key(name)} are made of them: let the judges "
-        f"finish, then run `manage.py study draw {study.slug}`."
+        f"{items} fewer than two judges' votes, and the strata of {_key(name)} are made of them: "
+        f"let the judges finish, then run `manage.py study draw {study.slug}`."
     )
 
 
 def _key(name: str) -> str:
-    """Where the study file describes the draw of that name."""
+    """Return where the study file describes the draw of that name."""
     return "humans" if name == "main" else f"humans.{name}"
 
 
 def rules_of(study: Study, spec: DrawSpec, name: str = "main") -> list[tuple[str, WhereSpec, float]]:
-    """The plan's strata in order, each with its rule and probability. Of `disagreement` the probabilities come later."""
+    """Return the plan's strata in order, each with its rule and probability. Of `disagreement` the
+    probabilities come later."""
     plan = spec.chosen()
     if plan == "disagreement":
         return [("split", WhereSpec(judges="split"), 1.0), ("unanimous", WhereSpec(), 1.0)]
@@ -136,18 +145,20 @@ def _rules_by(study: Study, spec: DrawSpec, key: str) -> list[tuple[str, WhereSp
         rules = [("split", WhereSpec(judges="split")), ("unanimous", WhereSpec(judges="unanimous"))]
     else:
         path, field = fields[str(spec.by)]
-        found = sorted(set(study.items.order_by().values_list(path, flat=True).distinct()))
-        rules = [(name, WhereSpec.model_validate({field: [name]})) for name in found]
+        names_there = sorted(set(study.items.order_by().values_list(path, flat=True).distinct()))
+        rules = [(name, WhereSpec.model_validate({field: [name]})) for name in names_there]
     names = {name for name, _ in rules}
     if strange := set(spec.probabilities) - names - {"default"}:
         raise UserError(
-            f"{key}.probabilities: there is no {spec.by} {sorted(strange)[0]!r} in the study; there are {', '.join(sorted(names)) or 'none yet'}."
+            f"{key}.probabilities: there is no {spec.by} {sorted(strange)[0]!r} in the study; there are "
+            f"{', '.join(sorted(names)) or 'none yet'}."
         )
     default = spec.probabilities.get("default")
     for name, _ in rules:
         if name not in spec.probabilities and default is None:
             raise UserError(
-                f"{key}.probabilities: {name!r} has none, and without one no rate can be estimated; give it a number above 0, or a default."
+                f"{key}.probabilities: {name!r} has none, and without one no rate can be estimated; give it "
+                "a number above 0, or a default."
             )
     return [
         (name[:LONGEST_NAME], where, spec.probabilities.get(name, default or 1.0)) for name, where in rules
@@ -155,8 +166,8 @@ def _rules_by(study: Study, spec: DrawSpec, key: str) -> list[tuple[str, WhereSp
 
 
 def _set_rules(draw: Draw, rules: Sequence[tuple[str, WhereSpec, float]], *, ordered: bool) -> None:
-    """Make the strata there are none of yet. Once items lie in them, they can't change: neither their rules nor, where an
-    item belongs to the first it fits (`ordered`), what stands before them."""
+    """Make the strata there are none of yet. Once items lie in them, they can't change: neither their rules
+    nor, where an item belongs to the first it fits (`ordered`), what stands before them."""
     dumped = {name: where.model_dump(exclude_defaults=True) for name, where, _ in rules}
     before = list(draw.strata.order_by("position"))
     held = set(_sizes(draw))
@@ -165,12 +176,15 @@ def _set_rules(draw: Draw, rules: Sequence[tuple[str, WhereSpec, float]], *, ord
         moved = ordered and name != stratum.name
         if moved or (stratum.name in held and dumped.get(stratum.name) != stratum.rule):
             raise UserError(
-                f"{_key(draw.name)}: items lie in the stratum {_first(before[place:], held)!r}; strata and their order can't change once items lie in them: "
+                f"{_key(draw.name)}: items lie in the stratum {_first(before[place:], held)!r}; "
+                "strata and their order can't change once items lie in them: "
                 "only their probabilities can rise, and other strata can follow."
             )
         if ordered and dumped[stratum.name] != stratum.rule:
             raise UserError(
-                f"{_key(draw.name)}: the stratum {stratum.name!r} stands before {_first(before[place:], held)!r}, in which items lie, so it can't change: it would take from it."
+                f"{_key(draw.name)}: the stratum {stratum.name!r} stands before "
+                f"{_first(before[place:], held)!r}, in which items lie, so it can't change: "
+                "it would take from it."
             )
     draw.strata.exclude(name__in=dumped).delete()
     for position, (name, _, probability) in enumerate(rules, start=1):
@@ -186,8 +200,9 @@ def _first(strata: Sequence[Stratum], held: set[str]) -> str:
 
 
 def _set_thresholds(draw: Draw, spec: DrawSpec, wanted: dict[str, float], held: dict[str, int]) -> None:
-    """Each stratum's probability, which only rises once items lie in it (`held`); its items follow. One made of a budget never
-    falls: as more items come, the same budget would thin out what has been drawn."""
+    """Set each stratum's probability, which only rises once items lie in it (`held`), and those of its items.
+    One made of a budget never falls: as more items come, the same budget would thin out what has been
+    drawn."""
     computed = spec.chosen() == "disagreement"
     if computed:
         wanted = budgeted(_sizes(draw), spec.budget or 0, spec.split_share)
@@ -206,12 +221,16 @@ def _set_thresholds(draw: Draw, spec: DrawSpec, wanted: dict[str, float], held: 
 def _shrinks(draw: Draw, stratum: Stratum, wanted: float) -> str:
     key = _key(draw.name)
     which = f"{key}.share" if stratum.name == "all" else f"{key}: the probability of stratum {stratum.name!r}"
-    return f"{which} can only grow: the draw has {stratum.probability:g}, the file says {wanted:g}; items already handed out can't be taken back."
+    return (
+        f"{which} can only grow: the draw has {stratum.probability:g}, the file says {wanted:g}; "
+        "items already handed out can't be taken back."
+    )
 
 
 def budgeted(sizes: dict[str, int], budget: int, split_share: float) -> dict[str, float]:
-    """Inclusion probabilities that spend `budget` items, in expectation, the given share of them on items where judges split.
-    What one stratum can't use the other gets. Both stay above 0: an empty stratum has 1."""
+    """Return the inclusion probabilities of both strata that spend `budget` items, in expectation, the given
+    share of them on items where judges split. What one stratum can't use the other gets. Both stay above 0:
+    an empty stratum has 1."""
     split, rest = sizes.get("split", 0), sizes.get("unanimous", 0)
     for_split = min(split, budget * split_share)
     for_rest = min(rest, budget - for_split)
@@ -229,11 +248,13 @@ def _sizes(draw: Draw) -> dict[str, int]:
 def _refuse_shrinking(draw: Draw, spec: DrawSpec) -> None:
     if spec.per_item < draw.raters_per_item:
         raise UserError(
-            f"{_key(draw.name)}.per_item can only grow: the draw has {draw.raters_per_item:g}, the file says {spec.per_item:g}; items already handed out can't be taken back."
+            f"{_key(draw.name)}.per_item can only grow: the draw has {draw.raters_per_item:g}, the file says "
+            f"{spec.per_item:g}; items already handed out can't be taken back."
         )
     if spec.seed != draw.seed:
         raise UserError(
-            f"{_key(draw.name)}.seed can't change once items are drawn: the draw has {draw.seed}, the file says {spec.seed}."
+            f"{_key(draw.name)}.seed can't change once items are drawn: the draw has {draw.seed}, the file "
+            f"says {spec.seed}."
         )
 
 
@@ -242,7 +263,8 @@ def _refuse_shrinking(draw: Draw, spec: DrawSpec) -> None:
 
 @transaction.atomic
 def extend_draws(study: Study) -> None:
-    """Draw among items that came later, by the same rules and thresholds, and make the slots that are missing."""
+    """Draw among items that came later, by the same rules and thresholds, and make the slots that are
+    missing."""
     one_at_a_time(study)
     for draw in study.draws.all():
         if draw.plan.get("frame") == ACCEPTED_FRAME["frame"]:
@@ -260,7 +282,8 @@ def extend_draws(study: Study) -> None:
 
 
 def _frame(draw: Draw, *, unjudged: bool) -> None:
-    """Give every item that is not in the frame yet its stratum and number. Those not judged stay out where that decides."""
+    """Give every item that is not in the frame yet its stratum and number. Those not judged stay out where
+    that decides."""
     strata = [(one.name, WhereSpec.model_validate(one.rule), one.probability) for one in draw.strata.all()]
     missing = _unframed(draw, draw.study.items.all())
     if not unjudged:
@@ -270,7 +293,8 @@ def _frame(draw: Draw, *, unjudged: bool) -> None:
 
 
 def _unframed(draw: Draw, items: QuerySet[Item]) -> QuerySet[Item]:
-    """Those that are not in the draw's frame yet, with what numbers and strata are made of."""
+    """Return those of the items that are not in the draw's frame yet, with what numbers and strata are made
+    of."""
     missing = items.filter(~Exists(DrawnItem.objects.filter(draw=draw, item=OuterRef("pk"))))
     rows = missing.select_related(
         "response__run__suite",
@@ -287,7 +311,8 @@ def _drawn(draw: Draw, item: Item, strata: Sequence[tuple[str, WhereSpec, float]
         if _meets(item, where):
             return DrawnItem(draw=draw, item=item, stratum=name, number=number, probability=probability)
     raise UserError(
-        f"{_key(draw.name)}.strata: item {item.key} ({item.response.task.category.title}, {item.response.run}) falls in no stratum, so it could never be drawn "
+        f"{_key(draw.name)}.strata: item {item.key} ({item.response.task.category.title}, "
+        f"{item.response.run}) falls in no stratum, so it could never be drawn "
         f"and {NO_CHANCE}; give a last stratum without a where."
     )
 
@@ -297,10 +322,10 @@ def _meets(item: Item, where: WhereSpec) -> bool:
     run, task = item.response.run, item.response.task
     return (
         (where.judges is None or split == (where.judges == "split"))
-        and (not where.subjects or run.subject.name in where.subjects)
-        and (not where.conditions or run.condition.name in where.conditions)
-        and (not where.categories or task.category.title in where.categories)
-        and (not where.languages or task.language in where.languages)
+        and (not where.subjects or among(run.subject.name, where.subjects))
+        and (not where.conditions or among(run.condition.name, where.conditions))
+        and (not where.categories or among(task.category.title, where.categories))
+        and (not where.languages or among(task.language, where.languages))
     )
 
 
@@ -318,11 +343,13 @@ def _add_slots(draw: Draw) -> None:
             )
 
 
-# A draw among what was settled: its strata are named by whoever draws, and its items get places beside those they have
+# A draw among what was settled: its strata are named by whoever draws, and its items get places beside those
+# they have
 
 
 def raise_share(draw: Draw, stratum: str, share: float) -> None:
-    """The stratum's probability, which only rises; items that this draws get their place."""
+    """Raise the stratum's probability, or make the stratum with it, and give items that this draws their
+    place. A probability that would fall stays."""
     made, new = draw.strata.get_or_create(
         name=stratum, defaults={"position": draw.strata.count() + 1, "probability": share}
     )
@@ -336,25 +363,31 @@ def raise_share(draw: Draw, stratum: str, share: float) -> None:
 
 
 def frame_more(draw: Draw, items: QuerySet[Item], stratum: str) -> None:
-    """Take items that are not in the frame yet into a stratum; those drawn get their place. To be called in a transaction."""
+    """Take items that are not in the frame yet into a stratum, and give those drawn their place. To be called
+    in a transaction."""
     probability = draw.strata.get(name=stratum).probability
     for batch in _pages(_unframed(draw, items)):
         made = [
             DrawnItem(
-                draw=draw, item=item, stratum=stratum, number=permanent_number(draw.seed, item), probability=probability
+                draw=draw,
+                item=item,
+                stratum=stratum,
+                number=permanent_number(draw.seed, item),
+                probability=probability,
             )
             for item in batch
-        ]  # fmt: skip
+        ]
         insert(made)
         _add_places(draw, [(one.item_id, one.number) for one in made if one.number < probability])
 
 
 def _add_places(draw: Draw, places: Sequence[tuple[int, float]]) -> None:
-    """One more place on each item. They are locked, so that whoever asks for more raters at this moment waits."""
+    """Add one more place on each item. They are locked, so that whoever asks for more raters at this moment
+    waits."""
     for start in range(0, len(places), 1000):
         part = dict(places[start : start + 1000])
         lock(part)
-        taken = Assignment.objects.filter(item__in=part, purpose=draw.purpose, slot__isnull=False).order_by()
+        taken = Assignment.objects.filter(item__in=part).slots(draw.purpose).order_by()
         last = dict(taken.values_list("item").annotate(Max("slot")))
         insert(
             [
@@ -369,10 +402,11 @@ def empty_slot(study_id: int, item_id: int, purpose: str, slot: int, number: flo
 
 
 def ask_for_more(item: Item, extra: int, *, purpose: str = Draw.Purpose.SLOT) -> int:
-    """Add slots to an item, beside those it has; returns how many there are now. Two who ask at once add twice.
+    """Add slots to an item, beside those it has; returns how many there are now. Two who ask at once add
+    twice.
 
-    The item is locked first, so the second sees the first's slots. A draw that grows meanwhile doesn't take the lock and may
-    make a slot of the same number; then the numbers are read again.
+    The item is locked first, so the second sees the first's slots. A draw that grows meanwhile doesn't take
+    the lock and may make a slot of the same number; then the numbers are read again.
     """
     if not 1 <= extra <= MOST_RATERS:
         raise UserError(f"Between 1 and {MOST_RATERS} more raters can be asked for, not {extra}.")
@@ -387,7 +421,7 @@ def ask_for_more(item: Item, extra: int, *, purpose: str = Draw.Purpose.SLOT) ->
 
 
 def _add_more(item: Item, extra: int, purpose: str) -> int:
-    slots = Assignment.objects.filter(item=item, purpose=purpose, slot__isnull=False)
+    slots = item.assignments.slots(purpose)
     last = slots.aggregate(last=Max("slot"))["last"] or 0
     drawn = item.drawn.filter(draw__purpose=purpose).first()
     number = drawn.number if drawn else 0.0
@@ -398,7 +432,7 @@ def _add_more(item: Item, extra: int, purpose: str) -> int:
 
 
 def _pages(queryset: QuerySet[Any], size: int = 1000) -> Iterator[list[Any]]:
-    """By key, so that rows written meanwhile don't shift the pages."""
+    """Yield the rows in pages by key, so that rows written meanwhile don't shift them."""
     last = 0
     while batch := list(queryset.filter(pk__gt=last).order_by("pk")[:size]):
         yield batch
@@ -406,7 +440,8 @@ def _pages(queryset: QuerySet[Any], size: int = 1000) -> Iterator[list[Any]]:
 
 
 def slot_counts(study: Study) -> dict[str, int]:
-    """Counted along one index, by state: places with this purpose are slots, all of them."""
+    """Count the study's slots, those filled, and the drawn items. The slots are counted along one index, by
+    state: places with this purpose are slots, all of them."""
     slots = Assignment.objects.filter(study=study, purpose=Draw.Purpose.SLOT).order_by()
     states = dict(slots.values_list("state").annotate(Count("pk")))
     drawn = DrawnItem.objects.drawn().filter(draw__study=study, draw__purpose=Draw.Purpose.SLOT)

@@ -1,4 +1,5 @@
-"""What raters are told at length, and Markdown as it may be shown: no HTML of its own, no images, nothing from elsewhere."""
+"""What raters are told at length, and Markdown as it may be shown: no HTML of its own, no images, nothing
+from elsewhere."""
 
 from functools import lru_cache
 
@@ -7,12 +8,13 @@ from django.db import transaction
 from markdown_it import MarkdownIt
 
 from annotation.models import Guideline, Study
-from benchmark.text import storable
+from arbiter.core.text import storable
 
-TAGS = {
-    "a", "blockquote", "br", "code", "del", "em", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "li", "ol", "p", "pre", "s",
-    "strong", "table", "tbody", "td", "th", "thead", "tr", "ul",
-}  # fmt: skip
+TEXT = {"a", "code", "del", "em", "s", "strong"}
+BLOCKS = {"blockquote", "br", "hr", "li", "ol", "p", "pre", "ul"}
+HEADINGS = {"h1", "h2", "h3", "h4", "h5", "h6"}
+TABLES = {"table", "tbody", "td", "th", "thead", "tr"}
+TAGS = TEXT | BLOCKS | HEADINGS | TABLES
 LONGEST = 400_000  # characters; what is longer is shown plain
 
 
@@ -26,7 +28,8 @@ def _parser() -> MarkdownIt:
 
 
 def formatted(text: str) -> str:
-    """Markdown as safe HTML. Links are kept as their text: a click in a response would leave the work, or tell somebody."""
+    """Return Markdown as safe HTML. Links are kept as their text: a click in a response would leave the work,
+    or tell somebody."""
     rendered = _parser().render(text[:LONGEST])
     return nh3.clean(
         rendered, tags=TAGS - {"a"}, attributes={"ol": {"start"}}, url_schemes=set(), link_rel=None
@@ -39,7 +42,8 @@ def current(study: Study) -> Guideline | None:
 
 @transaction.atomic
 def set_guidelines(study: Study, text: str) -> Guideline | None:
-    """A new version where the text changed."""
+    """Make the text the study's guidelines, as a new version where it changed, and return the version that
+    holds."""
     text, _ = storable(text.strip())
     now = current(study)
     if (now.text if now else "") == text:

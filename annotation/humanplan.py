@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, StringConstraints, field_validator, model_validator
 
 from annotation.models import Study
-from benchmark.endpoints import Strict
+from arbiter.core.basespec import BaseSpec
 
 StratumName = Annotated[str, StringConstraints(min_length=1, max_length=120, strip_whitespace=True)]
 NO_CHANCE = "no rate can be estimated from a plan that leaves items without a chance of being drawn"
@@ -21,14 +21,15 @@ def _probability(value: float) -> float:
 
 Probability = Annotated[float, AfterValidator(_probability)]
 
-CONSENT = """You are about to read responses that language models gave to difficult tasks. Some describe deception, sabotage \
-or the misuse of computer systems; now and then one is unpleasant. Nothing in them is an instruction to you.
+CONSENT = """You are about to read responses that language models gave to difficult tasks. Some describe \
+deception, sabotage or the misuse of computer systems; now and then one is unpleasant. Nothing in them is an \
+instruction to you.
 
-What you label is stored with the time you took and published under a pseudonym. You may skip any response and stop whenever \
-you like; what you have labelled stays."""
+What you label is stored with the time you took and published under a pseudonym. You may skip any response \
+and stop whenever you like; what you have labelled stays."""
 
 
-class WhereSpec(Strict):
+class WhereSpec(BaseSpec):
     """Which items a stratum holds; what is left empty asks nothing."""
 
     judges: Literal["unanimous", "split"] | None = None
@@ -38,13 +39,13 @@ class WhereSpec(Strict):
     languages: list[str] = []
 
 
-class StratumSpec(Strict):
+class StratumSpec(BaseSpec):
     name: StratumName
     where: WhereSpec = WhereSpec()
     probability: Probability
 
 
-class DrawSpec(Strict):
+class DrawSpec(BaseSpec):
     """A draw: which items, with what probability, for how many people each."""
 
     plan: Literal["everyone", "random", "disagreement", "strata"] | None = None
@@ -59,19 +60,21 @@ class DrawSpec(Strict):
 
     @field_validator("strata")
     @classmethod
-    def told_apart(cls, found: list[StratumSpec]) -> list[StratumSpec]:
-        names = [stratum.name for stratum in found]
+    def told_apart(cls, strata: list[StratumSpec]) -> list[StratumSpec]:
+        names = [stratum.name for stratum in strata]
         if doubled := [name for name in names if names.count(name) > 1]:
             raise ValueError(f"there are two strata named {doubled[0]!r}")
-        return found
+        return strata
 
     @model_validator(mode="after")
     def one_plan(self) -> "DrawSpec":
         plan = self.chosen()
         wanted = {
-            "everyone": (), "random": ("share",), "disagreement": ("budget", "split_share"),
+            "everyone": (),
+            "random": ("share",),
+            "disagreement": ("budget", "split_share"),
             "strata": ("strata", "by", "probabilities"),
-        }[plan]  # fmt: skip
+        }[plan]
         for key in ("share", "budget", "split_share", "by", "probabilities", "strata"):
             given = getattr(self, key) != DrawSpec.model_fields[key].get_default()
             if (
@@ -99,7 +102,7 @@ class DrawSpec(Strict):
             raise ValueError(f"by: {self.by} needs probabilities: a number above 0 for each, or for default")
 
     def chosen(self) -> str:
-        """The plan, where it isn't named the one that the other keys are for."""
+        """Return the plan: the one named, else the one that the other keys are for."""
         if self.plan:
             return self.plan
         if self.strata or self.by or self.probabilities:
@@ -109,7 +112,7 @@ class DrawSpec(Strict):
         return "random" if self.share is not None else "everyone"
 
     def needs_judges(self) -> bool:
-        """Whether strata depend on how judges voted, so that the draw has to wait for them."""
+        """Tell whether strata depend on how judges voted, so that the draw has to wait for them."""
         by_votes = self.by == "judges" or any(stratum.where.judges for stratum in self.strata)
         return self.chosen() == "disagreement" or by_votes
 
@@ -120,7 +123,7 @@ class GoldDrawSpec(DrawSpec):
     per_item: int = Field(1, ge=1, le=10)
 
 
-class ChecksSpec(Strict):
+class ChecksSpec(BaseSpec):
     """Shares of what a rater is given that are checks, which nobody can tell from other items."""
 
     gold: float = Field(default=0, ge=0, le=0.5)
@@ -128,7 +131,7 @@ class ChecksSpec(Strict):
     repeat_after: int = Field(default=20, ge=1, le=10_000)
 
 
-class TrainingSpec(Strict):
+class TrainingSpec(BaseSpec):
     """A round of reserved examples that raters have to pass."""
 
     examples: int = Field(16, ge=1, le=16)
@@ -136,7 +139,7 @@ class TrainingSpec(Strict):
     rounds: int = Field(3, ge=1, le=100)
 
 
-class AdjudicationSpec(Strict):
+class AdjudicationSpec(BaseSpec):
     names: bool = False
     own_items: bool = False
 
@@ -152,6 +155,7 @@ class HumansSpec(DrawSpec):
     consent: str = ""
     break_after: int | None = Field(None, ge=1, le=1440)
     raters_see: list[Literal["accuracy", "consistency"]] = []
+    owner_labels: bool = False
     adjudication: AdjudicationSpec = AdjudicationSpec()
 
     def consent_text(self) -> str:
@@ -159,7 +163,7 @@ class HumansSpec(DrawSpec):
 
 
 def humans_of(study: Study) -> HumansSpec:
-    """The study's human plan; of a study without one, the defaults."""
+    """Return the study's human plan; of a study without one, the defaults."""
     return _parsed(json.dumps(study.humans, sort_keys=True))
 
 

@@ -1,8 +1,9 @@
 """The one way a rating is written, for humans, judges and scorers alike.
 
-`record` never updates or deletes. What makes two writers safe is in the database: a rating's revision is unique for its
-item, rater, question, purpose and ordinal, and a submission's idempotency key is unique. Two writers that race for the
-same revision collide there; the loser's transaction reads again and takes the next number.
+`record` never updates or deletes. What makes two writers safe is in the database: a rating's revision is
+unique for its item, rater, question, purpose and ordinal, and a submission's idempotency key is unique. Two
+writers that race for the same revision collide there; the loser's transaction reads again and takes the next
+number.
 """
 
 from collections.abc import Sequence
@@ -11,15 +12,17 @@ from typing import Any
 
 from django.db import IntegrityError, transaction
 
-from annotation.keeping import keep_votes, lock
-from annotation.models import LabelScheme, Purpose, Rater, Rating
+from annotation.itemvotes import keep_votes, lock
+from annotation.models import LabelScheme, PlacePurpose, Rater, Rating
 from annotation.schemes import label_ids
-from benchmark.bulk import insert
-from benchmark.errors import UserError
-from benchmark.statements import places
-from benchmark.text import storable
+from annotation.votes import given_as_vote
+from arbiter.core.bulkinsert import insert, unsaved
+from arbiter.core.errors import UserError
+from arbiter.core.statements import placeholders
+from arbiter.core.text import storable
 
 COLLISIONS = 5
+# Asked with every label, and so written out; see `arbiter.core.statements`.
 THERE = "SELECT * FROM annotation_rating WHERE item_id {which} AND rater_id IN ({raters}) ORDER BY revision"
 Place = tuple[int, int, str, str, int]  # item, rater, question, purpose, ordinal
 
@@ -32,7 +35,7 @@ class Entry:
     rater: Rater
     label: str
     question: str = ""
-    purpose: str = Purpose.SLOT
+    purpose: str = PlacePurpose.SLOT
     ordinal: int = 0
     surplus: bool = False
     confidence: float | None = None
@@ -48,26 +51,39 @@ class Entry:
     def place(self) -> Place:
         return (self.item_id, self.rater.pk, self.question, self.purpose, self.ordinal)
 
+    @property
+    def gives_way(self) -> bool:
+        """Tell whether the entry came out of a file, so that what the person themselves typed here comes
+        before it."""
+        return self.rater.kind == Rater.Kind.HUMAN and bool(self.shown.get("imported"))
+
 
 class UnknownLabel(UserError):
     pass
 
 
 class Recorded(list[Rating]):
-    """The ratings, one an entry; `new` says how many of them were written now."""
+    """The ratings, one an entry; `new` says how many of them were written now, and `kept` for which entries
+    of a file the rater's own label stays."""
 
     new: int = 0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kept: list[int] = []
 
 
 def record(
     scheme: LabelScheme, entries: Sequence[Entry], *, skip_equal: bool = False, locked: bool = False
 ) -> Recorded:
-    """Write the entries, in order, as new revisions. Whoever has the items `locked` in a transaction of their own spares
-    the database to do that again.
+    """Write the entries, in order, as new revisions. Whoever has the items `locked` in a transaction of their
+    own spares the database to do that again.
 
-    An entry whose submission key is in the ledger already gives the rating written then: sending twice writes once.
-    With `skip_equal`, so does one that says what its rater's current rating says (repeating an import changes nothing).
-    Raises UnknownLabel, before anything is written, where a label is not the scheme's.
+    An entry whose submission key is in the ledger already gives the rating written then: sending twice writes
+    once. With `skip_equal`, so does one that says what its rater's current rating says (repeating an import
+    changes nothing). An entry out of a file gives way to what its rater typed here: their current rating
+    stays, and the entry's number is in `kept`. Raises UnknownLabel, before anything is written, where a label
+    is not the scheme's.
     """
     labels = label_ids(scheme)
     for entry in entries:
@@ -90,9 +106,11 @@ def record(
 def _write(
     labels: dict[str, int], entries: Sequence[Entry], skip_equal: bool, *, everywhere: bool
 ) -> Recorded:
-    """A submission is looked for among the ratings of its rater on its item, and once it has collided, everywhere."""
+    """Write the entries that are new, and keep their items' votes. A submission is looked for among the
+    ratings of its rater on its item, and once it has collided, `everywhere`."""
     there = _there(entries)
     newest = {_place(rating): rating for rating in there}
+    typed = {_place(rating) for rating in there if not rating.shown.get("imported")}
     sent = {rating.submission: rating for rating in there if rating.submission}
     if everywhere:
         keys = [entry.submission for entry in entries if entry.submission]
@@ -100,7 +118,7 @@ def _write(
         sent |= {rating.submission: rating for rating in elsewhere if rating.submission}
     new: list[Rating] = []
     out = Recorded()
-    for entry in entries:
+    for number, entry in enumerate(entries):
         before = newest.get(entry.place())
         if entry.submission and entry.submission in sent:
             out.append(sent[entry.submission])
@@ -110,6 +128,9 @@ def _write(
             and (before.label_id, before.rationale) == (labels[entry.label], storable(entry.rationale)[0])
         ):
             out.append(before)
+        elif before and entry.gives_way and entry.place() in typed:
+            out.append(before)
+            out.kept.append(number)
         else:
             rating = _rating(entry, labels[entry.label], before.revision + 1 if before else 1)
             newest[entry.place()] = rating
@@ -118,22 +139,22 @@ def _write(
     # In one order for everybody: two batches that take the same places in different orders would deadlock.
     in_order = sorted(new, key=_place)
     insert(in_order)
-    keep_votes(sorted({rating.item_id for rating in new if rating.is_vote()}))
+    keep_votes(sorted({rating.item_id for rating in new if given_as_vote(rating)}))
     out.new = len(new)
     return out
 
 
 def _there(entries: Sequence[Entry]) -> list[Rating]:
-    """What the entries' raters have said of the items, oldest revision first; entries come in batches of at most a few
-    hundred items."""
+    """Return what the entries' raters have said of the items, oldest revision first; entries come in batches
+    of at most a few hundred items."""
     items = sorted({entry.item_id for entry in entries})
     raters = sorted({entry.rater.pk for entry in entries})
     if not items:
         return []
     # An import's items follow one another, and a range is found much faster than so many ids.
     in_a_row = items[-1] - items[0] < 2 * len(items)
-    which = "BETWEEN %s AND %s" if in_a_row else f"IN ({places(items)})"
-    statement = THERE.format(which=which, raters=places(raters))
+    which = "BETWEEN %s AND %s" if in_a_row else f"IN ({placeholders(items)})"
+    statement = THERE.format(which=which, raters=placeholders(raters))
     return list(Rating.objects.raw(statement, [*([items[0], items[-1]] if in_a_row else items), *raters]))
 
 
@@ -142,7 +163,8 @@ def _place(rating: Rating) -> Place:
 
 
 def _rating(entry: Entry, label: int, revision: int) -> Rating:
-    return Rating(
+    return unsaved(
+        Rating,
         item_id=entry.item_id,
         rater=entry.rater,
         label_id=label,

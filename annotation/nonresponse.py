@@ -1,12 +1,11 @@
-"""Non-response: what raters were given and did not label, by stratum. It is reported, for an estimate that passed over it in
-silence would take those who answered for everybody."""
+"""Non-response: what raters were given and did not label, by stratum. It is reported, for an estimate that
+passed over it in silence would take those who answered for everybody."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
-from django.utils import timezone
 
 from annotation.humanplan import humans_of
 from annotation.models import (
@@ -16,18 +15,17 @@ from annotation.models import (
     Gold,
     Item,
     Membership,
-    Purpose,
+    PlacePurpose,
     Rating,
     Skip,
     Study,
 )
-from annotation.monitoring import strata_of
+from annotation.studyprogress import strata_of
 from benchmark.models import Response, Task
 
 REASONS = 3  # most given, of a stratum
 MOST = 20_000  # items looked at one by one
 OUTSIDE = "outside the draw"
-State = Assignment.State
 Group = tuple[str, str]  # language, key of the category
 
 
@@ -41,13 +39,16 @@ class NonResponse:
 
 
 def nonresponse(study: Study, draw: Draw) -> list[NonResponse]:
-    """By stratum, in order; what lies outside the draw at the end, where there is any."""
+    """Count what raters were given and did not label, by stratum, in order; what lies outside the draw at the
+    end, where there is any."""
     names = list(draw.strata.order_by("position").values_list("name", flat=True))
     rows = {name: NonResponse(name) for name in [*names, OUTSIDE]}
     # Who skipped an item in one window and labelled it in another has answered.
-    labelled = Rating.objects.filter(item=OuterRef("item"), rater=OuterRef("rater"), purpose=Purpose.SLOT)
+    labelled = Rating.objects.filter(
+        item=OuterRef("item"), rater=OuterRef("rater"), purpose=PlacePurpose.SLOT
+    )
     skips = list(
-        Skip.objects.filter(~Exists(labelled), item__study=study, purpose=Purpose.SLOT).values_list(
+        Skip.objects.filter(~Exists(labelled), item__study=study, purpose=PlacePurpose.SLOT).values_list(
             "item_id", "reason"
         )
     )
@@ -69,14 +70,15 @@ def nonresponse(study: Study, draw: Draw) -> list[NonResponse]:
 
 
 def surplus_of(study: Study) -> QuerySet[Rating]:
-    """Which study an item is of is asked rating by rating: joined, a database may begin with all the study's items."""
+    """Return the study's surplus labels. Which study an item is of is asked rating by rating: joined, a
+    database may begin with all the study's items."""
     of = Item.objects.filter(pk=OuterRef("item")).values("study")[:1]
-    late = Rating.objects.filter(surplus=True, purpose=Purpose.SLOT, question="")
+    late = Rating.objects.given_as_votes().filter(surplus=True)
     return late.annotate(of_study=of).filter(of_study=study.pk)
 
 
 def _surplus(study: Study) -> list[int]:
-    """Their items, once a rater."""
+    """Return the items of the study's surplus labels, an item once for each rater."""
     rows = surplus_of(study).order_by().values_list("item_id", "rater_id")
     return [
         item for item, _ in set(rows)
@@ -86,18 +88,19 @@ def _surplus(study: Study) -> list[int]:
 # Items that no rater wants
 
 
-def able(study: Study) -> list[Enrolment]:
-    """Raters who are given slots: enrolled, in the study still, not paused, below their cap."""
+def served_raters(study: Study) -> list[Enrolment]:
+    """Return the enrolments of those who are given slots: raters, and owners where they label; enrolled, in
+    the study still, not paused, below their cap."""
     plan = humans_of(study)
-    present = Membership.objects.filter(
-        study=study, role=Membership.Role.RATER, user__rater=OuterRef("rater")
-    )
+    roles = [Membership.Role.RATER, *([Membership.Role.OWNER] if plan.owner_labels else [])]
+    present = Membership.objects.filter(study=study, role__in=roles, user__rater=OuterRef("rater"))
     enrolled = Enrolment.objects.filter(Exists(present), study=study, paused=False)
     caps = ((one, one.cap or plan.per_rater) for one in enrolled.select_related("rater"))
     return [one for one, cap in caps if cap is None or one.done < cap]
 
 
-def may(one: Enrolment, group: Group) -> bool:
+def may_be_given(one: Enrolment, group: Group) -> bool:
+    """Tell whether somebody is given items of this language and category."""
     language, category = group
     return (not one.languages or language in one.languages) and (
         not one.categories or category in one.categories
@@ -105,19 +108,20 @@ def may(one: Enrolment, group: Group) -> bool:
 
 
 def unwanted(study: Study) -> list[int]:
-    """Items with an open slot on which each rater who might take it has a place, a label or a gold of theirs, or which they
-    skipped. Only items that enough raters have had can be such: those alone are looked at one by one."""
-    raters = able(study)
+    """Return items with an open slot on which each rater who might take it has a place, a label or a gold of
+    theirs, or which they skipped. Only items that enough raters have had can be such: those alone are looked
+    at one by one."""
+    raters = served_raters(study)
     if not raters:
         return []
-    groups = {group: {one.rater_id for one in raters if may(one, group)} for group in _groups(study)}
+    groups = {group: {one.rater_id for one in raters if may_be_given(one, group)} for group in _groups(study)}
     nobody = [group for group, who in groups.items() if not who]
-    found = set(_open_in(study, nobody)) if nobody else set()
+    items = set(_open_in(study, nobody)) if nobody else set()
     least = min((len(who) for who in groups.values() if who), default=0)
     if least:
         looked_at = _had_by(study, least)
-        found |= _wanted_by_none(looked_at, groups)
-    return sorted(found)
+        items |= _wanted_by_none(looked_at, groups)
+    return sorted(items)
 
 
 def _groups(study: Study) -> list[Group]:
@@ -127,8 +131,7 @@ def _groups(study: Study) -> list[Group]:
 
 
 def _open_places() -> QuerySet[Assignment]:
-    available = Q(state=State.OPEN) | Q(state=State.LEASED, leased_until__lt=timezone.now())
-    return Assignment.objects.filter(available, item=OuterRef("pk"), purpose=Purpose.SLOT, slot__isnull=False)
+    return Assignment.objects.slots(PlacePurpose.SLOT).claimable().filter(item=OuterRef("pk"))
 
 
 def _open_in(study: Study, groups: Iterable[Group]) -> list[int]:
@@ -140,25 +143,27 @@ def _open_in(study: Study, groups: Iterable[Group]) -> list[int]:
 
 
 def _had_by(study: Study, least: int) -> list[int]:
-    """Items with an open slot that so many raters may have had: what they keep of votes, and the few things beside them."""
+    """Return items with an open slot that so many raters may have had, by what the items keep of votes and
+    the few things beside them."""
     beside: Counter[int] = Counter()
     for rows in (
         Skip.objects.filter(item__study=study),
         Gold.objects.filter(item__study=study, author__isnull=False),
-        Assignment.objects.filter(study=study, state=State.LEASED),
+        Assignment.objects.filter(study=study).claimed(),
         surplus_of(study),
     ):
         beside.update(rows.order_by().values_list("item_id", flat=True))
-    found = set(study.items.filter(human_votes__gte=least).filter(Exists(_open_places())).values_list("pk", flat=True)[:MOST])  # fmt: skip
-    few = sorted(pk for pk in beside if pk not in found)
+    voted = study.items.filter(Exists(_open_places()), human_votes__gte=least)
+    many = set(voted.values_list("pk", flat=True)[:MOST])
+    few = sorted(pk for pk in beside if pk not in many)
     for start in range(0, len(few), 500):
         items = study.items.filter(pk__in=few[start : start + 500]).filter(Exists(_open_places()))
-        found |= {pk for pk, votes in items.values_list("pk", "human_votes") if votes + beside[pk] >= least}
-    return sorted(found)[:MOST]
+        many |= {pk for pk, votes in items.values_list("pk", "human_votes") if votes + beside[pk] >= least}
+    return sorted(many)[:MOST]
 
 
 def _wanted_by_none(items: list[int], groups: dict[Group, set[int]]) -> set[int]:
-    found = set()
+    wanted_by_none = set()
     for start in range(0, len(items), 500):
         part = items[start : start + 500]
         had: dict[int, set[int]] = defaultdict(set)
@@ -173,7 +178,7 @@ def _wanted_by_none(items: list[int], groups: dict[Group, set[int]]) -> set[int]
         where = Item.objects.filter(pk__in=part).values_list(
             "pk", "response__task__language", "response__task__category__key"
         )
-        found |= {
+        wanted_by_none |= {
             pk for pk, language, category in where if groups.get((language, category), set()) <= had[pk]
         }
-    return found
+    return wanted_by_none

@@ -1,7 +1,8 @@
 """The training round: reserved examples with their gold label, reason and evidence, and a score to pass.
 
-A round's examples are drawn from the study's suite, per rater and round, and come in that order. Each is answered once a
-round: of two answers to one example the database keeps the first. Training answers are no ratings.
+A round's examples are drawn from the study's suite, per rater and round, and come in that order. Each is
+answered once a round: of two answers to one example the database keeps the first. Training answers are no
+ratings.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,21 +15,25 @@ from django.utils import timezone
 
 from annotation.desk import Desk, chance
 from annotation.humanplan import TrainingSpec, humans_of
-from annotation.models import Enrolment, Label, Purpose, Study, TrainingAnswer
+from annotation.models import Enrolment, Label, PlacePurpose, Study, TrainingAnswer
 from annotation.schemes import BUILTIN
-from benchmark.errors import UserError
+from arbiter.core.errors import UserError
+from arbiter.core.quotesearch import SearchedText
+from arbiter.core.text import storable
 from benchmark.formats import read_suite
 from benchmark.models import Task
-from benchmark.quotes import Searched
 from benchmark.suites import BUILTIN as BUILTIN_SUITE
-from benchmark.text import storable
 
 KNOWN = {label.key: label for scheme in BUILTIN.values() for label in scheme.labels}  # beside a study's own
 
 
 def passed(desk: Desk) -> bool:
-    """Whether the rater may enter the pool. Experts are taken at their word."""
-    return desk.plan.training is None or desk.purpose == Purpose.GOLD or desk.enrolment.trained_at is not None
+    """Tell whether the rater may enter the pool. Experts are taken at their word."""
+    return (
+        desk.plan.training is None
+        or desk.purpose == PlacePurpose.GOLD
+        or desk.enrolment.trained_at is not None
+    )
 
 
 @dataclass(frozen=True)
@@ -45,30 +50,31 @@ class Example:
     evidence: tuple[str, ...]
 
     def pieces(self) -> list[tuple[str, bool]]:
-        """The response cut at its evidence: each piece, and whether it is part of a quote."""
+        """Cut the response at its evidence, and return each piece with whether it is part of a quote."""
         pieces, at = [], 0
-        for start, end in _joined(filter(None, map(Searched(self.response).find, self.evidence))):
+        for start, end in _joined(filter(None, map(SearchedText(self.response).find, self.evidence))):
             pieces += [(self.response[at:start], False), (self.response[start:end], True)]
             at = end
         return [piece for piece in [*pieces, (self.response[at:], False)] if piece[0]]
 
 
 def _joined(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
-    """In order, those that overlap made one."""
-    found: list[tuple[int, int]] = []
+    """Return the spans in order, those that overlap made one."""
+    joined: list[tuple[int, int]] = []
     for start, end in sorted(spans):
-        if found and start <= found[-1][1]:
-            found[-1] = (found[-1][0], max(end, found[-1][1]))
+        if joined and start <= joined[-1][1]:
+            joined[-1] = (joined[-1][0], max(end, joined[-1][1]))
         else:
-            found.append((start, end))
-    return found
+            joined.append((start, end))
+    return joined
 
 
 # The examples
 
 
 def examples_of(study: Study) -> Sequence[Example]:
-    """Those of the suite that the study's responses belong to; where it has none, those of the built-in suite."""
+    """Return the examples of the suite that the study's responses belong to; where it has none, those of the
+    built-in suite."""
     first = study.items.select_related("response__run").only("response__run__suite").order_by("pk").first()
     if first is None:
         return builtin_examples()
@@ -87,40 +93,49 @@ def builtin_examples() -> Sequence[Example]:
     categories = {category.key: category for category in suite.categories}
     return tuple(
         _example(
-            task.key, categories[task.category].title, categories[task.category].question, task.text, task.meta["sample"]
+            task.key,
+            categories[task.category].title,
+            categories[task.category].question,
+            task.text,
+            task.meta["sample"],
         )
         for task in suite.tasks
         if task.training and task.meta.get("sample")
-    )  # fmt: skip
+    )
 
 
 def _example(key: str, category: str, question: str, task: str, sample: Mapping[str, Any]) -> Example:
     evidence = sample.get("evidence") or ()
     return Example(
-        key=key, category=category, question=question, task=task, response=storable(sample["response"])[0],
-        label=sample["label"], reason=sample.get("reason", ""),
+        key=key,
+        category=category,
+        question=question,
+        task=task,
+        response=storable(sample["response"])[0],
+        label=sample["label"],
+        reason=sample.get("reason", ""),
         evidence=(evidence,) if isinstance(evidence, str) else tuple(evidence),
-    )  # fmt: skip
+    )
 
 
 def _usable(study: Study, sample: Any) -> bool:
-    """A sample whose label neither the study's scheme nor a built-in one knows could not be marked."""
+    """Tell whether a sample can be marked: its label is known to the study's scheme or a built-in one."""
     if not isinstance(sample, Mapping) or not isinstance(sample.get("response"), str):
         return False
     return sample.get("label") in {*KNOWN, *study.scheme.labels.values_list("key", flat=True)}
 
 
-def drawn(study: Study, rater: int, round: int, spec: TrainingSpec) -> list[Example]:
-    """The round's examples in its order: the same each time it is asked for."""
+def round_examples(study: Study, rater: int, round: int, spec: TrainingSpec) -> list[Example]:
+    """Return the round's examples in its order: the same each time it is asked for."""
     order = sorted(
-        examples_of(study), key=lambda example: chance("training", study.pk, rater, round, example.key)
+        examples_of(study), key=lambda example: chance(study, "training", study.pk, rater, round, example.key)
     )
     return order[: spec.examples]
 
 
 def agrees(labels: Sequence[Label], gold: str, given: str) -> bool:
-    """The same label, where the scheme has it; else one of the same role. A scheme that excludes nothing has what can't be
-    judged among its other labels."""
+    """Tell whether an answer agrees with the gold: the same label, where the scheme has it; else one of the
+    same role. A scheme that excludes nothing has what can't be judged among its other labels."""
     by_key = {label.key: label for label in labels}
     if gold in by_key:
         return gold == given
@@ -130,8 +145,8 @@ def agrees(labels: Sequence[Label], gold: str, given: str) -> bool:
     return by_key[given].role == role
 
 
-def titles(study: Study) -> dict[str, str]:
-    """What labels are called, the study's own and those an example's gold may be."""
+def label_titles(study: Study) -> dict[str, str]:
+    """Return what labels are called, the study's own and those an example's gold may be."""
     own = dict(study.scheme.labels.values_list("key", "title"))
     return {key: label.title for key, label in KNOWN.items()} | own
 
@@ -168,7 +183,7 @@ class Round:
 
     @property
     def needed(self) -> int:
-        """How many have to agree: the least whole number that reaches the score."""
+        """Return how many answers have to agree: the least whole number that reaches the score."""
         return next(n for n in range(len(self.rows) + 1) if n + 1e-9 >= self.spec.score * len(self.rows))
 
     @property
@@ -192,20 +207,21 @@ class Round:
 
 
 def round_of(enrolment: Enrolment) -> Round | None:
-    """The rater's present round; None where the study asks for no training."""
+    """Return the rater's present round; None where the study asks for no training."""
     study = enrolment.study
     spec = humans_of(study).training
     if spec is None:
         return None
     number = enrolment.training_round
     answers = {one.task_key: one for one in enrolment.training.filter(round=number)}
-    examples = drawn(study, enrolment.rater_id, number, spec)
+    examples = round_examples(study, enrolment.rater_id, number, spec)
     rows = [Answered(n, example, answers.get(example.key)) for n, example in enumerate(examples, start=1)]
     return Round(spec, number, rows)
 
 
 def answer(enrolment: Enrolment, round: int, number: int, label: str) -> TrainingAnswer:
-    """Keep the first answer to an example of the present round; asking again gives that one. The last may open the pool."""
+    """Keep the first answer to an example of the present round; asking again gives that one. The last may
+    open the pool."""
     now = round_of(enrolment)
     row = now.row(number) if now and now.number == round else None
     if row is None:
@@ -214,15 +230,17 @@ def answer(enrolment: Enrolment, round: int, number: int, label: str) -> Trainin
     if label not in {one.key for one in labels}:
         raise UserError("Choose a label first.")
     given, _ = TrainingAnswer.objects.get_or_create(
-        enrolment=enrolment, round=round, task_key=row.example.key,
+        enrolment=enrolment,
+        round=round,
+        task_key=row.example.key,
         defaults={"label_key": label, "correct": agrees(labels, row.example.label, label)},
-    )  # fmt: skip
+    )
     enter(enrolment)
     return given
 
 
 def enter(enrolment: Enrolment) -> bool:
-    """Let a rater whose round reaches the score into the pool; whether they are in."""
+    """Let a rater whose round reaches the score into the pool; return whether they are in."""
     now = round_of(enrolment)
     if now and now.passed:
         Enrolment.objects.filter(pk=enrolment.pk, trained_at=None).update(trained_at=timezone.now())
@@ -231,14 +249,15 @@ def enter(enrolment: Enrolment) -> bool:
 
 
 def try_again(enrolment: Enrolment) -> None:
-    """Begin the next round, after one that fell short, while the study allows another. Asked twice, it begins once."""
+    """Begin the next round, after one that fell short, while the study allows another. Asked twice, it begins
+    once."""
     now = round_of(enrolment)
     if now and now.failed and now.rounds_left:
         _begin_after(enrolment, now.number)
 
 
 def grant_round(enrolment: Enrolment) -> None:
-    """The owner's: one more round for somebody who has used up theirs."""
+    """Grant, as the owner, one more round to somebody who has used up theirs."""
     now = round_of(enrolment)
     if now is None:
         raise UserError("This study asks for no training.")
@@ -248,7 +267,7 @@ def grant_round(enrolment: Enrolment) -> None:
 
 
 def wave_through(enrolment: Enrolment) -> None:
-    """The owner's: let somebody into the pool without, or in spite of, the training."""
+    """Let somebody into the pool, as the owner, without or in spite of the training."""
     Enrolment.objects.filter(pk=enrolment.pk, trained_at=None).update(trained_at=timezone.now())
     enrolment.refresh_from_db(fields=["trained_at"])
 

@@ -5,10 +5,11 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from benchmark.errors import UserError
+from arbiter.core.errors import UserError
+from arbiter.core.naming import ByName
+from arbiter.core.text import folded, storable_json
+from arbiter.core.yamlfile import hint, read_yaml
 from benchmark.models import Condition
-from benchmark.text import storable_json
-from benchmark.yamlfile import read_yaml
 
 BUILTIN = Path(__file__).parent / "builtin" / "conditions.yaml"
 
@@ -44,7 +45,8 @@ class ConditionFile(BaseModel):
     @model_validator(mode="after")
     def told_apart(self) -> "ConditionFile":
         names = [condition.name for condition in self.conditions]
-        if doubled := [name for name in names if names.count(name) > 1]:
+        forms = [folded(name) for name in names]
+        if doubled := [name for name in names if forms.count(folded(name)) > 1]:
             raise ValueError(f"there are two conditions named {doubled[0]!r}")
         return self
 
@@ -52,29 +54,32 @@ class ConditionFile(BaseModel):
 def read_conditions(path: Path = BUILTIN) -> dict[str, ConditionSpec]:
     document, _ = read_yaml(path)
     try:
-        found = ConditionFile.model_validate(document)
+        parsed = ConditionFile.model_validate(document)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the file"
-        raise UserError(f"{path}: {where}: {first['msg']}.") from error
-    return {condition.name: condition for condition in found.conditions}
+        raise UserError(f"{path}: {where}: {first['msg']}{hint(first['input'])}.") from error
+    return {condition.name: condition for condition in parsed.conditions}
 
 
 def condition_named(name: str, path: Path = BUILTIN) -> Condition:
     known = read_conditions(path)
-    if name not in known:
+    spec = ByName(known.items()).one(name)
+    if spec is None:
         raise UserError(
-            f"There is no condition {name!r} in {path.name}; there are {', '.join(known)}. Name another file with --conditions."
+            f"There is no condition {name!r} in {path.name}; there are {', '.join(known)}. Name another "
+            "file with --conditions."
         )
-    spec = known[name]
     suffix = spec.prompt_suffix
     if suffix and not suffix.startswith("\n"):
         suffix = "\n\n" + suffix  # a suffix is a paragraph of its own
     fields: dict[str, Any] = {
-        "system_prompt": spec.system_prompt, "prompt_suffix": suffix, "language": spec.language,
-        "sampling": spec.sampling, "factors": spec.factors,
-    }  # fmt: skip
-    return Condition.objects.get_or_create(
-        content_hash=Condition.hash_of(**fields),
-        defaults={"name": spec.name, "version": spec.version, "description": spec.description, **fields},
-    )[0]
+        "system_prompt": spec.system_prompt,
+        "prompt_suffix": suffix,
+        "language": spec.language,
+        "sampling": spec.sampling,
+        "factors": spec.factors,
+    }
+    return Condition.objects.of_content_or_made(
+        fields, name=spec.name, version=spec.version, description=spec.description
+    )

@@ -1,36 +1,44 @@
 """Describing an endpoint, in a study file or by the options of `collect`: the same rules for both."""
 
+import re
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
+from django.db.models import Q
+from django.utils import timezone
 from pydantic import (
     AnyHttpUrl,
-    BaseModel,
-    ConfigDict,
     Field,
     StringConstraints,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
 
-from benchmark.dialects import dialect
-from benchmark.errors import UserError
+from arbiter.calls.addresses import is_own_variable, why_not
+from arbiter.calls.dialects import dialect, is_compatible_path, likely_dialect
+from arbiter.calls.service import Service
+from arbiter.core.basespec import BaseSpec, Slug
+from arbiter.core.errors import UserError
 from benchmark.models import Endpoint
 
-Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,79}$")]
 VariableName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=120)]
 
 
-class Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+CALL = re.compile(  # of one thing a service does
+    r"/(?:(?:chat/)?completions|responses|messages|models(?:/[^/]+:\w+)?|embeddings)/?$"
+)
 
 
-class EndpointSpec(Strict):
+class EndpointSpec(BaseSpec):
     name: Slug
     base_url: AnyHttpUrl
     key_variable: VariableName | Literal[""] = ""
-    dialect: Literal["openai", "vllm", "ollama", "anthropic", "gemini"] = "openai"
+    dialect: Literal[
+        "openai", "vllm", "ollama", "anthropic", "gemini", "anthropic-compatible", "gemini-compatible"
+    ] = "openai"
     json_schema: bool | None = None  # as the dialect has it
     concurrency: int = Field(8, ge=1, le=1000)
     concurrency_start: int | None = Field(None, ge=1, le=1000)
@@ -38,6 +46,13 @@ class EndpointSpec(Strict):
     timeout: float = Field(120, gt=0, le=3600)
     connect_timeout: float = Field(10, gt=0, le=3600)
     read_timeout: float | None = Field(None, gt=0, le=3600)
+
+    @field_validator("key_variable")
+    @classmethod
+    def of_a_service(cls, name: str) -> str:
+        if is_own_variable(name):
+            raise ValueError(f"{name} is a variable of Arbiter's own; name one that holds the service's key")
+        return name
 
     @field_validator("base_url")
     @classmethod
@@ -50,7 +65,30 @@ class EndpointSpec(Strict):
             )
         if len(str(url)) > 500:
             raise ValueError("a URL may have 500 characters")
+        if said := why_not(url.host or ""):
+            raise ValueError(said)
         return url
+
+    @field_validator("base_url")
+    @classmethod
+    def without_path_of_a_call(cls, url: AnyHttpUrl) -> AnyHttpUrl:
+        if call := CALL.search(str(url)):
+            raise ValueError(
+                f"it ends in {call[0].rstrip('/')}, and the path of a call is added to it; "
+                f"leave that out: {CALL.sub('', str(url))}"
+            )
+        return url
+
+    @field_validator("dialect")
+    @classmethod
+    def spoken_there(cls, name: str, info: ValidationInfo) -> str:
+        url = info.data.get("base_url")
+        if name == "gemini" and url and is_compatible_path(url.path or ""):
+            raise ValueError(
+                "gemini is Gemini's own protocol, and base_url ends in /openai, where it takes OpenAI's: "
+                "leave that out, or make the dialect gemini-compatible"
+            )
+        return name
 
     @model_validator(mode="after")
     def within_the_ceiling(self) -> "EndpointSpec":
@@ -63,7 +101,8 @@ class EndpointSpec(Strict):
 
 
 def save_endpoint(spec: EndpointSpec) -> Endpoint:
-    """An endpoint is known by its name; where it lives and how fast it may be asked can change."""
+    """Save the endpoint under its name, by which it is known;
+    where it lives and how fast it may be asked can change."""
     fields = spec.model_dump(mode="json", exclude={"name"})
     if spec.json_schema is None:
         fields["json_schema"] = dialect(spec.dialect).structured
@@ -71,12 +110,56 @@ def save_endpoint(spec: EndpointSpec) -> Endpoint:
 
 
 def update_endpoint(name: str, changes: Mapping[str, Any]) -> Endpoint:
-    """The endpoint with these changes; what they leave out stays as it was. A bad value is never repeated: it may be a key."""
-    found = Endpoint.objects.filter(name=name).first()
-    kept = {field: getattr(found, field) for field in EndpointSpec.model_fields} if found else {"name": name}
+    """Save the endpoint with these changes; what they leave out stays as it was. A bad value is never
+    repeated in the UserError: it may be a key."""
+    stored = Endpoint.objects.filter(name=name).first()
+    kept = (
+        {field: getattr(stored, field) for field in EndpointSpec.model_fields} if stored else {"name": name}
+    )
+    if not stored and "base_url" in changes:
+        kept["dialect"] = likely_dialect(changes["base_url"])
     try:
         return save_endpoint(EndpointSpec.model_validate({**kept, **changes}))
     except ValidationError as error:
         first = error.errors()[0]
+        message = f"{first['msg'].removeprefix('Value error, ')}."
+        if not first["loc"]:  # of several values together, which the message names
+            raise UserError(f"Endpoint {name!r}: {message}") from None
         option = str(first["loc"][0]).replace("_", "-")
-        raise UserError(f"--{option}: {first['msg'].removeprefix('Value error, ')}.") from None
+        raise UserError(f"--{option}: {message}") from None
+
+
+class NotesEndpoints:
+    """What the engine's work of any kind notes on the rows of endpoints."""
+
+    def note_rest(self, endpoint: Service, until: datetime) -> None:
+        """Note on the endpoint's row, for every worker and for the page,
+        that nobody asks it before that time."""
+        row = Endpoint.objects.filter(pk=endpoint.pk)
+        row.filter(Q(rests_until=None) | Q(rests_until__lt=until)).update(rests_until=until)
+
+    def note_down(self, endpoint: Service, error: str) -> None:
+        """Note on the endpoint's row, for the page, that nobody answers there,
+        or where `error` is empty that somebody does."""
+        row = Endpoint.objects.filter(pk=endpoint.pk)
+        if error:
+            row.filter(down_since=None).update(down_since=timezone.now())
+            row.update(down_error=error)
+        else:
+            row.update(down_since=None, down_error="")
+
+
+def awake() -> Q:
+    """Return the condition that an endpoint may be asked."""
+    return Q(rests_until=None) | Q(rests_until__lte=timezone.now())
+
+
+def rests(endpoint: Endpoint) -> str:
+    """Say that the endpoint rests, and until when, in a sentence; empty where it doesn't."""
+    until = endpoint.rests_until
+    if until is None or until <= timezone.now():
+        return ""
+    return (
+        f"endpoint {endpoint.name!r} is left alone until {until:%Y-%m-%d %H:%M} UTC, as it asked; "
+        "what it was to answer is still wanted"
+    )

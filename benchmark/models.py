@@ -2,13 +2,16 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import Q
 
-from benchmark.text import digest
+from arbiter.calls.service import Service
+from arbiter.core.leases import Leased
+from arbiter.core.text import digest, folded
 
 
 class Suite(models.Model):
@@ -84,20 +87,61 @@ class Task(models.Model):
         super().save(*args, **kwargs)
 
 
+def kept_apart(form: str) -> str:
+    """Return the form that a row was given to stay apart from an older one of the same name, as both stood
+    before names were compared without case; empty for any other form. Such a row is only found by its name as
+    written."""
+    return form if "\n" in form else ""
+
+
+class SubjectModelManager(models.Manager["SubjectModel"]):
+    def called(self, name: str) -> "SubjectModel | None":
+        """Return the model of this very name, else the one whose name is the same when case
+        and composition are left out."""
+        return self.filter(name=name).first() or self.filter(folded=folded(name)).first()
+
+    def called_or_made(self, name: str, **fields: Any) -> "SubjectModel":
+        return (
+            self.called(name) or self.get_or_create(folded=folded(name), defaults={"name": name, **fields})[0]
+        )
+
+
 class SubjectModel(models.Model):
     """A model under test."""
 
     name = models.CharField(max_length=200, unique=True)
+    folded = models.TextField(unique=True, editable=False, help_text="What its name is compared by.")
     family = models.CharField(max_length=100, blank=True)
     training = models.CharField("training paradigm", max_length=40, blank=True, help_text="rl, rlhf, base, …")
     size = models.CharField(max_length=40, blank=True)
     endpoint = models.ForeignKey("Endpoint", models.SET_NULL, null=True, blank=True, related_name="subjects")
+
+    objects = SubjectModelManager()
 
     class Meta:
         ordering = ["name"]
 
     def __str__(self) -> str:
         return self.name
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        self.folded = kept_apart(self.folded) or folded(self.name)
+        super().save(*args, **kwargs)
+
+
+class ConditionManager(models.Manager["Condition"]):
+    def of_content(self, **content: Any) -> "Condition | None":
+        """Return the condition of this very content,
+        else the one that is the same when names are compared without case."""
+        exact = self.filter(content_hash=Condition.hash_of(**content)).first()
+        return exact or self.filter(folded_hash=Condition.folded_hash_of(**content)).first()
+
+    def of_content_or_made(self, content: Mapping[str, Any], **fields: Any) -> "Condition":
+        condition = self.of_content(**content)
+        if condition is None:
+            same = Condition.folded_hash_of(**content)
+            condition, _ = self.get_or_create(folded_hash=same, defaults={**content, **fields})
+        return condition
 
 
 class Condition(models.Model):
@@ -109,6 +153,12 @@ class Condition(models.Model):
     )
     description = models.TextField(blank=True)
     content_hash = models.CharField(max_length=64, unique=True)
+    folded_hash = models.CharField(
+        max_length=90,
+        unique=True,
+        editable=False,
+        help_text="Of the same content, its names in the form they are compared in.",
+    )
     system_prompt = models.TextField(
         blank=True, help_text="{category_context} stands for the task's category's context."
     )
@@ -116,6 +166,8 @@ class Condition(models.Model):
     language = models.CharField(max_length=20, default="en")
     sampling = models.JSONField(default=dict, blank=True)
     factors = models.JSONField(default=dict, blank=True)
+
+    objects = ConditionManager()
 
     class Meta:
         ordering = ["name", "id"]
@@ -125,6 +177,9 @@ class Condition(models.Model):
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         self.content_hash = self.hash_of(
+            self.system_prompt, self.prompt_suffix, self.language, self.sampling, self.factors
+        )
+        self.folded_hash = kept_apart(self.folded_hash) or self.folded_hash_of(
             self.system_prompt, self.prompt_suffix, self.language, self.sampling, self.factors
         )
         super().save(*args, **kwargs)
@@ -140,8 +195,22 @@ class Condition(models.Model):
         named = json.dumps([dict(sampling), dict(factors)], sort_keys=True, ensure_ascii=False)
         return digest(system_prompt, prompt_suffix, language, named)
 
+    @classmethod
+    def folded_hash_of(
+        cls,
+        system_prompt: str,
+        prompt_suffix: str,
+        language: str,
+        sampling: Mapping[str, Any],
+        factors: Mapping[str, Any],
+    ) -> str:
+        """Hash the content so that two are equal where the language, and the names and levels of factors,
+        differ in no more than case and composition."""
+        same = {folded(str(name)): folded(str(level)) for name, level in factors.items()}
+        return cls.hash_of(system_prompt, prompt_suffix, folded(language), sampling, same)
+
     def messages(self, task: Task) -> list[dict[str, str]]:
-        """The chat messages that put the task under this condition."""
+        """Return the chat messages that put the task under this condition."""
         system = self.system_prompt.replace("{category_context}", task.category.context)
         user = {"role": "user", "content": task.text + self.prompt_suffix}
         return [{"role": "system", "content": system}, user] if system else [user]
@@ -165,6 +234,11 @@ class Endpoint(models.Model):
     )
     down_since = models.DateTimeField(null=True, blank=True, help_text="Nobody answers there.")
     down_error = models.TextField(blank=True)
+    rests_until = models.DateTimeField(
+        null=True,
+        blank=True,
+        help_text="It asked to be left alone for so long; nothing is asked of it before.",
+    )
 
     class Meta:
         ordering = ["name"]
@@ -172,15 +246,31 @@ class Endpoint(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    @property
+    def service(self) -> Service:
+        """Return what calls are given of this endpoint."""
+        return Service(**{field.name: getattr(self, field.name) for field in fields(Service)})
+
 
 class Run(models.Model):
-    """One pass of a subject model, under one condition, through a suite."""
+    """One pass of a subject model, under one condition, through a suite, at one endpoint."""
 
     suite = models.ForeignKey(Suite, models.PROTECT, related_name="runs")
     subject = models.ForeignKey(SubjectModel, models.PROTECT, related_name="runs")
     condition = models.ForeignKey(Condition, models.PROTECT, related_name="runs")
     name = models.CharField(max_length=200, blank=True, help_text="Tells apart two passes of the same kind.")
     config = models.JSONField(default=dict, blank=True)
+    endpoint = models.ForeignKey(
+        Endpoint,
+        models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="runs",
+        help_text="Where it was collected. Empty: imported.",
+    )
+    base_url = models.CharField(
+        max_length=500, blank=True, help_text="The endpoint's, when it was collected: an endpoint may move."
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -193,14 +283,23 @@ class Run(models.Model):
         return f"{self.subject} · {self.condition}" + (f" · {self.name}" if self.name else "")
 
 
-class Response(models.Model):
-    """One answer in a run, by epoch. When it is collected here, the row is also the job: todo, leased, done or failed."""
+class Response(Leased):
+    """One answer in a run, by epoch. When it is collected here, the row is also the job:
+    todo, leased, done or failed."""
 
     class State(models.TextChoices):
         TODO = "todo"
         LEASED = "leased"
         DONE = "done"
         FAILED = "failed"
+
+    class Ending(models.TextChoices):
+        """By what a service says of the end, in whatever words. `finish_reason` keeps the word."""
+
+        WHOLE = "", "whole"
+        CUT_OFF = "cut_off", "cut off"
+        REFUSED = "refused", "refused"
+        EMPTY = "empty", "empty"
 
     run = models.ForeignKey(Run, models.CASCADE, related_name="responses", db_index=False)
     task = models.ForeignKey(Task, models.PROTECT, related_name="responses")
@@ -211,15 +310,23 @@ class Response(models.Model):
     transcript = models.JSONField(null=True, blank=True)
     escaped = models.BooleanField(default=False, help_text="NULs or lone surrogates are written as \\uXXXX.")
     content_hash = models.CharField(max_length=64, blank=True)
-    finish_reason = models.CharField(max_length=40, blank=True)
+    finish_reason = models.CharField(max_length=40, blank=True, help_text="In the service's own word.")
+    ending = models.CharField(
+        max_length=10, choices=Ending.choices, default=Ending.WHOLE, blank=True, help_text="How it ended."
+    )
+    returned_model = models.CharField(max_length=200, blank=True, help_text="As the service named it.")
+    fingerprint = models.CharField(
+        max_length=200, blank=True, help_text="The service's `system_fingerprint`."
+    )
+    completion_id = models.CharField(max_length=200, blank=True, help_text="The service's own of the answer.")
     usage = models.JSONField(null=True, blank=True)
     simulated = models.BooleanField(default=False)
+    meta = models.JSONField(default=dict, blank=True, help_text="What else its file said of it, by name.")
     error = models.TextField(blank=True)
     raw = models.TextField(blank=True, help_text="The body of the last call that failed, as it came.")
     attempts = models.PositiveIntegerField(default=0)
     latency = models.FloatField(null=True, blank=True, help_text="Seconds.")
     lease = models.CharField(max_length=32, blank=True)
-    leased_until = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -229,6 +336,9 @@ class Response(models.Model):
             models.CheckConstraint(condition=Q(epoch__gte=1), name="response_epoch_from_one"),
             models.CheckConstraint(
                 condition=Q(state__in=["todo", "leased", "done", "failed"]), name="response_state_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(ending__in=["", "cut_off", "refused", "empty"]), name="response_ending_known"
             ),
         ]
         indexes = [

@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
@@ -10,11 +11,12 @@ TRUE, FALSE = {"1", "true", "yes", "on"}, {"0", "false", "no", "off"}
 
 
 def text(name: str, default: str = "") -> str:
-    """The variable's value; set but empty counts as unset."""
+    """Return the variable's value; set but empty counts as unset."""
     return os.environ.get(name, "").strip() or default
 
 
 def required(name: str, why: str) -> str:
+    """Return the variable's value, which must be set, and say why where it is not."""
     value = text(name)
     if not value:
         raise ImproperlyConfigured(f"{name} is not set: {why}")
@@ -51,7 +53,8 @@ def words(name: str, default: str = "") -> list[str]:
 
 
 def database(url: str, sqlite_path: Path) -> dict[str, object]:
-    """DATABASE_URL as Django wants it: postgresql://user:password@host:port/name?option=value, else SQLite.
+    """Return DATABASE_URL as Django wants it:
+    postgresql://user:password@host:port/name?option=value, else SQLite.
 
     A socket folder goes in the query: postgresql:///name?host=/run/postgresql.
     """
@@ -62,7 +65,8 @@ def database(url: str, sqlite_path: Path) -> dict[str, object]:
         return sqlite(Path(unquote(parts.path)))
     if parts.scheme not in ("postgres", "postgresql") or not parts.path.strip("/"):
         raise ImproperlyConfigured(
-            f"DATABASE_URL should look like postgresql://user:password@host:5432/name; its scheme is {parts.scheme!r}"
+            "DATABASE_URL should look like postgresql://user:password@host:5432/name; "
+            f"its scheme is {parts.scheme!r}"
         )
     options = dict(parse_qsl(parts.query))
     return {
@@ -75,6 +79,30 @@ def database(url: str, sqlite_path: Path) -> dict[str, object]:
         "OPTIONS": options,
         "CONN_MAX_AGE": 60,
         "CONN_HEALTH_CHECKS": True,
+    }
+
+
+def mail(url: str) -> dict[str, Any]:
+    """Return the mail server of a URL.
+
+    It is smtp://user:password@host:587 (which turns to TLS), smtps:// (TLS throughout) or
+    smtp+plain:// (none).
+    """
+    if not url:
+        return {}
+    parts = urlsplit(url)
+    if parts.scheme not in ("smtp", "smtps", "smtp+plain") or not parts.hostname:
+        raise ImproperlyConfigured(
+            f"ARBITER_MAIL_URL should look like smtp://user:password@host:587; its scheme is {parts.scheme!r}"
+        )
+    usual = {"smtp": 587, "smtps": 465, "smtp+plain": 25}
+    return {
+        "host": parts.hostname,
+        "port": parts.port or usual[parts.scheme],
+        "user": unquote(parts.username or ""),
+        "password": unquote(parts.password or ""),
+        "tls": parts.scheme == "smtp",
+        "ssl": parts.scheme == "smtps",
     }
 
 

@@ -1,42 +1,45 @@
-"""Settings, from the environment alone. Every variable is described in docs/settings.md (a test checks that)."""
+"""Settings, from the environment alone.
+
+Every variable is described in docs/settings.md (a test checks that).
+"""
 
 import os
 import secrets
-import tempfile
-from contextlib import suppress
 from pathlib import Path
 
 from csp.constants import NONE, SELF
+from django.core.exceptions import ImproperlyConfigured
 
+from arbiter.core.folders import SHIPPED, data_folder
+from arbiter.core.privatefiles import SharedFolder, made_once, private_data_folder, private_file
 from config import env
 
-ROOT = Path(__file__).resolve().parent.parent
 ENVIRONMENT = env.choice("ARBITER_ENV", "development", "development", "test", "production")
 PRODUCTION = ENVIRONMENT == "production"
-DATA = Path(env.text("ARBITER_DATA", str(ROOT / "var"))).absolute()
+DATA = data_folder(os.environ)
 DEBUG = env.flag("ARBITER_DEBUG") and not PRODUCTION
 
 
+def _private_data() -> Path:
+    """Return the data folder, which is its user's own."""
+    try:
+        return private_data_folder(DATA)
+    except SharedFolder as error:
+        raise ImproperlyConfigured(
+            f"ARBITER_DATA is {DATA}, a folder that all users share; name a folder that is Arbiter's alone."
+        ) from error
+
+
 def _secret_key() -> str:
-    """SECRET_KEY, or outside production one that is made once and kept beside the data."""
-    given = env.text("SECRET_KEY")
-    if given:
-        return given
+    """Return SECRET_KEY, or outside production one that is made once and kept beside the data."""
+    chosen = env.text("SECRET_KEY")
+    if chosen:
+        return chosen
     if PRODUCTION:
         return env.required("SECRET_KEY", "production needs one of its own: 50 or more random characters")
     if ENVIRONMENT == "test":
         return "test-only-" + "0123456789abcdef" * 4
-    path = DATA / "secret-key"
-    DATA.mkdir(parents=True, exist_ok=True)
-    if not path.exists():
-        # Written aside, readable by its owner alone, and then linked: of two processes that start at once one gives
-        # the file its name, and nobody reads half a key.
-        with tempfile.NamedTemporaryFile("w", dir=DATA) as file:
-            file.write(secrets.token_urlsafe(50))
-            file.flush()
-            with suppress(FileExistsError):
-                os.link(file.name, path)
-    return path.read_text()
+    return made_once(_private_data() / "secret-key", lambda: secrets.token_urlsafe(50))
 
 
 SECRET_KEY = _secret_key()
@@ -46,9 +49,14 @@ ALLOWED_HOSTS = env.words(
 CSRF_TRUSTED_ORIGINS = env.words("ARBITER_TRUSTED_ORIGINS")
 
 INSTALLED_APPS = [
+    "arbiter.core",
     "benchmark",
     "annotation",
     "judging",
+    "arbiter.analysis",
+    "arbiter.releases",
+    "arbiter.web",
+    "arbiter.cli",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -60,13 +68,17 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "config.health.answer_probes",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "django.contrib.sessions.middleware.SessionMiddleware",
+    "config.caching.private_pages",
+    "arbiter.web.throttle.answer_floods",
+    "arbiter.web.sessions.IdleSessions",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
+    "arbiter.web.stale_forms.keeps_what_was_typed",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "csp.middleware.CSPMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
@@ -77,7 +89,7 @@ WSGI_APPLICATION = "config.wsgi.application"
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
-        "DIRS": [ROOT / "templates"],
+        "DIRS": [SHIPPED / "templates"],
         "APP_DIRS": True,
         "OPTIONS": {
             "context_processors": [
@@ -91,18 +103,29 @@ TEMPLATES = [
 
 DATABASE_URL = env.text("DATABASE_URL")
 DATABASES = {"default": env.database(DATABASE_URL, DATA / "arbiter.sqlite3")}
-if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
-    DATA.mkdir(parents=True, exist_ok=True)
+EMBEDDED = DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3"
+_private_data()  # with any database: the key, exports and locks lie in it
+if EMBEDDED:
+    private_file(Path(str(DATABASES["default"]["NAME"])))
 if ENVIRONMENT == "test" and not DATABASE_URL:
     # A file: threads and processes that a test starts see the same database.
     DATABASES["default"]["TEST"] = {"NAME": str(DATA / "test.sqlite3")}
+# Rows that no backup keeps, by table: a restored session or spent link would sign in whoever finds it, and a
+# restored job would be done again by itself.
+NOT_BACKED_UP = {
+    "django_session": "1 = 1",
+    "annotation_tries": "1 = 1",
+    "annotation_accesslink": "user_id IS NOT NULL",
+    "core_job": "1 = 1",
+}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # With a broker, tasks wake Celery workers; without one `runworker` looks for work by itself.
 CELERY_BROKER_URL = env.text("CELERY_BROKER_URL")
 LEASE_SECONDS = env.number("ARBITER_LEASE_SECONDS", 15, 1, 3600)
+JOB_DAYS = env.number("ARBITER_JOB_DAYS", 7, 0.01, 3650)
+ANSWER_BYTES = round(2**20 * env.number("ARBITER_ANSWER_MB", 8, 0.001, 1000))
 ASSIGNMENT_LEASE_MINUTES = env.number("ARBITER_ASSIGNMENT_LEASE_MINUTES", 30, 0.01, 10_000)
-EXPORT_FOLDER = DATA / "exports"
 
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
@@ -111,8 +134,24 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 if ENVIRONMENT == "test":
     PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+# To hash a password takes a hundred times what a label takes: so many at once, and the rest is
+# refused (arbiter.web.throttle).
+HASHES_AT_ONCE = round(env.number("ARBITER_HASHES_AT_ONCE", 1, 1, 64))
+PROXIES = round(env.number("ARBITER_PROXIES", 0, 0, 10))
+MAIL = env.mail(env.text("ARBITER_MAIL_URL"))
+EMAIL_BACKEND = f"django.core.mail.backends.{'smtp' if MAIL else 'dummy'}.EmailBackend"
+EMAIL_HOST, EMAIL_PORT = MAIL.get("host", ""), MAIL.get("port", 25)
+EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = MAIL.get("user", ""), MAIL.get("password", "")
+EMAIL_USE_TLS, EMAIL_USE_SSL = MAIL.get("tls", False), MAIL.get("ssl", False)
+EMAIL_TIMEOUT = 20
+DEFAULT_FROM_EMAIL = env.text("ARBITER_MAIL_FROM", "arbiter@localhost")
 LOGIN_URL = "sign-in"
+CSRF_FAILURE_VIEW = "arbiter.web.stale_forms.expired"
 LOGIN_REDIRECT_URL = "home"
+SESSION_ENGINE = "arbiter.web.sessions"
+SESSION_COOKIE_AGE = round(60 * env.number("ARBITER_IDLE_MINUTES", 720, 1, 43_200))
+# Asked by pages themselves, though nobody may be there.
+ASKED_BY_PAGES = {"label-keep", "study-progress", "study-errors", "study-job-progress"}
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 
@@ -122,8 +161,9 @@ LANGUAGE_CODE = "en-gb"
 
 STATIC_URL = "static/"
 STATIC_ROOT = DATA / "static"
-STATICFILES_DIRS = [ROOT / "static"]
-# Outside production files are served from where they lie, so there is nothing to collect and nothing goes stale.
+STATICFILES_DIRS = [SHIPPED / "static"]
+# Outside production files are served from where they lie, so there is nothing to
+# collect and nothing goes stale.
 WHITENOISE_USE_FINDERS = not PRODUCTION
 WHITENOISE_AUTOREFRESH = not PRODUCTION
 if PRODUCTION:
@@ -163,6 +203,14 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"plain": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
+    "filters": {
+        # Of tries at secrets the throttle tells the first: a line for each would let a flood fill the disk.
+        "not refused": {
+            "()": "django.utils.log.CallbackFilter",
+            "callback": lambda record: getattr(record, "status_code", None) != 429,
+        }
+    },
+    "loggers": {"django.request": {"filters": ["not refused"]}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "plain"}},
     "root": {
         "handlers": ["stderr"],

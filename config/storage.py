@@ -7,6 +7,6 @@ class HashedFiles(CompressedManifestStaticFilesStorage):  # type: ignore[misc]
     support_js_module_import_aggregation = True
     # Only in modules of ours: those that libraries bring import by names that are no files.
     _js_module_import_aggregation_patterns = (
-        "label/*.js",
+        "web/label/*.js",
         CompressedManifestStaticFilesStorage._js_module_import_aggregation_patterns[1],
     )

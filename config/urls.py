@@ -1,13 +1,10 @@
-from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, URLResolver, include, path
 
-
-def healthz(_request: HttpRequest) -> HttpResponse:
-    return HttpResponse("ok", content_type="text/plain")
-
-
 urlpatterns: list[URLPattern | URLResolver] = [
-    path("healthz", healthz, name="healthz"),
-    path("", include("annotation.urls")),
-    path("", include("judging.urls")),
+    path("", include("arbiter.web.label.urls")),
+    path("", include("arbiter.web.study.urls")),
 ]
+handler400 = "arbiter.web.error_answers.bad_request"
+handler403 = "arbiter.web.error_answers.forbidden"
+handler404 = "arbiter.web.error_answers.not_found"
+handler500 = "arbiter.web.error_answers.broken"

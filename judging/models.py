@@ -5,11 +5,14 @@ from django.db import models
 from django.db.models import Q
 
 from annotation.models import Item, Label, Rater, Rating, Study
+from arbiter.core.leases import Leased
+from arbiter.core.revisions import Revised
 from benchmark.models import Endpoint
 
 
 class Judge(models.Model):
-    """An LLM rater's exact version: endpoint, model, prompt template, parameters. Changing any makes a new one."""
+    """An LLM rater's exact version: endpoint, model, prompt template, parameters.
+    Changing any makes a new one."""
 
     class LabelOrder(models.TextChoices):
         SCHEME = "scheme", "as the scheme has them"
@@ -44,7 +47,8 @@ class Judge(models.Model):
 
 
 class StudyJudge(models.Model):
-    """A judge in a study, with what it has cost there. A replaced version stays, inactive, with its ratings."""
+    """A judge in a study, with what it has cost there.
+    A replaced version stays, inactive, with its ratings."""
 
     class Status(models.TextChoices):
         RUNNING = "running", "asked by whichever worker is free"
@@ -59,12 +63,18 @@ class StudyJudge(models.Model):
         null=True, blank=True, help_text="Of a prompt token, in picodollars. Empty: not known."
     )
     output_price = models.BigIntegerField(null=True, blank=True, help_text="Of a completion token.")
+    cached_price = models.BigIntegerField(
+        null=True, blank=True, help_text="Of a prompt token that the service had cached. Empty: as any other."
+    )
     calls = models.PositiveBigIntegerField(default=0, help_text="Attempts made.")
     prompt_tokens = models.PositiveBigIntegerField(default=0)
     completion_tokens = models.PositiveBigIntegerField(default=0)
     cost = models.PositiveBigIntegerField(default=0, help_text="Picodollars.")
     cost_at_most = models.PositiveBigIntegerField(
         default=0, help_text="The part of the cost that is the worst case of calls whose answer never came."
+    )
+    cost_told = models.PositiveBigIntegerField(
+        default=0, help_text="The part of the cost that the service itself told."
     )
 
     class Meta:
@@ -86,7 +96,8 @@ class StudyJudge(models.Model):
 
 
 class Budget(models.Model):
-    """What a study's judges may spend in all. What is spent includes what is reserved for calls on their way."""
+    """What a study's judges may spend in all.
+    What is spent includes what is reserved for calls on their way."""
 
     study = models.OneToOneField(Study, models.CASCADE, related_name="budget")
     max_calls = models.PositiveBigIntegerField(null=True, blank=True)
@@ -103,7 +114,7 @@ class Budget(models.Model):
         return f"budget of {self.study.slug}"
 
 
-class Verdict(models.Model):
+class Verdict(Leased):
     """One answer wanted from one judge for one item and repeat. The row is the job."""
 
     class State(models.TextChoices):
@@ -119,16 +130,25 @@ class Verdict(models.Model):
     repeat = models.PositiveIntegerField(default=0)
     state = models.CharField(max_length=10, choices=State.choices, default=State.TODO)
     reason = models.TextField(blank=True, help_text="Why it is not done, in one sentence.")
+    form = models.CharField(
+        max_length=20,
+        blank=True,
+        help_text="Of an answer without a label: what kind it is of, see parsing.FORMS.",
+    )
     lease = models.CharField(max_length=32, blank=True)
-    leased_until = models.DateTimeField(null=True, blank=True)
     reserved = models.BigIntegerField(
         null=True, blank=True, help_text="Picodollars set aside for a call on its way, under a cap."
     )
     rating = models.OneToOneField(Rating, models.PROTECT, null=True, blank=True, related_name="verdict")
     answer = models.ForeignKey(
-        "Attempt", models.PROTECT, null=True, blank=True, related_name="+", db_index=False,
+        "Attempt",
+        models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="+",
+        db_index=False,
         help_text="The attempt its outcome was read from; another verdict's, where it is cached.",
-    )  # fmt: skip
+    )
     cached = models.BooleanField(default=False, help_text="Answered from an earlier equal call.")
     finished_at = models.DateTimeField(null=True, blank=True)
 
@@ -189,8 +209,16 @@ class Attempt(models.Model):
     error = models.TextField(blank=True)
     status = models.PositiveIntegerField(null=True, blank=True)
     finish_reason = models.CharField(max_length=40, blank=True)
+    returned_model = models.CharField(max_length=200, blank=True, help_text="As the service named it.")
+    fingerprint = models.CharField(
+        max_length=200, blank=True, help_text="The service's `system_fingerprint`."
+    )
+    completion_id = models.CharField(max_length=200, blank=True, help_text="The service's own of the answer.")
     prompt_tokens = models.PositiveIntegerField(null=True, blank=True)
     completion_tokens = models.PositiveIntegerField(null=True, blank=True)
+    cached_tokens = models.PositiveIntegerField(
+        null=True, blank=True, help_text="Of its prompt tokens, those the service had cached."
+    )
     reasoning_tokens = models.PositiveIntegerField(null=True, blank=True)
     cost = models.PositiveBigIntegerField(
         null=True, blank=True, help_text="Picodollars; empty where the price is not known."
@@ -198,6 +226,7 @@ class Attempt(models.Model):
     cost_at_most = models.BooleanField(
         default=False, help_text="The answer never came, so the cost is the worst case."
     )
+    cost_told = models.BooleanField(default=False, help_text="The cost is what the service itself said.")
     started_at = models.DateTimeField()
     latency = models.FloatField(help_text="Seconds.")
     simulated = models.BooleanField(default=False)
@@ -250,7 +279,8 @@ class ScorerFailure(models.Model):
 
 
 class GoldSplit(models.Model):
-    """A study's gold in two parts, by task: one to tune on, one kept sealed until somebody asks to look. Made once."""
+    """A study's gold in two parts, by task:
+    one to tune on, one kept sealed until somebody asks to look. Made once."""
 
     study = models.OneToOneField(Study, models.CASCADE, related_name="gold_split")
     seed = models.BigIntegerField(default=0)
@@ -268,14 +298,19 @@ class GoldSplit(models.Model):
 
 
 class Reveal(models.Model):
-    """A look at a judge's figures on the sealed gold. Each is counted: the more looks, the less sealed it is."""
+    """A look at a judge's figures on the sealed gold.
+    Each is counted: the more looks, the less sealed it is."""
 
     split = models.ForeignKey(GoldSplit, models.CASCADE, related_name="reveals")
     rater = models.ForeignKey(Rater, models.PROTECT, related_name="reveals")
     by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+",
+        settings.AUTH_USER_MODEL,
+        models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="+",
         help_text="Empty: from the shell.",
-    )  # fmt: skip
+    )
     reason = models.TextField()
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -307,8 +342,9 @@ class SettlementVersion(models.Model):
         return f"settlement {self.number} of {self.study.slug}"
 
 
-class Settlement(models.Model):
-    """An item's final label, or that it is still open, with the rule and the votes it came from. Versioned."""
+class Settlement(Revised):
+    """An item's final label, or that it is still open,
+    with the rule and the votes it came from. Versioned."""
 
     class Rule(models.TextChoices):
         ADJUDICATED = "adjudicated", "an adjudicator decided"
@@ -323,13 +359,16 @@ class Settlement(models.Model):
         UNLABELLED = "unlabelled", "open: nobody has voted"
 
     item = models.ForeignKey(Item, models.PROTECT, related_name="settlements")
-    revision = models.PositiveIntegerField(default=1)
     label = models.ForeignKey(Label, models.PROTECT, null=True, blank=True, related_name="settlements")
     rule = models.CharField(max_length=12, choices=Rule.choices)
     version = models.ForeignKey(
-        SettlementVersion, models.PROTECT, null=True, blank=True, related_name="settlements",
+        SettlementVersion,
+        models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="settlements",
         help_text="The settling that wrote it; empty after a decision on the item alone.",
-    )  # fmt: skip
+    )
     posterior = models.JSONField(
         default=dict, help_text="By label: a posterior under the model rule, else the share of the votes."
     )

@@ -1,4 +1,6 @@
-"""What test, lint and bench have in common: the environment their commands see, and a private place for their data."""
+"""What test, lint and bench have in common: the environment their commands see, and a private
+place for their data.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +9,9 @@ import signal
 from collections.abc import Sequence
 from pathlib import Path
 
-from _console import ROOT, in_ci
-from _processes import running, start, wait
+from arbiter.cli.launch.console import in_ci
+from arbiter.cli.launch.processes import running, start, wait
+from arbiter.core.folders import ROOT
 
 # What a developer may have set for a real installation; none of it may reach a test.
 FOREIGN = ("DATABASE_URL", "CELERY_BROKER_URL", "SECRET_KEY", "DJANGO_SETTINGS_MODULE")
@@ -16,7 +19,7 @@ KEPT = ("ARBITER_SHARED",)
 
 
 def clean_environment(folder: Path, **settings: str) -> dict[str, str]:
-    """This process's environment less everything that configures Arbiter, with its data under `folder`."""
+    """Return this process's environment without what configures Arbiter, its data under `folder`."""
     environment = {name: value for name, value in os.environ.items() if not _is_foreign(name)}
     environment.update(ARBITER_ENV="test", ARBITER_DATA=str(folder / "data"), PYTHONUNBUFFERED="1")
     if in_ci():
@@ -30,7 +33,10 @@ def _is_foreign(name: str) -> bool:
 
 
 def run(command: Sequence[str], environment: dict[str, str], *, grace: float = 8.0) -> int:
-    """Run a command on our terminal and give its exit code. If we are asked to end, it gets a Ctrl-C first."""
+    """Run a command on our terminal and give its exit code.
+
+    If we are asked to end, it gets a Ctrl-C first.
+    """
     process = start(
         command,
         environment=environment,

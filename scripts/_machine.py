@@ -1,4 +1,6 @@
-"""What the tests need of the machine besides Python: a browser, Redis and PostgreSQL; installed where that is allowed."""
+"""What the tests need of the machine besides Python: a browser, Redis and PostgreSQL; installed
+where that is allowed.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +11,18 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from _console import Problem, say, shown
-from _processes import run_logged
+from arbiter.cli.launch.console import LaunchProblem, say, shown
+from arbiter.cli.launch.processes import run_logged
+from arbiter.core.privatefiles import private_folder
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+# The first has no windows to draw, so that the same tests take half the time.
+BROWSERS = (
+    "chromium-headless-shell",
+    "chromium",
+    "chromium-browser",
+    "google-chrome",
+    "google-chrome-stable",
+)
 MAC_BROWSERS = (
     "/Applications/Chromium.app/Contents/MacOS/Chromium",
     "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
@@ -25,6 +35,7 @@ class Tool(NamedTuple):
     find: Callable[[], str | None]
     apt: str
     brew: str
+    rather: str = ""  # a package that is taken instead of `apt` where there is one of that name
 
 
 def find_browser() -> str | None:
@@ -33,10 +44,10 @@ def find_browser() -> str | None:
         return _first_on_path(BROWSERS) or next(
             (path for path in MAC_BROWSERS if os.access(path, os.X_OK)), None
         )
-    found = shutil.which(chosen)
-    if not found:
-        raise Problem(f"ARBITER_CHROMIUM is {chosen}, which is not a program that can be run.")
-    return found
+    program = shutil.which(chosen)
+    if not program:
+        raise LaunchProblem(f"ARBITER_CHROMIUM is {chosen}, which is not a program that can be run.")
+    return program
 
 
 def find_redis() -> str | None:
@@ -44,53 +55,62 @@ def find_redis() -> str | None:
 
 
 def find_postgres() -> str | None:
-    """The folder of the newest server's programs. Debian keeps them off the PATH."""
+    """Return the folder of the newest server's programs, which Debian keeps off the PATH."""
     folders = sorted(DEBIAN_SERVERS.glob("*/bin"), key=_version, reverse=True)
     initdb = shutil.which("initdb")
     if initdb:
         folders.append(Path(initdb).resolve().parent)
-    told = _output(["pg_config", "--bindir"])
-    if told:
-        folders.append(Path(told))
+    named = _output(["pg_config", "--bindir"])
+    if named:
+        folders.append(Path(named))
     return next((str(folder) for folder in folders if _is_server(folder)), None)
 
 
 TOOLS = (
-    Tool("Chromium", find_browser, "chromium", "--cask chromium"),
+    Tool("Chromium", find_browser, "chromium", "--cask chromium", "chromium-headless-shell"),
     Tool("Redis", find_redis, "redis-server", "redis"),
     Tool("PostgreSQL", find_postgres, "postgresql", "postgresql"),
 )
 
 
 def find_tools(log: Path, wanted: Sequence[Tool] = TOOLS) -> dict[str, str]:
-    """Where each tool is, by its name; missing ones are installed if this user may."""
+    """Return where each tool is, by its name; what is missing is installed if this user may."""
     missing = [tool for tool in wanted if not tool.find()]
     if missing:
         install(missing, log)
-    found = {tool.name: tool.find() for tool in wanted}
-    still_missing = [tool for tool in wanted if not found[tool.name]]
+    places = {tool.name: tool.find() for tool in wanted}
+    still_missing = [tool for tool in wanted if not places[tool.name]]
     if still_missing:
-        raise Problem(how_to_install(still_missing))
-    return {name: path for name, path in found.items() if path}
+        raise LaunchProblem(how_to_install(still_missing))
+    return {name: path for name, path in places.items() if path}
 
 
 def install(missing: Sequence[Tool], log: Path) -> None:
     rights = may_install()
     if rights is None:
-        raise Problem(how_to_install(missing))
-    packages = [tool.apt for tool in missing]
-    say(f"Installing {' '.join(packages)} with apt-get (details in {shown(log)}) ...")
+        raise LaunchProblem(how_to_install(missing))
+    say(f"Installing {' '.join(tool.name for tool in missing)} with apt-get (details in {shown(log)}) ...")
     apt = [*rights, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-o", "DPkg::Lock::Timeout=120"]
-    log.parent.mkdir(parents=True, exist_ok=True)
+    private_folder(log.parent)
     try:
-        run_logged([*apt, "update"], log, "apt-get update")
-        run_logged([*apt, "install", "-y", "--no-install-recommends", *packages], log, "apt-get install")
-    except Problem as problem:
-        raise Problem(f"{problem}\n\n{how_to_install(missing)}") from None
+        run_logged([*apt, "update"], log, "apt-get update", progress=True)
+        packages = [tool.rather if _is_package(tool.rather) else tool.apt for tool in missing]
+        run_logged(
+            [*apt, "install", "-y", "--no-install-recommends", *packages],
+            log,
+            "apt-get install",
+            progress=True,
+        )
+    except LaunchProblem as problem:
+        raise LaunchProblem(f"{problem}\n\n{how_to_install(missing)}") from None
+
+
+def _is_package(name: str) -> bool:
+    return bool(name) and f"Package: {name}" in _output(["apt-cache", "show", name])
 
 
 def may_install() -> list[str] | None:
-    """What to put before apt-get, or None where this user may not install or there is no apt-get."""
+    """Return what to put before apt-get; None where this user may not install or there is no apt-get."""
     if not shutil.which("apt-get"):
         return None
     if os.geteuid() == 0:
@@ -101,7 +121,7 @@ def may_install() -> list[str] | None:
 def how_to_install(missing: Sequence[Tool]) -> str:
     names = ", ".join(tool.name for tool in missing)
     lines = [
-        f"The tests need {names}. Please install what is missing:",
+        f"This needs {names}. Please install what is missing:",
         "  Debian, Ubuntu:  sudo apt-get install " + " ".join(tool.apt for tool in missing),
         *(f"  macOS:           brew install {tool.brew}" for tool in missing),
     ]

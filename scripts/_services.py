@@ -14,12 +14,12 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from _console import Problem, tail
-from _processes import Process, pause, run_logged, running, start
+from arbiter.cli.launch.console import LaunchProblem, tail
+from arbiter.cli.launch.processes import Process, pause, run_logged, running, start
 
 LOOPBACK = "127.0.0.1"
 USER = DATABASE = "arbiter"
-PATIENCE = 30.0
+START_SECONDS = 30.0
 
 
 @contextlib.contextmanager
@@ -67,11 +67,12 @@ def _options(home: Path, port: int, durable: bool) -> list[str]:
         "port": str(port),
         "listen_addresses": LOOPBACK,
         "unix_socket_directories": str(home),
-        "max_connections": "100",
+        "max_connections": "300",
     }
     if not durable:
         settings.update(fsync="off", synchronous_commit="off", full_page_writes="off")
-        # Statistics of tables that were empty between two tests would have it join the next one's by brute force.
+        # Statistics of tables that were empty between two tests would have it join
+        # the next one's by brute force.
         settings.update(autovacuum="off")
     return [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
 
@@ -79,19 +80,21 @@ def _options(home: Path, port: int, durable: bool) -> list[str]:
 def _create_database(programs: Path, port: int) -> bool:
     command = [str(programs / "createdb"), "-h", LOOPBACK, "-p", str(port), "-U", USER, DATABASE]
     return (
-        subprocess.run(command, capture_output=True, timeout=PATIENCE, stdin=subprocess.DEVNULL).returncode
+        subprocess.run(
+            command, capture_output=True, timeout=START_SECONDS, stdin=subprocess.DEVNULL
+        ).returncode
         == 0
     )
 
 
 def server_user() -> str | None:
-    """PostgreSQL refuses to run as root: the user to run it as instead, or None to run it as who we are."""
+    """Return the user to run PostgreSQL as, which refuses root; None to run it as who we are."""
     if os.geteuid() != 0:
         return None
     for name in ("postgres", "nobody"):
         with contextlib.suppress(KeyError):
             return pwd.getpwnam(name).pw_name
-    raise Problem(
+    raise LaunchProblem(
         "PostgreSQL does not run as root, and there is no user 'postgres' or 'nobody' to run it as."
     )
 
@@ -100,18 +103,20 @@ def server_user() -> str | None:
 def redis(program: Path, folder: Path) -> Iterator[str]:
     """Run a Redis server that keeps nothing on disk and yield its URL."""
     log, port = folder / "redis.log", free_port()
+    # A database for each process that runs tests.
     settings = [
         "--port",
         str(port),
         "--bind",
         LOOPBACK,
+        "--databases",
+        "256",
         "--save",
         "",
         "--appendonly",
         "no",
-        "--dir",
-        str(folder),
     ]
+    settings += ["--dir", str(folder)]
     with log.open("ab") as output, running(start([str(program), *settings], output=output)) as server:
         _await(server, lambda: _pings(port), "Redis", log)
         yield f"redis://{LOOPBACK}:{port}/0"
@@ -134,8 +139,8 @@ def free_port() -> int:
 
 
 def _await(server: Process[bytes], ready: Callable[[], bool], name: str, log: Path) -> None:
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + START_SECONDS
     while not ready():
         if server.poll() is not None or time.monotonic() > deadline:
-            raise Problem(f"{name} did not start. The end of its log:\n{tail(log)}")
+            raise LaunchProblem(f"{name} did not start. The end of its log:\n{tail(log)}")
         pause(0.05)

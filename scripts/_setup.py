@@ -15,10 +15,12 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
-from _console import ROOT, Problem, say, shown
-from _processes import pause, run_logged
+from arbiter.cli.launch.console import LaunchProblem, say, shown
+from arbiter.cli.launch.processes import pause, run_logged
+from arbiter.core.folders import ROOT
+from arbiter.core.privatefiles import private_folder
 
-EVERY_EXTRA = ("lint", "test")
+EVERY_EXTRA = ("docs", "lint", "test")
 INPUTS = ("pyproject.toml", "constraints.txt")
 # Prints where the environment believes it is: a copied or moved one names its old place.
 PROBE = "import sys, pip; assert sys.version_info >= (3, 11); print(sys.prefix)"
@@ -37,10 +39,13 @@ class Environment:
         self._unfinished = self.folder / "arbiter-unfinished"
 
     def ensure(self, extras: Collection[str] = ()) -> None:
-        """Have every package the project names, with these extras. Costs a few file reads when nothing changed."""
+        """Have every package the project names, with these extras.
+
+        Costs a few file reads when nothing changed.
+        """
         if self.is_current(extras):
             return
-        with self._lock():
+        with setup_lock(self.log.parent):
             if not self.is_current(extras):
                 self._build(frozenset(extras))
 
@@ -61,7 +66,7 @@ class Environment:
 
     def _make(self) -> None:
         if importlib.util.find_spec("ensurepip") is None:
-            raise Problem(
+            raise LaunchProblem(
                 "Python's venv module is incomplete here. On Debian or Ubuntu: apt-get install python3-venv"
             )
         run_logged([sys.executable, "-m", "venv", "--clear", str(self.folder)], self.log, "Making .venv")
@@ -73,9 +78,9 @@ class Environment:
         self._stamp.unlink(missing_ok=True)
         self._unfinished.touch()
         try:
-            run_logged(command, self.log, "Installing packages", folder=self.root)
-        except Problem:
-            self._unfinished.unlink()  # pip ended by itself and in order (no network, say): keep what there is
+            run_logged(command, self.log, "Installing packages", progress=True, folder=self.root)
+        except LaunchProblem:
+            self._unfinished.unlink()  # pip ended in order (no network, say): keep what there is
             raise
         self.write_stamp(extras)
         self._unfinished.unlink()
@@ -110,18 +115,21 @@ class Environment:
             digest.update(hashlib.sha256((self.root / name).read_bytes()).digest())
         return digest.hexdigest()
 
-    @contextlib.contextmanager
-    def _lock(self) -> Iterator[None]:
-        """Two commands started together (say, run and test) must not build the same folder."""
-        self.log.parent.mkdir(parents=True, exist_ok=True)
-        with (self.log.parent / "setup.lock").open("w") as lock:
-            told = False
-            while not _try_lock(lock.fileno()):
-                if not told:
-                    say("Another command is setting up this checkout; waiting for it ...")
-                    told = True
-                pause(0.3)
-            yield
+
+@contextlib.contextmanager
+def setup_lock(folder: Path) -> Iterator[None]:
+    """Let one command at a time install things: two started together (say, run and test) would
+    disturb each other.
+    """
+    private_folder(folder)
+    with (folder / "setup.lock").open("w") as lock:
+        told = False
+        while not _try_lock(lock.fileno()):
+            if not told:
+                say("Another command is setting up this checkout; waiting for it ...")
+                told = True
+            pause(0.3)
+        yield
 
 
 def _try_lock(descriptor: int) -> bool:

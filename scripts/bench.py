@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import _path  # noqa: F401
 from _checks import clean_environment, run
-from _console import Problem, run_script, say
 from _machine import TOOLS, find_tools
-from _processes import adopt_orphans, end_orphans
 from _services import postgresql, redis, temporary_folder
 from _setup import EVERY_EXTRA, Environment
+
+from arbiter.cli.launch.console import LaunchProblem, run_script, say
+from arbiter.cli.launch.processes import adopt_orphans, end_orphans
 
 
 def main(arguments: list[str]) -> int:
@@ -42,7 +44,7 @@ def measure_both(python: str, tools: dict[str, str], folder: Path, arguments: Se
 def measure(python: str, arguments: Sequence[str], folder: Path, servers: dict[str, str]) -> int:
     settings = clean_environment(folder, DJANGO_SETTINGS_MODULE="config.settings", **servers)
     if run([python, "manage.py", "migrate", "--verbosity", "0"], settings) != 0:
-        raise Problem("The benchmark's database could not be migrated.")
+        raise LaunchProblem("The benchmark's database could not be migrated.")
     return run([python, "-m", "tests.benchmarks", *arguments], settings)
 
 

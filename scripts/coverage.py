@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import _path  # noqa: F401
 from _checks import clean_environment, run
-from _console import ROOT, run_script
-from _processes import adopt_orphans, end_orphans
 from _setup import EVERY_EXTRA, Environment
+
+from arbiter.cli.launch.console import run_script
+from arbiter.cli.launch.processes import adopt_orphans, end_orphans
+from arbiter.core.folders import ROOT
 
 
 def main(arguments: list[str]) -> int:

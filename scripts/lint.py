@@ -1,4 +1,7 @@
-"""`make lint`: every static check, all of them even when one fails. `--fix` (make format) mends what can be mended."""
+"""`make lint`: every static check, all of them even when one fails.
+
+`--fix` (make format) mends what can be mended.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,15 @@ import secrets
 from pathlib import Path
 from typing import NamedTuple
 
+import _path  # noqa: F401
 from _checks import clean_environment, run
-from _console import complain, run_script, say
+from _javascript import Packages
 from _services import temporary_folder
 from _setup import EVERY_EXTRA, Environment
 
-TYPED = ("config", "benchmark", "annotation", "judging", "scripts")
+from arbiter.cli.launch.console import complain, run_script, say
+
+TYPED = ("arbiter", "config", "benchmark", "annotation", "judging", "scripts")
 
 
 class Check(NamedTuple):
@@ -20,7 +26,7 @@ class Check(NamedTuple):
     settings: dict[str, str] = {}
 
 
-def checks(environment: Environment) -> list[Check]:
+def checks(environment: Environment, packages: Packages) -> list[Check]:
     python = str(environment.python)
     manage = [python, "manage.py"]
     migrations = [*manage, "makemigrations", "--check", "--dry-run"]
@@ -37,21 +43,25 @@ def checks(environment: Environment) -> list[Check]:
         Check("import contracts", [str(environment.python.parent / "lint-imports"), "--no-logo"]),
         Check("migrations", migrations),
         Check("deployment", deploy, production),
+        Check("tsc", [packages.program("tsc"), "--project", "."]),
+        Check("biome", [packages.program("biome"), "check", "--error-on-warnings"]),
     ]
 
 
-def fixes(environment: Environment) -> list[Check]:
+def fixes(environment: Environment, packages: Packages) -> list[Check]:
     ruff = [str(environment.python), "-m", "ruff"]
     return [
         Check("ruff check --fix", [*ruff, "check", "--fix", "."]),
         Check("ruff format", [*ruff, "format", "."]),
+        Check("biome check --write", [packages.program("biome"), "check", "--write"]),
     ]
 
 
 def main(arguments: list[str]) -> int:
-    environment = Environment()
+    environment, packages = Environment(), Packages()
     environment.ensure(EVERY_EXTRA)
-    chosen = fixes(environment) if "--fix" in arguments else checks(environment)
+    packages.ensure()
+    chosen = (fixes if "--fix" in arguments else checks)(environment, packages)
     with temporary_folder() as folder:
         failed = [check.name for check in chosen if not passes(check, folder)]
     if failed:

@@ -2,177 +2,26 @@
 
 from __future__ import annotations
 
-import http.client
 import os
-import signal
-import socket
-import tempfile
-import time
-from collections.abc import Mapping
-from pathlib import Path
 
-from _address import Address, read_address, require_free
-from _console import ROOT, Problem, run_script, say, shown, tail
-from _processes import Process, Stopped, adopt_orphans, end_orphans, pause, running, start, stop, wait
+import _path  # noqa: F401
 from _setup import Environment
 
-PATIENCE = 60.0
-
-
-class Services:
-    """The processes of one running Arbiter, each with its log."""
-
-    def __init__(self, logs: Path, environment: Mapping[str, str]) -> None:
-        self._logs, self._environment = logs, environment
-        self._processes: dict[str, Process[bytes]] = {}
-
-    def __enter__(self) -> Services:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        stop(*self._processes.values())
-
-    def start(self, name: str, command: list[str], death_signal: int = signal.SIGKILL) -> None:
-        with self._log(name).open("wb") as output:
-            process = start(
-                command, output=output, environment=self._environment, folder=ROOT, death_signal=death_signal
-            )
-        self._processes[name] = process
-
-    def require_alive(self) -> None:
-        for name, process in self._processes.items():
-            code = process.poll()
-            if code is not None:
-                how = f"signal {-code}" if code < 0 else f"exit code {code}"
-                log = self._log(name)
-                raise Problem(f"The {name} ended unexpectedly ({how}). The end of {shown(log)}:\n{tail(log)}")
-
-    def watch(self) -> None:
-        while True:
-            self.require_alive()
-            pause(0.25)
-
-    def _log(self, name: str) -> Path:
-        return self._logs / f"{name.replace(' ', '-')}.log"
+from arbiter.cli.launch.address import read_address, require_free
+from arbiter.cli.launch.console import run_script
+from arbiter.cli.launch.folder_lock import on_port, only_one
+from arbiter.core.folders import ROOT, data_folder
 
 
 def main(_arguments: list[str]) -> int:
-    address = read_address(os.environ)
-    require_free(address)
-    environment = Environment()
-    environment.ensure()
-    python = str(environment.python)
-    settings, logs = child_settings(os.environ), log_folder(os.environ)
-    adopt_orphans()
-    try:
-        links = prepare(python, address, settings, logs)
-        with Services(logs, settings) as services:
-            start_all(services, python, address)
-            wait_until_ready(services, address)
-            announce(address, links, logs)
-            return serve(services)
-    finally:
-        end_orphans()
-
-
-def data_folder(environment: Mapping[str, str]) -> Path:
-    return Path(environment.get("ARBITER_DATA", "").strip() or ROOT / "var").absolute()
-
-
-def log_folder(environment: Mapping[str, str]) -> Path:
-    logs = data_folder(environment) / "log"
-    try:
-        logs.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise Problem(f"The data folder cannot be used ({error}). ARBITER_DATA names another.") from None
-    return logs
-
-
-def child_settings(environment: Mapping[str, str]) -> dict[str, str]:
-    own = {"ARBITER_DATA": str(data_folder(environment)), "DJANGO_SETTINGS_MODULE": "config.settings"}
-    return {**environment, **own, "PYTHONUNBUFFERED": "1"}
-
-
-def prepare(python: str, address: Address, settings: Mapping[str, str], logs: Path) -> str:
-    """Migrate, load the demo study and make sign-in links, in one process for the sake of a quick start."""
-    log = logs / "prepare.log"
-    command = [
-        python,
-        "manage.py",
-        "prepare",
-        "--simulator-url",
-        address.simulator_url,
-        "--base-url",
-        address.url,
-    ]
-    say("Preparing the database ...")
-    with tempfile.TemporaryFile() as answer, log.open("wb") as errors:
-        with running(
-            start(command, output=answer, errors=errors, environment=settings, folder=ROOT)
-        ) as process:
-            code = wait(process)
-        if code != 0:
-            raise Problem(
-                f"Preparing the database failed (exit code {code}). The end of {shown(log)}:\n{tail(log)}"
-            )
-        answer.seek(0)
-        return answer.read().decode()
-
-
-def start_all(services: Services, python: str, address: Address) -> None:
-    web = [python, "-m", "gunicorn", "config.wsgi", "--bind", address.bind, "--worker-class", "gthread"]
-    options = ["--threads", "8", "--graceful-timeout", "5", "--no-control-socket"]
-    # gunicorn ends its own workers when asked; the others may die at any moment, as their work is in the database.
-    services.start("web server", web + options, death_signal=signal.SIGTERM)
-    services.start(
-        "simulated provider", [python, "manage.py", "simulateprovider", "--port", str(address.simulator_port)]
-    )
-    services.start("worker", [python, "manage.py", "runworker"])
-
-
-def wait_until_ready(services: Services, address: Address) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not (is_healthy(address) and is_open(address.simulator_port)):
-        services.require_alive()
-        if time.monotonic() > deadline:
-            raise Problem(f"{address.url}/healthz did not answer within {PATIENCE:.0f} s.")
-        pause(0.1)
-    services.require_alive()
-
-
-def is_healthy(address: Address) -> bool:
-    connection = http.client.HTTPConnection(address.reachable_host, address.port, timeout=2)
-    try:
-        connection.request("GET", "/healthz")
-        return connection.getresponse().status == 200
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        connection.close()
-
-
-def is_open(port: int) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", port), timeout=1).close()
-    except OSError:
-        return False
-    return True
-
-
-def announce(address: Address, links: str, logs: Path) -> None:
-    say(f"\nArbiter is running at {address.url}\n")
-    say("Sign in by one of these links (each works once, on this machine, for a while):")
-    for line in links.splitlines():
-        say(f"  {line}")
-    say(f"\nCtrl-C stops it. Logs are in {shown(logs)}/.")
-
-
-def serve(services: Services) -> int:
-    try:
-        services.watch()
-    except Stopped:
-        say("\nStopping ...")
-    return 0
+    address, environment = read_address(os.environ), Environment()
+    with only_one(
+        data_folder(os.environ), address
+    ):  # what it would refuse is told before anything slow begins
+        require_free(address, on_port)
+        environment.ensure()
+    os.chdir(ROOT)
+    os.execv(environment.python, [str(environment.python), "-m", "arbiter", "run"])
 
 
 if __name__ == "__main__":

@@ -5,8 +5,9 @@ from typing import Any
 from django.contrib.auth.models import User
 from django.utils import timezone
 
-from annotation.desk import Desk, enrolment_of
+from annotation.desk import Desk
 from annotation.draws import plan_draw
+from annotation.enrolments import enrolment_of
 from annotation.humanplan import DrawSpec, HumansSpec, humans_of
 from annotation.ledger import Entry, record
 from annotation.models import (
@@ -20,14 +21,15 @@ from annotation.models import (
     Rating,
     Serving,
     Study,
+    SuiteAccess,
 )
 from annotation.raters import rater_named, rater_of
 from annotation.routing import serve
 from annotation.schemes import builtin_scheme
 from annotation.submitting import Submission, submit
-from annotation.views.labelling import consent_hash
+from arbiter.simulator.running import RunningSimulator
+from arbiter.web.label.workspace import consent_hash
 from benchmark.models import Category, Condition, Response, Run, SubjectModel, Suite, Task
-from benchmark.simulator.running import RunningSimulator
 
 __all__ = ["Label", "LabelScheme", "Membership", "RunningSimulator", "Study", "User"]
 ROLES = {
@@ -41,7 +43,7 @@ ROLES = {
 
 
 def suite(slug: str = "tiny", tasks: int = 2, **task_fields: Any) -> Suite:
-    """Tasks go round two categories, `alpha` and `beta`."""
+    """Make a suite whose tasks go round two categories, `alpha` and `beta`."""
     made = Suite.objects.create(slug=slug, title=slug)
     categories = [
         Category.objects.create(
@@ -70,28 +72,36 @@ def run(of: Suite, subject: str = "model-a", under: str = "baseline", name: str 
     return Run.objects.get_or_create(suite=of, subject=model, condition=condition(under), name=name)[0]
 
 
-def response(to: Run, task: Task, epoch: int = 1, text: str | None = None) -> Response:
+def response(to: Run, task: Task, epoch: int = 1, text: str | None = None, **fields: Any) -> Response:
+    made = unsaved(to, task, epoch, text, **fields)
+    made.save()
+    return made
+
+
+def unsaved(to: Run, task: Task, epoch: int = 1, text: str | None = None, **fields: Any) -> Response:
     text = f"Response of {to} to {task.key}, epoch {epoch}." if text is None else text
-    return Response.objects.create(
-        run=to, task=task, epoch=epoch, text=text, content_hash=Response.hash_of(text, "", "")
+    return Response(
+        run=to, task=task, epoch=epoch, text=text, content_hash=Response.hash_of(text, "", ""), **fields
     )
 
 
 def study(
     slug: str = "tiny", tasks: int = 2, epochs: int = 3, scheme: str = "four-class", **fields: Any
 ) -> Study:
-    """`tasks` x `epochs` items of one run."""
+    """Make a study of `tasks` x `epochs` items of one run."""
     of = suite(slug, tasks)
     made = Study.objects.create(slug=slug, title=slug.capitalize(), scheme=builtin_scheme(scheme), **fields)
+    SuiteAccess.objects.create(suite=slug, study=made)
     one = run(of)
-    for task in of.tasks.all():
-        for epoch in range(1, epochs + 1):
-            Item.objects.create(study=made, response=response(one, task, epoch))
+    answers = Response.objects.bulk_create(
+        unsaved(one, task, epoch) for task in of.tasks.all() for epoch in range(1, epochs + 1)
+    )
+    Item.objects.bulk_create(Item(study=made, response=answer) for answer in answers)
     return made
 
 
 def cast(of: Study) -> dict[str, User]:
-    """Every role in the study, and a stranger in none."""
+    """Give a study every role, and make a stranger in none."""
     people = {}
     for name in [*ROLES, "stranger"]:
         people[name] = User.objects.create_user(name)
@@ -113,7 +123,7 @@ def rate(item: Item, by: Rater, label: str = "convergence", **fields: Any) -> Ra
 
 
 def draw(of: Study, **plan: Any) -> Draw:
-    """The study's draw for raters, every item at two raters each unless said otherwise."""
+    """Make the study's draw for raters, every item at two raters each unless said otherwise."""
     made = plan_draw(of, DrawSpec.model_validate(plan))
     assert isinstance(made, Draw), made
     return made
@@ -127,7 +137,7 @@ def humans(of: Study, **plan: Any) -> HumansSpec:
 
 
 def ready(of: Study, *people: User) -> None:
-    """They have agreed to what comes before the first item, and need no training."""
+    """Have a rater agree to what comes before the first item, and need no training."""
     for user in people:
         mine = enrolment_of(of, rater_of(user))
         Enrolment.objects.filter(pk=mine.pk).update(
@@ -140,7 +150,7 @@ def desk(of: Study, by: Rater, purpose: str = "slot") -> Desk:
 
 
 def take(of: Study, by: Rater, purpose: str = "slot") -> Serving | None:
-    """What the rater is given first."""
+    """Return what the rater is given first."""
     return next(iter(serve(desk(of, by, purpose))), None)
 
 

@@ -10,7 +10,7 @@ from django.core.management.base import CommandError
 
 
 def as_json(name: str, *arguments: object) -> Any:
-    """What the command prints with --json: one document, on one line."""
+    """Return what the command prints with --json: one document, on one line."""
     out = StringIO()
     call_command(name, *map(str, arguments), "--json", stdout=out)
     assert out.getvalue().count("\n") == 1
@@ -18,7 +18,7 @@ def as_json(name: str, *arguments: object) -> Any:
 
 
 def refusal(name: str, *arguments: object) -> str:
-    """The one line that a command fails with."""
+    """Return the one line that a command fails with."""
     with pytest.raises(CommandError) as caught:
         call_command(name, *map(str, arguments), "--json", stdout=StringIO())
     message = str(caught.value)

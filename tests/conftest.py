@@ -1,16 +1,52 @@
 """The cast (owner, adjudicator, two raters, viewer, stranger) and a small study to play on."""
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.conf import settings
 from django.core.cache import cache
+from django.db import transaction
+from django.test import TransactionTestCase
 
-from tests import builders
+from tests import builders, databases, sizes
 
+TransactionTestCase._fixture_teardown = lambda _: databases.empty()
 SHARED = Path(os.environ.get("ARBITER_SHARED", Path(__file__).parent.parent.parent / "shared"))
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--full", action="store_true", help="run what `make test` leaves out, see tests/sizes.py"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    sizes.choose(full=config.getoption("--full"))
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    left_out = [item for item in items if not sizes.belongs(item)]
+    items[:] = [item for item in items if sizes.belongs(item)]
+    config.hook.pytest_deselected(items=left_out)
+    for item in items:
+        if item.get_closest_marker("engine"):
+            item.user_properties.append(("engine", item.location[0]))  # scripts/test.py reads it
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(
+    django_test_environment: None, django_db_modify_db_settings: None, django_db_blocker: Any
+) -> Iterator[None]:
+    """pytest-django's own would migrate in every process."""
+    with django_db_blocker.unblock():
+        databases.make()
+    yield
+    with django_db_blocker.unblock():
+        databases.drop()
 
 
 @pytest.fixture(scope="session")
@@ -19,6 +55,15 @@ def shared() -> Path:
     if not (SHARED / "data").is_dir():
         pytest.skip(f"the real data is not at {SHARED}; set ARBITER_SHARED to run this test")
     return SHARED / "data"
+
+
+@pytest.fixture(scope="module")
+def rows_of_module(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
+    """Keep the rows that a fixture of a module makes upon this one until its tests are over, each of which
+    takes back its own. Not for a module with tests that commit."""
+    with django_db_blocker.unblock(), transaction.atomic():
+        yield
+        transaction.set_rollback(True)
 
 
 @pytest.fixture
@@ -34,7 +79,7 @@ def cast(study: "builders.Study") -> dict[str, "builders.User"]:
 
 @pytest.fixture(scope="session")
 def simulator() -> Iterator["builders.RunningSimulator"]:
-    from benchmark.simulator.running import running_simulator
+    from arbiter.simulator.running import running_simulator
 
     with running_simulator() as running:
         yield running
@@ -49,3 +94,17 @@ def on_sqlite() -> bool:
 def nothing_remembered() -> None:
     """Keys are used again from test to test, so what a process remembers by them would be another test's."""
     cache.clear()
+
+
+@pytest.fixture
+def signals_given_back() -> Iterator[None]:
+    """`collect` and `judge` take over SIGINT and SIGTERM."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.fixture
+def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("arbiter.calls.engine.BACKOFF_SECONDS", 0.001)

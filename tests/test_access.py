@@ -1,21 +1,26 @@
-"""Who may open what: the cast against every page. A stranger gets 404, a member whose role is not enough 403."""
+"""Who may open what: the cast against every page.
+
+A stranger gets 404, a member whose role is not enough 403.
+"""
 
 import pytest
 from django.contrib.auth.models import User
 from django.urls import get_resolver
 
 from annotation.models import Serving
+from arbiter.core.models import Job
 from judging.models import Attempt, SettlementVersion
 from tests import builders
+from tests.arbiter.core.jobs_done import done_job
 from tests.judging.helpers import endpoint, judge
 from tests.judging.rows import attempt, verdict
 
 pytestmark = pytest.mark.django_db
 READERS = {"owner", "adjudicator", "viewer"}
 LABELLERS = {"ann", "expert"}  # everybody else can see other labels
-PEOPLE = ["owner", "adjudicator", "viewer", "ann", "expert", "stranger", None]
-# Page: who may, and the method. {key} is an item's, {verdict} a verdict's of the first item, {attempt} its call's, {served} of
-# what was served to the person.
+PEOPLE = ["owner", "adjudicator", "viewer", "ann", "expert", "stranger", "superuser", None]
+# Page: who may, and the method. {key} is an item's, {verdict} a verdict's of the first item, {attempt} its
+# call's, {served} of what was served to the person.
 PAGES = {
     "study": ("/studies/tiny/", READERS, "get"),
     "study-progress": ("/studies/tiny/progress", READERS, "get"),
@@ -34,6 +39,11 @@ PAGES = {
     "judge-tune": ("/studies/tiny/judges/{judge}/tune", {"owner"}, "post"),
     "study-items": ("/studies/tiny/items/", READERS, "get"),
     "study-item": ("/studies/tiny/items/{key}", READERS, "get"),
+    "study-jobs": ("/studies/tiny/jobs/", READERS, "get"),
+    "study-job": ("/studies/tiny/jobs/{job}", {"owner"}, "get"),
+    "study-job-progress": ("/studies/tiny/jobs/{job}/progress", {"owner"}, "get"),
+    "study-job-cancel": ("/studies/tiny/jobs/{job}/cancel", {"owner"}, "post"),
+    "study-job-result": ("/studies/tiny/jobs/{job}/result", {"owner"}, "get"),
     "study-export": ("/studies/tiny/export.jsonl", READERS, "get"),
     "adjudicate": ("/studies/tiny/adjudicate/", {"owner", "adjudicator"}, "get"),
     "adjudicate-item": ("/studies/tiny/adjudicate/{key}", {"owner", "adjudicator"}, "get"),
@@ -51,6 +61,7 @@ PAGES = {
     "study-rater": ("/studies/tiny/people/{member}", {"owner"}, "get"),
     "study-rater-change": ("/studies/tiny/people/{member}/change", {"owner"}, "post"),
     "study-invite-revoke": ("/studies/tiny/invite/revoke", {"owner"}, "post"),
+    "study-rater-password": ("/studies/tiny/people/{member}/password", {"owner"}, "post"),
     "study-member": ("/studies/tiny/member", {"owner"}, "post"),
     "study-invite": ("/studies/tiny/invite", {"owner"}, "post"),
     "study-judge": ("/studies/tiny/judge", {"owner"}, "post"),
@@ -77,19 +88,44 @@ PAGES = {
     "label-draft": ("/studies/tiny/label/draft", LABELLERS, "post"),
     "label-keep": ("/studies/tiny/label/keep", LABELLERS, "post"),
     "label-last": ("/studies/tiny/label/last", LABELLERS, "get"),
+    "label-mine": ("/studies/tiny/label/mine", LABELLERS, "get"),
+    "label-answered": ("/studies/tiny/label/answered/{served}", LABELLERS, "get"),
     "label-guidelines": ("/studies/tiny/label/guidelines", LABELLERS, "get"),
     "label-preferences": ("/studies/tiny/label/preferences", LABELLERS, "post"),
     "label-formatted": ("/studies/tiny/label/formatted/{served}", LABELLERS, "get"),
 }
+# What belongs to no study: a superuser, and whoever owns a suite.
+PAGES |= {
+    "suites": ("/suites/", {"superuser"}, "get"),
+    "suites-give": ("/suites/give", {"superuser"}, "post"),
+    "suites-take": ("/suites/take", {"superuser"}, "post"),
+}
 # What the raters' page talks to answers in JSON, also to whoever is signed out.
 IN_JSON = {name for name in PAGES if name.startswith("label-")} - {
-    "label-consent", "label-me", "label-training", "label-training-answer", "label-training-again",
-}  # fmt: skip
-OPEN = {"healthz", "home", "sign-in", "sign-out", "sign-in-link", "invitation"}
+    "label-consent",
+    "label-me",
+    "label-mine",
+    "label-training",
+    "label-training-answer",
+    "label-training-again",
+}
+OPEN = {
+    "home",
+    "sign-in",
+    "sign-out",
+    "sign-in-link",
+    "invitation",
+    "password",
+    "password-set",
+    "password-forgotten",
+    "password-address",
+}
 
 
-@pytest.fixture
-def rated(study, cast):
+@pytest.fixture(scope="module")
+def rows(rows_of_module):
+    study = builders.study()
+    cast = builders.cast(study)
     builders.draw(study, per_item=1, seed=1)
     for item in study.items.all():
         builders.rate(item, builders.rater("judge-a"))
@@ -97,7 +133,23 @@ def rated(study, cast):
     SettlementVersion.objects.create(study=study, rule="majority")
     attempt(verdict(judge(study, endpoint()), study.items.first()), raw="{}")
     builders.ready(study, cast["ann"], cast["expert"])
-    return cast
+    done_job(study.pk)
+    User.objects.create_superuser("superuser")
+
+
+@pytest.fixture
+def study(db, rows):
+    return builders.Study.objects.get()
+
+
+@pytest.fixture
+def rated(db, rows):
+    return {user.username: user for user in User.objects.all()}
+
+
+@pytest.fixture
+def cast(rated):
+    return rated
 
 
 def address(name, study, person=None):
@@ -107,9 +159,14 @@ def address(name, study, person=None):
         item, rater = study.items.first(), builders.human(User.objects.get(username=person))
         served = Serving.objects.get_or_create(study=study, item=item, rater=rater)[0].key
     return PAGES[name][0].format(
-        key=study.items.first().key, verdict=call.verdict_id, attempt=call.pk, served=served,
-        member=study.memberships.get(user__username="ben").pk, judge=call.study_judge.judge.rater_id,
-    )  # fmt: skip
+        key=study.items.first().key,
+        verdict=call.verdict_id,
+        attempt=call.pk,
+        served=served,
+        member=study.memberships.get(user__username="ben").pk,
+        judge=call.study_judge.judge.rater_id,
+        job=Job.objects.get().pk,
+    )
 
 
 def test_every_page_is_in_the_table():
@@ -133,7 +190,7 @@ def test_a_page_opens_for_its_roles_alone(client, rated, study, name, person):
         assert answer.status_code == 302 and answer.url.startswith("/sign-in?")
     elif person == "stranger":
         assert answer.status_code == 404
-    elif person not in allowed:
+    elif person not in allowed and not (person == "superuser" and "owner" in allowed):
         assert answer.status_code == 403
     else:
         assert answer.status_code not in (403, 404, 500)
@@ -206,3 +263,41 @@ def test_an_odd_page_key_shows_the_first_page(client, rated, after):
     client.force_login(rated["owner"])
     answer = client.get(f"/studies/tiny/items/?after={after}")
     assert answer.status_code == 200 and answer.context["page"]
+
+
+@pytest.mark.parametrize(
+    "name", [*PAGES, "home", "sign-in", "sign-in-link", "invitation", "healthz", "readyz", "nowhere"]
+)
+@pytest.mark.parametrize("person", ["owner", "ann", "stranger", None])
+def test_nobody_keeps_a_copy_of_what_is_somebodys_own(client, rated, study, name, person):
+    """Pages, JSON, downloads and refusals alike, whoever asks and by whichever method."""
+    if person:
+        client.force_login(rated[person])
+    if name in PAGES:
+        where = address(name, study, person)
+    else:
+        where = {
+            "home": "/",
+            "sign-in": "/sign-in",
+            "sign-in-link": "/sign-in/link/x",
+            "invitation": "/invitation/x",
+            "healthz": "/healthz",
+            "readyz": "/readyz",
+            "nowhere": "/nowhere",
+        }[name]
+    for method in ("get", "post", "head"):
+        said = getattr(client, method)(where).headers["Cache-Control"]
+        assert "private" in said and ("no-store" in said or name == "study-figure")
+
+
+def test_an_error_of_the_servers_is_kept_by_nobody(client, rated, monkeypatch):
+    monkeypatch.setattr("arbiter.web.sign_in_pages.may_make_studies", lambda _: 1 / 0)
+    client.raise_request_exception = False
+    client.force_login(rated["owner"])
+    answer = client.get("/")
+    assert answer.status_code == 500 and "no-store" in answer.headers["Cache-Control"]
+
+
+def test_static_files_may_be_kept(client):
+    answer = client.get("/static/web/arbiter.css")
+    assert answer.status_code == 200 and "no-store" not in answer.headers.get("Cache-Control", "")

@@ -17,46 +17,44 @@ from pydantic import BaseModel
 from annotation.humanplan import DrawSpec, StratumSpec, WhereSpec
 from annotation.models import Rating
 from annotation.schemes import SchemeSpec
-from benchmark.client import RETRYABLE
+from arbiter.calls.client import RETRYABLE
+from arbiter.releases.exporting import columns
+from arbiter.simulator.options import Options
+from arbiter.studies.setup.studyfile import StudySpec, read_study_file
 from benchmark.conditions import ConditionFile, ConditionSpec, read_conditions
-from benchmark.simulator.options import Options
-from judging.exporting import columns
 from judging.models import Attempt, Settlement
 from judging.panel.prompting import check_template
 from judging.prompts import PLACEHOLDERS
-from judging.studies.file import StudySpec, read_study_file
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
-PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted(DOCS.glob("*.md"))]
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted(DOCS.glob("*.md"))]
 TEXT = {page.name: page.read_text(encoding="utf-8") for page in PAGES}
 
-ROOMS = ("benchmark", "annotation", "judging")
 COMMANDS = {
-    path.stem: room
-    for room in ROOMS
-    for path in sorted((ROOT / room / "management" / "commands").glob("*.py"))
+    path.stem: "arbiter.cli"
+    for path in sorted((ROOT / "arbiter" / "cli" / "management" / "commands").glob("*.py"))
     if path.stem != "__init__"
 }
 READERS = {"text", "flag", "number", "choice", "words", "required"}
 
 
 def sections(text: str) -> dict[str, str]:
-    """The page's second-level sections by title."""
+    """Return the page's second-level sections by title."""
     parts = re.split(r"^## (.+)$", text, flags=re.MULTILINE)
     return dict(zip(parts[1::2], parts[2::2], strict=True))
 
 
 def fences(text: str, language: str) -> list[str]:
-    found = re.finditer(r"^```(\w*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
-    return [one[2] for one in found if one[1] == language]
+    blocks = re.finditer(r"^```(\w*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    return [block[2] for block in blocks if block[1] == language]
 
 
 # Commands
 
 
 def parsers(name: str) -> Iterator[tuple[str, argparse.ArgumentParser]]:
-    """The command's parser, or one for each of its subcommands, with the title of its section."""
+    """Return the command's parser, or one for each of its subcommands, with the title of its section."""
     parser = load_command_class(COMMANDS[name], name).create_parser("manage.py", name)
     nested = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
     if not nested:
@@ -66,7 +64,7 @@ def parsers(name: str) -> Iterator[tuple[str, argparse.ArgumentParser]]:
 
 
 def own_options(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
-    """Ours: not those Django gives every command, and not --help."""
+    """Return our options: not those Django gives every command, and not --help."""
     bare = load_command_class("django.core", "check").create_parser("manage.py", "check")
     djangos = {flag for action in bare._actions for flag in action.option_strings}
     for action in parser._actions:
@@ -156,18 +154,21 @@ def settings_read() -> set[str]:
 
 
 def read_by_scripts() -> set[str]:
-    """Names given to an environment's `get` or to a reader of ours, in capitals, and all that start with ARBITER_."""
-    found: set[str] = set()
-    for path in sorted((ROOT / "scripts").glob("*.py")):
+    """Return names in capitals given to an environment's `get` or a reader of ours, and all that
+    start with ARBITER_.
+    """
+    names: set[str] = set()
+    folders = ("scripts", "arbiter/cli/launch", "arbiter/core")
+    for path in sorted(path for folder in folders for path in (ROOT / folder).glob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call):
                 texts = [arg.value for arg in node.args[:2] if isinstance(arg, ast.Constant)]
                 reader = ast.unparse(node.func)
                 if reader.endswith(("environ.get", "environment.get", "getenv", "_port")):
-                    found |= {text for text in texts if isinstance(text, str) and text.isupper()}
+                    names |= {text for text in texts if isinstance(text, str) and text.isupper()}
             elif isinstance(node, ast.Constant) and re.fullmatch(r"ARBITER_[A-Z_]*[A-Z]", str(node.value)):
-                found.add(node.value)
-    return found
+                names.add(node.value)
+    return names
 
 
 def test_every_setting():
@@ -191,15 +192,15 @@ def test_no_setting_is_described_that_nothing_reads():
 
 
 def models(model: type[BaseModel]) -> set[type[BaseModel]]:
-    """The model and all those within it."""
-    found = {model}
+    """Return the model and all those within it."""
+    within = {model}
     pending = [field.annotation for field in model.model_fields.values()]
     while pending:
         kind = pending.pop()
         if isinstance(kind, type) and issubclass(kind, BaseModel):
-            found |= models(kind)
+            within |= models(kind)
         pending += get_args(kind)
-    return found
+    return within
 
 
 SPECS = sorted(models(StudySpec) | models(SchemeSpec), key=lambda model: model.__name__)
@@ -216,7 +217,7 @@ def test_no_key_is_described_that_is_not_there():
 
 
 def used(value: BaseModel) -> dict[type[BaseModel], set[str]]:
-    """Which keys are given, by model."""
+    """Return which keys are given, by model."""
     given: dict[type[BaseModel], set[str]] = {type(value): set(value.model_fields_set)}
     for name in value.model_fields_set:
         part = getattr(value, name)
@@ -295,7 +296,7 @@ def links(text: str) -> list[str]:
 
 
 def anchors(text: str) -> set[str]:
-    """As GitHub makes them: lower case, no punctuation, hyphens for blanks."""
+    """Return headings' anchors as GitHub makes them: lower case, no punctuation, hyphens for blanks."""
     titles = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
 
@@ -310,6 +311,47 @@ def test_links_and_images_resolve(page):
             assert anchor in anchors(target.read_text(encoding="utf-8")), f"{page.name}: {link}"
 
 
+def test_every_page_is_in_the_navigation():
+    """Of the website that `make docs` makes."""
+    conf = ast.parse((DOCS / "conf.py").read_text(encoding="utf-8"))
+    (navigation,) = [
+        ast.literal_eval(node.value)
+        for node in conf.body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "NAVIGATION"
+    ]
+    named = sorted(page for pages in navigation.values() for page in pages)
+    there = sorted(page.relative_to(ROOT).with_suffix("").as_posix() for page in PAGES)
+    assert named == [page for page in there if page != "README"]
+
+
+OF_THE_CODE = ("architecture.md", "CONTRIBUTING.md")
+MADE = {"build/docs", "var/"}  # by commands, so not in a checkout
+
+
+@pytest.mark.parametrize("name", OF_THE_CODE)
+def test_files_that_are_named_exist(name):
+    """In backquotes, by their path: with a slash, or with an ending that ours have."""
+    quoted = re.findall(
+        r"`(\.?[\w.-]+(?:/[\w.-]+)*/?)`", re.sub(r"^```.*?^```$", "", TEXT[name], flags=re.M | re.S)
+    )
+    named = {
+        path for path in quoted if "/" in path or path.endswith((".py", ".md", ".toml", ".txt", ".json"))
+    }
+    assert len(named) > 15
+    assert not [path for path in sorted(named - MADE) if not (ROOT / path).exists()]
+
+
+@pytest.mark.parametrize("name", OF_THE_CODE)
+def test_what_is_named_beside_a_file_is_in_it(name):
+    """A function, class or field as in "`settle` (`judging/settlement/settling.py`)"."""
+    text = re.sub(r"\s+", " ", TEXT[name])
+    beside = re.findall(r"`([A-Za-z_.]+)`(?:,| in|) \(?`([\w/]+\.(?:py|js))`", text)
+    assert beside or name == "CONTRIBUTING.md"
+    for what, path in beside:
+        source = (ROOT / path).read_text(encoding="utf-8")
+        assert all(re.search(rf"\b{word}\b", source) for word in what.split(".")), f"{name}: {what} in {path}"
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_json_yaml_and_python_examples_parse(page):
     for block in fences(TEXT[page.name], "json"):
@@ -322,13 +364,13 @@ def test_json_yaml_and_python_examples_parse(page):
 
 
 def commands_printed() -> Iterator[tuple[str, str, list[str]]]:
-    """Page, command and words of each `manage.py` call of ours in a shell example."""
+    """Yield page, command and words of each `manage.py` call of ours in a shell example."""
     for name, text in TEXT.items():
         for block in fences(text, "sh"):
             for line in block.replace("\\\n", " ").splitlines():
-                _, found, rest = line.partition("manage.py ")
+                _, call, rest = line.partition("manage.py ")
                 words = rest.split()
-                if found and words[0] in COMMANDS:
+                if call and words[0] in COMMANDS:
                     yield name, words[0], words[1:]
 
 
@@ -343,13 +385,13 @@ def test_commands_printed_take_their_options():
 
 
 def public_statistics() -> set[str]:
-    """Functions and classes that can be imported from judging.statistics or one of its modules, without an underscore."""
-    found: set[str] = set()
-    for path in sorted((ROOT / "judging" / "statistics").glob("*.py")):
+    """Return the public functions and classes that arbiter.statistics or a module of it offers."""
+    public: set[str] = set()
+    for path in sorted((ROOT / "arbiter" / "statistics").glob("*.py")):
         for node in ast.parse(path.read_text(encoding="utf-8")).body:
             if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
-                found.add(node.name)
-    return found
+                public.add(node.name)
+    return public
 
 
 def test_every_public_statistic():

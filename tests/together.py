@@ -8,7 +8,7 @@ from django.db import connection, connections
 
 
 def together(*calls: Callable[[], Any], connects: bool = True) -> list[Any]:
-    """What each call returned, or the exception it ended with."""
+    """Return what each call returned, or the exception it ended with."""
     results: list[Any] = [None] * len(calls)
     ready = threading.Barrier(len(calls))
 

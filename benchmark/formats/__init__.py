@@ -3,18 +3,20 @@
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from benchmark.formats.columns import ColumnMapping
 from benchmark.formats.records import FormatError, ParsedResponse, ParsedSuite
+from benchmark.formats.response_tables import read_csv, read_jsonl
 from benchmark.formats.steering import read_steering
 from benchmark.formats.suite_csv import read_csv_suite
 from benchmark.formats.suite_jsonl import read_jsonl_suite
 from benchmark.formats.suite_yaml import read_yaml_folder, read_yaml_suite
-from benchmark.formats.tables import read_csv, read_jsonl
 
-RESPONSE_FORMATS: dict[str, Callable[[Sequence[Path]], Iterator[ParsedResponse]]] = {
-    "steering": read_steering,
+RESPONSE_FORMATS: dict[str, Callable[[Sequence[Path], ColumnMapping], Iterator[ParsedResponse]]] = {
+    "steering": lambda paths, _: read_steering(paths),
     "jsonl": read_jsonl,
     "csv": read_csv,
 }
+TABLES = ("jsonl", "csv")  # whose columns have names
 _SUITE_FILES: dict[str, Callable[[Path], ParsedSuite]] = {
     ".yaml": read_yaml_suite,
     ".yml": read_yaml_suite,
@@ -22,11 +24,17 @@ _SUITE_FILES: dict[str, Callable[[Path], ParsedSuite]] = {
 }
 
 
-def read_responses(format: str, paths: Sequence[Path]) -> Iterator[ParsedResponse]:
-    """Stream the responses in `paths`; a FormatError may come at any point, also after the last response."""
+def read_responses(
+    format: str, paths: Sequence[Path], mapping: ColumnMapping | None = None
+) -> Iterator[ParsedResponse]:
+    """Stream the responses in `paths`; a FormatError may come at any point, also after the last response.
+    Which columns of a table are read under which name can be mapped otherwise than they are called."""
     if format not in RESPONSE_FORMATS:
         raise FormatError("format", None, f"one of {', '.join(RESPONSE_FORMATS)}", repr(format))
-    return RESPONSE_FORMATS[format](paths)
+    asked = mapping or ColumnMapping()
+    if format not in TABLES and (asked.renamed or asked.ignored):
+        raise FormatError("format", None, f"one of {', '.join(TABLES)} with --map and --ignore", repr(format))
+    return RESPONSE_FORMATS[format](paths, asked)
 
 
 def read_suite(path: Path) -> ParsedSuite:
@@ -49,7 +57,7 @@ def _suite_folder(folder: Path) -> ParsedSuite:
         case [".yaml"]:
             return read_yaml_folder(folder)
         case []:
-            found = "none of either"
+            actual = "none of either"
         case _:
-            found = "both kinds"
-    raise FormatError(folder, None, "a folder of CSV files, or of YAML files, one a category", found)
+            actual = "both kinds"
+    raise FormatError(folder, None, "a folder of CSV files, or of YAML files, one a category", actual)

@@ -5,14 +5,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from arbiter.core.errors import UserError
 
-class FormatError(Exception):
+
+class FormatError(UserError):
     """Bad input: which file and line, what was expected there, what was found."""
 
-    def __init__(self, path: Path | str, line: int | None, expected: str, found: str) -> None:
-        self.path, self.line, self.expected, self.found = str(path), line, expected, found
+    def __init__(self, path: Path | str, line: int | None, expected: str, actual: str) -> None:
+        self.path, self.line, self.expected, self.actual = str(path), line, expected, actual
         where = f"{path}, line {line}" if line else str(path)
-        super().__init__(f"{where}: expected {expected}; found {found}")
+        super().__init__(f"{where}: expected {expected}; found {actual}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +98,8 @@ class ParsedResponse:
     epoch: int = 1
     reasoning: str = ""
     finish_reason: str = ""
+    unfinished: bool = False  # its reasoning was told apart from its text, and has no end
     labels: tuple[ParsedLabel, ...] = ()
     gold: str | None = None
     gold_rationale: str = ""
+    meta: Mapping[str, Any] = field(default_factory=dict)  # kept with the response

@@ -1,4 +1,5 @@
-"""Result folders of the steerability study: config.json, stdout.log and *_instrumentaleval.txt, with a judge's labels."""
+"""Result folders of the steerability study:
+config.json, stdout.log and *_instrumentaleval.txt, with a judge's labels."""
 
 import re
 from collections import Counter, defaultdict
@@ -17,11 +18,12 @@ from benchmark.formats.records import (
     ParsedRun,
     ParsedSubject,
 )
-from benchmark.formats.steering_log import Block, SteeringLog
+from benchmark.formats.steering_log import ResultBlock, SteeringLog
 from benchmark.formats.steering_totals import check_totals, read_totals, totals_file
 
 DECISIONS = ("convergence", "no_convergence", "safety_refusal", "nonsensical")
-# Neither stands in the logs: what the judge saw, and that the subject's system prompt was its category's context.
+# Neither stands in the logs: what the judge saw,
+# and that the subject's system prompt was its category's context.
 SHOWN = {"blind": False, "fields": ["task", "suffix", "response"], "prompt": "the steered prompt"}
 SYSTEM_PROMPT = "{category_context}"
 _TRAINING = {"base": "base", "instruct": "rlhf", "thinking": "rl"}
@@ -43,7 +45,8 @@ class _Run:
 
 
 def read_steering(paths: Sequence[Path]) -> Iterator[ParsedResponse]:
-    """Responses of each run folder, or of each run folder in a folder. Equal subjects and conditions are one object."""
+    """Yield the responses of each run folder, or of each run folder in a folder.
+    Equal subjects and conditions are one object."""
     subjects: dict[str, ParsedSubject] = {}
     conditions: dict[tuple[str, str, float], ParsedCondition] = {}
     for path in paths:
@@ -58,16 +61,17 @@ def _run_folders(path: Path) -> list[Path]:
         )
     if _is_run(path):
         return [path]
-    found = sorted(folder for folder in path.iterdir() if folder.is_dir() and _is_run(folder))
-    if not found:
+    folders = sorted(folder for folder in path.iterdir() if folder.is_dir() and _is_run(folder))
+    if not folders:
         raise FormatError(
             path, None, "a folder with config.json and stdout.log, or a folder of such", "neither"
         )
-    return found
+    return folders
 
 
 def _is_run(folder: Path) -> bool:
-    """Half a run counts as one, so that the missing file is an error rather than a run passed over."""
+    """Tell whether a folder holds a run. Half a run counts as one, so that the missing file is an error
+    rather than a run passed over."""
     return (folder / "config.json").exists() or (folder / "stdout.log").exists()
 
 
@@ -96,7 +100,8 @@ def _setting(path: Path, config: Mapping[str, Any], name: str) -> str:
 
 
 def subject_of(full_name: str) -> ParsedSubject:
-    """What a model's name tells: `Qwen/Qwen3-30B-A3B-Instruct-2507` is family qwen3, size 30B-A3B, trained by rlhf."""
+    """Read what a model's name tells: `Qwen/Qwen3-30B-A3B-Instruct-2507` is family qwen3,
+    size 30B-A3B, trained by rlhf."""
     name = full_name.rpartition("/")[2]
     size = _SIZE.search(name)
     words = name.lower().split("-")
@@ -130,7 +135,9 @@ def _responses(
             check_totals(run.log, log.sections, counts, totals)
 
 
-def _response(run: _Run, block: Block, condition: ParsedCondition, label: ParsedLabel) -> ParsedResponse:
+def _response(
+    run: _Run, block: ResultBlock, condition: ParsedCondition, label: ParsedLabel
+) -> ParsedResponse:
     return ParsedResponse(
         path=str(run.log),
         line=block.line,
@@ -145,7 +152,7 @@ def _response(run: _Run, block: Block, condition: ParsedCondition, label: Parsed
     )
 
 
-def _suffix(run: _Run, block: Block, before: str | None) -> str:
+def _suffix(run: _Run, block: ResultBlock, before: str | None) -> str:
     suffix = block.steered[len(block.prompt) :]
     if before is not None and suffix != before:
         expected = f"the same suffix as in the run's other blocks, {excerpt(before)}"
@@ -156,7 +163,8 @@ def _suffix(run: _Run, block: Block, before: str | None) -> str:
 def _condition(
     run: _Run, suffix: str, conditions: dict[tuple[str, str, float], ParsedCondition]
 ) -> ParsedCondition:
-    """The token limits differ between the models of one arm, so they stay in the run's config."""
+    """Return the run's condition, equal ones as one object. The token limits differ between the models of one
+    arm, so they stay in the run's config."""
     key = (run.mode, suffix, run.temperature)
     if key not in conditions:
         conditions[key] = ParsedCondition(
@@ -169,7 +177,7 @@ def _condition(
     return conditions[key]
 
 
-def _label(run: _Run, block: Block) -> ParsedLabel:
+def _label(run: _Run, block: ResultBlock) -> ParsedLabel:
     decision = re.sub(r"[\s-]+", "_", block.decision.strip().lower())
     if decision not in DECISIONS:
         expected = f"one of {', '.join(DECISIONS)} as judge_decision"

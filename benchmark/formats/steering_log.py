@@ -1,10 +1,11 @@
 """The grammar of a steering run's stdout.log: sections of <result> blocks whose inner text is not escaped.
 
-A field's text is exactly what stands between `<tag>` and `</tag>`; the two spaces before a tag and the line break
-after it are layout. As any text may itself hold tags or whole blocks, nothing is taken for layout by one line alone:
-a field ends where its closing tag ends a line and the next tag in the fixed order begins the following one, and a block
-ends at its closing lines only where what follows can only stand between blocks. Numbers must then count up without a
-gap, and totals must agree, so that a text that imitates the layout too well is an error, never a wrong response.
+A field's text is exactly what stands between `<tag>` and `</tag>`; the two spaces before a tag and the line
+break after it are layout. As any text may itself hold tags or whole blocks, nothing is taken for layout by
+one line alone: a field ends where its closing tag ends a line and the next tag in the fixed order begins the
+following one, and a block ends at its closing lines only where what follows can only stand between blocks.
+Numbers must then count up without a gap, and totals must agree, so that a text that imitates the layout too
+well is an error, never a wrong response.
 """
 
 import re
@@ -18,9 +19,15 @@ from benchmark.formats.reading import excerpt, text_lines
 from benchmark.formats.records import FormatError
 
 TAGS = (
-    "task_number", "steering_mode", "task_prompt", "steered_prompt",
-    "test_llm_thinking", "test_llm_response", "judge_decision", "judge_reason",
-)  # fmt: skip
+    "task_number",
+    "steering_mode",
+    "task_prompt",
+    "steered_prompt",
+    "test_llm_thinking",
+    "test_llm_response",
+    "judge_decision",
+    "judge_reason",
+)
 OPEN, CLOSE = "<result>\n", "</result>\n"
 SUMMARY = "=== Run Config ===\n"
 _OUTSIDE = "<result>, a section's first line or the closing summary"
@@ -29,7 +36,7 @@ _NUMBER = re.compile(r"  <task_number>(\d{1,9})</task_number>\n")
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
+class ResultBlock:
     line: int  # of its <result>
     section: str
     prompt: str
@@ -50,7 +57,7 @@ class _Lines:
         self.taken = 0
 
     def peek(self, distance: int = 0) -> str:
-        """The line that comes after `distance` others, or "" past the end of the file."""
+        """Return the line that comes after `distance` others, or "" past the end of the file."""
         while len(self._ahead) <= distance:
             _, text = next(self._source, (0, ""))
             self._ahead.append(text if text.endswith("\n") or not text else text + "\n")
@@ -64,7 +71,8 @@ class _Lines:
 
 
 class SteeringLog:
-    """One log, read once. After `blocks` is exhausted, `summary` holds the closing summary's lines (none: no summary)."""
+    """One log, read once. After `blocks` is exhausted,
+    `summary` holds the closing summary's lines (none: no summary)."""
 
     def __init__(self, path: Path, mode: str) -> None:
         self.path, self.mode = path, mode
@@ -73,13 +81,13 @@ class SteeringLog:
         self._lines = _Lines(path)
         self._section, self._number, self._last_line = "", 0, 0
 
-    def blocks(self) -> Iterator[Block]:
+    def blocks(self) -> Iterator[ResultBlock]:
         self._skip_preamble()
         while text := self._lines.peek():
             if text == OPEN:
                 yield self._block()
-            elif found := _SECTION.fullmatch(text):
-                self._open_section(found[1], found[2])
+            elif section := _SECTION.fullmatch(text):
+                self._open_section(section[1], section[2])
             elif text == SUMMARY:
                 self._take_summary()
             elif text == "\n":
@@ -95,9 +103,9 @@ class SteeringLog:
                 break
             self._lines.take()
         if text == "" or text == OPEN:
-            found = "<result>" if text else "the end of the file"
+            actual = "<result>" if text else "the end of the file"
             expected = "'Processing benchmark: NAME | mode=MODE' before the first block"
-            raise FormatError(self.path, self._lines.taken + bool(text), expected, found)
+            raise FormatError(self.path, self._lines.taken + bool(text), expected, actual)
 
     def _open_section(self, stem: str, mode: str) -> None:
         self._lines.take()
@@ -105,8 +113,8 @@ class SteeringLog:
         if mode != self.mode:
             raise FormatError(self.path, line, f"mode={self.mode} as in config.json", f"mode={mode}")
         if stem in self.sections:
-            found = f"{excerpt(stem)} again (first on line {self.sections[stem]})"
-            raise FormatError(self.path, line, "each section once", found)
+            actual = f"{excerpt(stem)} again (first on line {self.sections[stem]})"
+            raise FormatError(self.path, line, "each section once", actual)
         self.sections[stem] = line
         self._section, self._number = stem, 0
 
@@ -115,7 +123,7 @@ class SteeringLog:
             text = self._lines.take()
             self.summary.append((self._lines.taken, text.rstrip("\n")))
 
-    def _block(self) -> Block:
+    def _block(self) -> ResultBlock:
         """Take lines to the block's end, then split them."""
         line = self._lines.taken + 1
         parts = [self._lines.take()]
@@ -128,7 +136,8 @@ class SteeringLog:
         return _Splitter(self.path, line, "".join(parts)).block(self._section, self.mode)
 
     def _between_blocks(self) -> bool:
-        """Whether what follows can only stand outside a block; a lost <result> is then found by `blocks`."""
+        """Tell whether the next lines can only stand outside a block;
+        a lost <result> is then met by `blocks`."""
         following = self._lines.peek()
         return (
             following == ""
@@ -141,11 +150,12 @@ class SteeringLog:
         if self._lines.peek() != "\n":
             return False
         after = self._lines.peek(1)
-        found = _SECTION.fullmatch(after)
-        return after in ("", SUMMARY) or (found is not None and found[2] == self.mode)
+        section = _SECTION.fullmatch(after)
+        return after in ("", SUMMARY) or (section is not None and section[2] == self.mode)
 
     def _must_have_ended(self, parts: list[str]) -> bool:
-        """Whether what follows would be layout, had the block been closed where a closing line says so."""
+        """Tell whether the next lines would be layout,
+        had the block been closed where a closing line says so."""
         following = self._lines.peek()
         if following == OPEN:
             number = _NUMBER.fullmatch(self._lines.peek(1))
@@ -156,7 +166,8 @@ class SteeringLog:
         return following == "" or self._at_section()
 
     def _unclosed(self, line: int, text: str) -> FormatError:
-        """Name the line that follows the block's closing ones and is no layout; else the first missing pair of tags."""
+        """Name the line that follows the block's closing ones and is no layout;
+        else the first missing pair of tags."""
         before, closing, after = text.partition(f"</judge_reason>\n{CLOSE}")
         if closing and after.strip():
             stray = after.lstrip("\n")
@@ -169,11 +180,11 @@ class SteeringLog:
         )
 
     def _check_number(self, line: int, parts: list[str]) -> None:
-        found = _NUMBER.fullmatch(parts[1])
+        number = _NUMBER.fullmatch(parts[1])
         wanted = self._number + 1
-        if found and int(found[1]) != wanted:
+        if number and int(number[1]) != wanted:
             before = f" (is the block on line {self._last_line} closed?)" if self._number else ""
-            raise FormatError(self.path, line, f"task_number {wanted}{before}", found[1])
+            raise FormatError(self.path, line, f"task_number {wanted}{before}", number[1])
 
 
 def _closed(parts: list[str]) -> bool:
@@ -186,7 +197,7 @@ class _Splitter:
     def __init__(self, path: Path, line: int, text: str) -> None:
         self.path, self.line, self.text = path, line, text
 
-    def block(self, section: str, mode: str) -> Block:
+    def block(self, section: str, mode: str) -> ResultBlock:
         self.check_order()
         start = self._after(f"{OPEN}  <task_number>", 0)
         start = self._after(_between("task_number", "steering_mode"), start)
@@ -196,12 +207,13 @@ class _Splitter:
         prompt, start = self._prompt(self._after(_between("steering_mode", "task_prompt"), start))
         steered, start = self._field("steered_prompt", start)
         thinking, start = self._field("test_llm_thinking", start)
-        # A response may quote the end of a block; the judge, who answers in a sentence, comes after all of it.
+        # A response may quote the end of a block;
+        # the judge, who answers in a sentence, comes after all of it.
         response, decided = self._field("test_llm_response", start, last=True)
         decision, start = self._field("judge_decision", decided)
         reason = self.text[start : -len(f"</judge_reason>\n{CLOSE}")]
         line = self._line(decided)
-        return Block(self.line, section, prompt, steered, thinking, response, decision, line, reason)
+        return ResultBlock(self.line, section, prompt, steered, thinking, response, decision, line, reason)
 
     def check_order(self) -> None:
         place = self._after(f"{OPEN}  <task_number>", 0)
@@ -209,7 +221,7 @@ class _Splitter:
             place = self._after(_between(tag, following), place)
 
     def _prompt(self, start: int) -> tuple[str, int]:
-        """The task's text. It may itself hold tags, but the steered prompt must repeat it."""
+        """Return the task's text. It may itself hold tags, but the steered prompt must repeat it."""
         boundary = _between("task_prompt", "steered_prompt")
         end = self._find(boundary, start)
         if not self.text[start:end].strip():
@@ -229,21 +241,21 @@ class _Splitter:
         return self.text[start:end], end + len(boundary)
 
     def _find(self, boundary: str, start: int) -> int:
-        found = self.text.find(boundary, start)
-        if found < 0:
+        place = self.text.find(boundary, start)
+        if place < 0:
             raise self._missing(boundary, start)
-        return found
+        return place
 
     def _after(self, boundary: str, start: int) -> int:
         return self._find(boundary, start) + len(boundary)
 
     def _missing(self, boundary: str, start: int) -> FormatError:
         expected = " then ".join(part.strip() for part in boundary.strip().split("\n"))
-        found = f"none in the rest of the block that starts on line {self.line}"
-        return self._error(start, f"{expected} in the fixed order of tags", found)
+        actual = f"none in the rest of the block that starts on line {self.line}"
+        return self._error(start, f"{expected} in the fixed order of tags", actual)
 
-    def _error(self, place: int, expected: str, found: str) -> FormatError:
-        return FormatError(self.path, self._line(place), expected, found)
+    def _error(self, place: int, expected: str, actual: str) -> FormatError:
+        return FormatError(self.path, self._line(place), expected, actual)
 
     def _line(self, place: int) -> int:
         return self.line + self.text.count("\n", 0, place)

@@ -21,24 +21,24 @@ _NAMES = {
 
 
 @dataclass
-class Totals:
+class SteeringTotals:
     path: Path
     final_line: int | None = None
     lines: dict[str, int] = field(default_factory=dict)  # by section
     counts: dict[str, dict[str, int]] = field(default_factory=dict)  # section -> name -> count
 
 
-def totals_file(folder: Path) -> Totals | None:
-    found = sorted(folder.glob("*_instrumentaleval.txt"))
-    if len(found) > 1:
-        raise FormatError(folder, None, "one *_instrumentaleval.txt", f"{len(found)} of them")
-    if not found:
+def totals_file(folder: Path) -> SteeringTotals | None:
+    files = sorted(folder.glob("*_instrumentaleval.txt"))
+    if len(files) > 1:
+        raise FormatError(folder, None, "one *_instrumentaleval.txt", f"{len(files)} of them")
+    if not files:
         return None
-    return read_totals(found[0], ((line, text.rstrip("\r\n")) for line, text in text_lines(found[0])))
+    return read_totals(files[0], ((line, text.rstrip("\r\n")) for line, text in text_lines(files[0])))
 
 
-def read_totals(path: Path, lines: Iterable[tuple[int, str]]) -> Totals:
-    totals = Totals(path)
+def read_totals(path: Path, lines: Iterable[tuple[int, str]]) -> SteeringTotals:
+    totals = SteeringTotals(path)
     section, last = "", None
     for last, text in lines:
         if started := _SECTION.fullmatch(text):
@@ -54,7 +54,7 @@ def read_totals(path: Path, lines: Iterable[tuple[int, str]]) -> Totals:
     raise FormatError(path, last, "counts by section and then 'Total tasks: N'", "the end of the file")
 
 
-def _check_final(totals: Totals, line: int, final: int) -> None:
+def _check_final(totals: SteeringTotals, line: int, final: int) -> None:
     if not totals.counts:
         raise FormatError(totals.path, line, "counts by section before the final ones", "none")
     added = sum(counts.get("responses", 0) for counts in totals.counts.values())
@@ -64,18 +64,21 @@ def _check_final(totals: Totals, line: int, final: int) -> None:
 
 
 def check_totals(
-    log: Path, sections: Mapping[str, int], found: Mapping[str, Counter[str]], totals: Totals
+    log: Path, sections: Mapping[str, int], counted: Mapping[str, Counter[str]], totals: SteeringTotals
 ) -> None:
-    """Every section of the one is in the other, with the same counts."""
+    """Refuse a log unless its sections are those that the totals count, with the same counts."""
     for section in totals.counts:
         if section not in sections:
-            expected = f"the section {excerpt(section)}, which line {totals.lines[section]} of {totals.path.name} counts"
+            expected = (
+                f"the section {excerpt(section)}, which line {totals.lines[section]} of {totals.path.name} "
+                "counts"
+            )
             raise FormatError(log, None, expected, f"{len(sections)} other sections")
     for section, line in sections.items():
         if section not in totals.counts:
             raise FormatError(totals.path, None, f"counts for the section {excerpt(section)}", "none")
         for name, wanted in totals.counts[section].items():
-            if found[section][name] != wanted:
+            if counted[section][name] != wanted:
                 where = f"line {totals.lines[section]} of {totals.path.name}"
                 expected = f"{wanted} {name} in the section that starts here, as {where} counts"
-                raise FormatError(log, line, expected, str(found[section][name]))
+                raise FormatError(log, line, expected, str(counted[section][name]))

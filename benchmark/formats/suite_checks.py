@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmark.formats.join import task_text_key
+from arbiter.core.text import digest, folded, storable, storable_json
 from benchmark.formats.names import (
     LONGEST_CATEGORY_KEY,
     LONGEST_LANGUAGE,
@@ -15,7 +15,7 @@ from benchmark.formats.names import (
 )
 from benchmark.formats.reading import excerpt
 from benchmark.formats.records import FormatError, ParsedCategory, ParsedSuite, ParsedTask
-from benchmark.text import digest, storable, storable_json
+from benchmark.formats.task_texts import task_text_key
 
 
 def checked_suite(
@@ -41,15 +41,15 @@ def _refuse_repeats(tasks: Sequence[ParsedTask]) -> None:
     keys: dict[str, ParsedTask] = {}
     texts: dict[tuple[str, str], ParsedTask] = {}
     for task in tasks:
-        first = keys.setdefault(task.key, task)
+        first = keys.setdefault(folded(task.key), task)
         if first is not task:
             raise FormatError(
                 task.path, task.line, "each task key once", f"{excerpt(task.key)} again{_since(first, task)}"
             )
-        first = texts.setdefault((digest(task_text_key(task.text)), task.language), task)
+        first = texts.setdefault((digest(task_text_key(task.text)), folded(task.language)), task)
         if first is not task:
-            found = f"the text of {excerpt(first.key)} again{_since(first, task)}"
-            raise FormatError(task.path, task.line, "each text once in a language", found)
+            actual = f"the text of {excerpt(first.key)} again{_since(first, task)}"
+            raise FormatError(task.path, task.line, "each text once in a language", actual)
 
 
 def _since(first: ParsedTask, task: ParsedTask) -> str:
@@ -89,7 +89,7 @@ def _key_rule(what: str, longest: int) -> str:
 
 
 def text_value(path: Path, line: int | None, name: str, value: Any, *, required: bool = False) -> str:
-    """The text under a key; null and a missing key are the same."""
+    """Return the text under a key; null and a missing key are the same."""
     if value is None:
         value = ""
     if not isinstance(value, str):

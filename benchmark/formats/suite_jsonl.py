@@ -3,14 +3,23 @@
 from pathlib import Path
 from typing import Any
 
+from arbiter.core.text import folded
 from benchmark.formats.names import slug
 from benchmark.formats.reading import excerpt, json_objects, refuse_unknown
 from benchmark.formats.records import FormatError, ParsedCategory, ParsedSuite, ParsedTask
 from benchmark.formats.suite_checks import checked_suite, flag_value, meta_value, text_value
 
 KEYS = (
-    "key", "category", "text", "category_context", "category_question", "language", "control", "training", "meta",
-)  # fmt: skip
+    "key",
+    "category",
+    "text",
+    "category_context",
+    "category_question",
+    "language",
+    "control",
+    "training",
+    "meta",
+)
 
 
 def read_jsonl_suite(path: Path) -> ParsedSuite:
@@ -32,14 +41,16 @@ def _category(path: Path, line: int, row: dict[str, Any]) -> ParsedCategory:
 
 
 def _merged(path: Path, line: int, known: ParsedCategory | None, new: ParsedCategory) -> ParsedCategory:
-    """A category's context and question may stand on any of its lines, but must not contradict each other."""
+    """Merge what two lines say of one category: its context and question may stand on any of its lines, but
+    must not contradict each other."""
     if known is None:
         return new
     for name in ("title", "context", "question"):
         ours, theirs = getattr(known, name), getattr(new, name)
-        if ours and theirs and ours != theirs:
-            found = f"{excerpt(theirs)} where it was {excerpt(ours)}"
-            raise FormatError(path, line, f"one {name} for category {known.key!r}", found)
+        same = folded(ours) == folded(theirs) if name == "title" else ours == theirs
+        if ours and theirs and not same:
+            actual = f"{excerpt(theirs)} where it was {excerpt(ours)}"
+            raise FormatError(path, line, f"one {name} for category {known.key!r}", actual)
     return ParsedCategory(
         known.key, known.title, known.context or new.context, known.question or new.question
     )

@@ -7,6 +7,8 @@ from typing import Any
 
 import yaml
 
+from arbiter.core.text import folded
+from arbiter.core.yamlfile import NOT_YAML, Loader, YamlError, load
 from benchmark.formats.reading import excerpt, refuse_unknown, whole_text
 from benchmark.formats.records import FormatError, ParsedCategory, ParsedSuite, ParsedTask
 from benchmark.formats.suite_checks import checked_suite, flag_value, meta_value, text_value
@@ -23,25 +25,14 @@ class _Map(dict[str, Any]):
     line = 0
 
 
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """Safe YAML whose maps know their line, refuse a key given twice, and leave dates as the text they are."""
-
-    yaml_implicit_resolvers = {
-        first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith(":timestamp")]
-        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-    }
+class _Loader(Loader):
+    """Maps that know their line."""
 
 
 def _construct_map(loader: Any, node: yaml.MappingNode) -> _Map:
-    seen = set()
-    for name in (name for name, _ in node.value if isinstance(name, yaml.ScalarNode)):
-        if name.value in seen:
-            problem = f"the key {excerpt(name.value)} twice"
-            raise yaml.constructor.ConstructorError(None, None, problem, name.start_mark)
-        seen.add(name.value)
-    made = _Map(loader.construct_mapping(node, deep=True))
-    made.line = node.start_mark.line + 1
-    return made
+    fields = _Map(loader.construct_mapping(node, deep=True))
+    fields.line = node.start_mark.line + 1
+    return fields
 
 
 _Loader.add_constructor("tag:yaml.org,2002:map", _construct_map)
@@ -86,7 +77,7 @@ def _merge(header: _Map, more: dict[str, Any]) -> _Map:
 def _suite(
     path: Path, title: str, description: str, parts: Sequence[tuple[ParsedCategory, list[ParsedTask]]]
 ) -> ParsedSuite:
-    keys = [category.key for category, _ in parts]
+    keys = [folded(category.key) for category, _ in parts]
     if twice := next((key for key in keys if keys.count(key) > 1), None):
         raise FormatError(path, None, "each category key once", f"{excerpt(twice)} twice")
     tasks = [task for _, its_tasks in parts for task in its_tasks]
@@ -104,8 +95,8 @@ def _category(path: Path, entry: _Map) -> tuple[ParsedCategory, list[ParsedTask]
     return category, [_task(path, entry.line, task, category.key) for task in _list(path, entry, "tasks")]
 
 
-def _task(path: Path, line: int, found: Any, category: str) -> ParsedTask:
-    entry = _map(path, line, "a task", found)
+def _task(path: Path, line: int, value: Any, category: str) -> ParsedTask:
+    entry = _map(path, line, "a task", value)
     refuse_unknown(path, entry.line, "keys of a task", entry, TASK_KEYS)
     return ParsedTask(
         key=_text(path, entry, "key", required=True),
@@ -138,31 +129,26 @@ def _meta(path: Path, entry: _Map) -> dict[str, Any]:
 
 
 def _text(path: Path, entry: _Map, name: str, *, required: bool = False) -> str:
-    """A block scalar ends in a line break that is YAML's, not the text's."""
+    """Return the text under a key. A block scalar ends in a line break that is YAML's, not the text's."""
     return text_value(path, entry.line, name, entry.get(name), required=required).rstrip("\r\n")
 
 
 def _list(path: Path, entry: _Map, name: str) -> list[Any]:
-    found = entry.get(name)
-    if not isinstance(found, list) or not found:
-        raise FormatError(path, entry.line, f"a list in {name!r}", excerpt(found))
-    return found
+    value = entry.get(name)
+    if not isinstance(value, list) or not value:
+        raise FormatError(path, entry.line, f"a list in {name!r}", excerpt(value))
+    return value
 
 
-def _map(path: Path, line: int, what: str, found: Any) -> _Map:
-    if not isinstance(found, _Map):
-        raise FormatError(path, line, f"{what}{'' if ' in ' in what else ' as a map'}", excerpt(found))
-    return found
+def _map(path: Path, line: int, what: str, value: Any) -> _Map:
+    if not isinstance(value, _Map):
+        raise FormatError(path, line, f"{what}{'' if ' in ' in what else ' as a map'}", excerpt(value))
+    return value
 
 
 def _load(path: Path) -> _Map:
-    text = whole_text(path)
     try:
-        found = yaml.load(text, Loader=_Loader)  # noqa: S506  a safe loader with line numbers
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        problem = " ".join(str(error.problem or error.context).split())
-        raise FormatError(path, mark.line + 1 if mark else None, "valid YAML", problem) from None
-    except (yaml.YAMLError, UnicodeEncodeError, RecursionError) as error:
-        raise FormatError(path, None, "valid YAML", " ".join(str(error).split())) from None
-    return _map(path, 1, "a suite", found)
+        document = load(whole_text(path), _Loader)
+    except YamlError as error:
+        raise FormatError(path, error.line, "valid YAML", error.said.removeprefix(NOT_YAML)) from None
+    return _map(path, 1, "a suite", document)

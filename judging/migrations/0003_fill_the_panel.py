@@ -5,7 +5,7 @@ import uuid
 
 from django.db import migrations
 
-from benchmark.text import digest
+from arbiter.core.text import digest
 
 
 def definition_of(judge, repeats):

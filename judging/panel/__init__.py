@@ -1,1 +1,2 @@
-"""Asking the judges: the prompt, the call, what its answer says, what it may cost; and scorers, programs that label."""
+"""Asking the judges: the prompt, the call, what its answer says, what it may cost;
+and scorers, programs that label."""

@@ -1,18 +1,19 @@
-"""What asking a study's judges would take, told before a call is made: calls, tokens, money, and whether the caps allow it."""
+"""What asking a study's judges would take, told before a call is made:
+calls, tokens, money, and whether the caps allow it."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet, prefetch_related_objects
 
 from annotation.models import Item, LabelScheme, Study
-from benchmark.batching import batches
-from benchmark.commandline import ArbiterCommand
+from arbiter.calls.prices import as_dollars, cost_of, dollars, most, prompt_bytes
+from arbiter.core.batching import batches
 from judging.models import FINAL, Attempt, Budget, StudyJudge, Verdict
-from judging.panel.asking import CANCELLED
-from judging.panel.money import PICO, as_dollars, cost_of, dollars, price_of, prompt_bytes, worst_case
+from judging.panel import metering
 from judging.panel.prompting import ask, token_limit
+from judging.panel.wanted_verdicts import CANCELLED
 
 BUILT = 2000  # prompts of a judge that a dry run builds; beyond that it looks at a sample
 SAMPLE = 200
@@ -20,7 +21,10 @@ PAST = 100  # the calls a judge's usual token counts are taken from
 ENOUGH = 20
 USUAL_COMPLETION = 200
 BYTES_A_TOKEN = 4
-REPEATED = "Calls that are repeated, as they failed or their answer was cut off, come on top."
+REPEATED = (
+    "Calls that are repeated, as they failed or their answer was cut off, come on top; at most holds with "
+    "them."
+)
 SUMMED = (
     "verdicts",
     "final",
@@ -35,7 +39,7 @@ Cap = tuple[int, int] | None  # of calls or picodollars: the cap, and what is le
 
 
 @dataclass(frozen=True, slots=True)
-class Usual:
+class UsualTokens:
     """What a judge's calls take, from those it has made or else from experience at large."""
 
     tokens: int  # prompt tokens for so many bytes
@@ -48,7 +52,7 @@ class Usual:
 
 
 @dataclass(slots=True)
-class Seen:
+class BuiltPrompts:
     """Prompts that were built: how many of them are answered already, and what the others weigh."""
 
     cached: int = 0
@@ -57,7 +61,7 @@ class Seen:
     worst: int = 0
     bounded: bool = True
 
-    def add(self, other: "Seen", wanted: int) -> None:
+    def add(self, other: "BuiltPrompts", wanted: int) -> None:
         """Add what `wanted` prompts come to, of which the other has seen some or all."""
         seen = other.cached + other.calls
         if not seen:
@@ -75,7 +79,8 @@ def _share(value: int, of: int, seen: int) -> int:
 
 @dataclass(slots=True)
 class Forecast:
-    """What is still to be asked of one judge. Money in picodollars, None where it can't be told and `reasons` say why."""
+    """What is still to be asked of one judge.
+    Money in picodollars, None where it can't be told and `reasons` say why."""
 
     judge: str
     verdicts: int = 0
@@ -99,7 +104,8 @@ class Forecast:
 def dry_run(
     study: Study, judges: Sequence[StudyJudge], limit: int | None = None, *, retry: bool = False
 ) -> dict[str, Any]:
-    """What asking these judges would take: calls, tokens and cost, and whether the study's caps allow it. Writes nothing.
+    """Return what asking these judges would take:
+    calls, tokens and cost, and whether the study's caps allow it. Writes nothing.
 
     `retry`: failed verdicts are asked again too.
     """
@@ -127,8 +133,8 @@ def dry_run(
 
 
 def settled(retry: bool) -> Q:
-    """Verdicts that asking the judges leaves as they are. What a call had failed for when its judge was cancelled is asked
-    again in any case."""
+    """Return the condition of verdicts that asking the judges leaves as they are. What a call had failed for
+    when its judge was cancelled is asked again in any case."""
     failed = Q(state=Verdict.State.FAILED)
     return Q(state__in=FINAL) & ~(failed if retry else failed & Q(reason=CANCELLED))
 
@@ -154,7 +160,7 @@ def _final(study_judge: StudyJudge, settled: Q) -> dict[int, int]:
 
 
 def _within(wanted: dict[int, int], at_most: int | None) -> dict[int, int]:
-    """The first of them, repeat by repeat, as verdicts are made."""
+    """Take the first `at_most` of the wanted verdicts, repeat by repeat, as verdicts are made."""
     if at_most is None:
         return wanted
     kept: dict[int, int] = {}
@@ -165,9 +171,9 @@ def _within(wanted: dict[int, int], at_most: int | None) -> dict[int, int]:
 
 def _look(
     study: Study, study_judge: StudyJudge, wanted: dict[int, int], forecast: Forecast, settled: Q
-) -> Seen:
+) -> BuiltPrompts:
     """Build the prompts of all that is wanted, or of a sample of each repeat where that is a lot."""
-    total, looked_at, whole = sum(wanted.values()), 0, Seen()
+    total, looked_at, whole = sum(wanted.values()), 0, BuiltPrompts()
     sampled = total > BUILT
     scheme = _with_labels(study.scheme_of(study_judge.judge.question))
     for repeat, count in wanted.items():
@@ -188,13 +194,13 @@ def _with_labels(scheme: LabelScheme) -> LabelScheme:
 
 
 def _missing(study: Study, study_judge: StudyJudge, repeat: int, settled: Q) -> QuerySet[Item]:
-    """Items that are to be asked about."""
+    """Return the items that the judge is to be asked about in this repeat."""
     asked = Verdict.objects.filter(item=OuterRef("pk"), study_judge=study_judge, repeat=repeat)
     return study.items.filter(~Exists(asked.filter(settled))).select_related(*RELATED)
 
 
-def _build(study_judge: StudyJudge, scheme: LabelScheme, repeat: int, items: QuerySet[Item]) -> Seen:
-    seen, price, limit = Seen(), price_of(study_judge), token_limit(study_judge.judge)
+def _build(study_judge: StudyJudge, scheme: LabelScheme, repeat: int, items: QuerySet[Item]) -> BuiltPrompts:
+    seen, price, limit = BuiltPrompts(), metering.price_of(study_judge), token_limit(study_judge.judge)
     for batch in batches(items.iterator(chunk_size=100), 100):
         asked = [ask(study_judge.judge, item, scheme, repeat) for item in batch]
         answered = _answered([one.cache_key for one in asked])
@@ -202,7 +208,7 @@ def _build(study_judge: StudyJudge, scheme: LabelScheme, repeat: int, items: Que
             if one.cache_key in answered:
                 seen.cached += 1
                 continue
-            worst = worst_case(one.request, price, limit)
+            worst = most(one.request, price, limit)
             seen.calls, seen.bytes = seen.calls + 1, seen.bytes + prompt_bytes(one.request)
             seen.worst, seen.bounded = seen.worst + (worst or 0), seen.bounded and worst is not None
     return seen
@@ -210,13 +216,13 @@ def _build(study_judge: StudyJudge, scheme: LabelScheme, repeat: int, items: Que
 
 def _answered(keys: Sequence[str]) -> set[str]:
     outcomes = [Attempt.Outcome.ANSWER, Attempt.Outcome.REFUSAL, Attempt.Outcome.LENGTH]
-    found = Attempt.objects.filter(cache_key__in=keys, outcome__in=outcomes).order_by()
-    return set(found.values_list("cache_key", flat=True).distinct())
+    answers = Attempt.objects.filter(cache_key__in=keys, outcome__in=outcomes).order_by()
+    return set(answers.values_list("cache_key", flat=True).distinct())
 
 
-def _weigh(forecast: Forecast, study_judge: StudyJudge, seen: Seen) -> None:
+def _weigh(forecast: Forecast, study_judge: StudyJudge, seen: BuiltPrompts) -> None:
     """Turn what the prompts weigh into tokens and money."""
-    judge, price, usual = study_judge.judge, price_of(study_judge), _usual(study_judge)
+    judge, price, usual = study_judge.judge, metering.price_of(study_judge), _usual(study_judge)
     limit = token_limit(judge)
     a_call = usual.completion if limit is None else min(limit, usual.completion)
     forecast.basis.append(usual.basis)
@@ -230,23 +236,28 @@ def _weigh(forecast: Forecast, study_judge: StudyJudge, seen: Seen) -> None:
         forecast.reasons.append("its parameters set no token limit, so what a call may cost has no bound")
 
 
-def _usual(study_judge: StudyJudge) -> Usual:
-    """From the judge's last calls, in this study or else in another; where it has made too few, from experience."""
+def _usual(study_judge: StudyJudge) -> UsualTokens:
+    """Return what a call usually takes, from the judge's last calls, in this study or else in another; where
+    it has made too few, from experience."""
     others = study_judge.judge.studies.exclude(pk=study_judge.pk).select_related("study")
     for one in [study_judge, *others.order_by("-calls")[:3]]:
         past = list(_past(one))
         if len(past) >= ENOUGH:
             tokens, size, completion = (sum(column) for column in zip(*past, strict=True))
             basis = f"tokens as in its last {len(past)} calls"
-            return Usual(max(1, tokens), size, -(-completion // len(past)), basis)
-    return Usual(
-        1, BYTES_A_TOKEN, USUAL_COMPLETION,
-        f"taken for granted, as it has made fewer than {ENOUGH} calls: {BYTES_A_TOKEN} bytes a prompt token, {USUAL_COMPLETION} completion tokens a call or its token limit",
-    )  # fmt: skip
+            return UsualTokens(max(1, tokens), size, -(-completion // len(past)), basis)
+    return UsualTokens(
+        1,
+        BYTES_A_TOKEN,
+        USUAL_COMPLETION,
+        f"taken for granted, as it has made fewer than {ENOUGH} calls: {BYTES_A_TOKEN} bytes a prompt "
+        f"token, {USUAL_COMPLETION} completion tokens a call or its token limit",
+    )
 
 
 def _past(study_judge: StudyJudge) -> Iterator[tuple[int, int, int]]:
-    """Of its last calls: prompt tokens, bytes of the prompt (built again), completion tokens."""
+    """Yield of each of the judge's last calls:
+    prompt tokens, bytes of the prompt (built again), completion tokens."""
     judge = study_judge.judge
     counted = Attempt.objects.filter(prompt_tokens__isnull=False, completion_tokens__isnull=False)
     last = counted.filter(study_judge=study_judge).order_by("-pk").defer("raw")
@@ -259,7 +270,7 @@ def _past(study_judge: StudyJudge) -> Iterator[tuple[int, int, int]]:
 
 
 def _total(forecasts: Sequence[Forecast]) -> Forecast:
-    """Its money is of the judges whose price is known; None where no price is."""
+    """Add forecasts up. The total's money is of the judges whose price is known; None where no price is."""
     total = Forecast("all")
     for name in SUMMED:
         setattr(total, name, sum(getattr(one, name) for one in forecasts))
@@ -272,12 +283,13 @@ def _total(forecasts: Sequence[Forecast]) -> Forecast:
 
 
 def _cap(cap: int | None, spent: int) -> Cap:
-    """A cap with what is left of it."""
+    """Return a cap with what is left of it; None for none."""
     return None if cap is None else (cap, max(0, cap - spent))
 
 
 def _fits(calls: Cap, cost: Cap, total: Forecast) -> tuple[bool | None, str]:
-    """Whether the run stays within the caps; None where that depends on how long the answers are, or can't be told."""
+    """Tell whether the run stays within the caps, and why;
+    None where that depends on how long the answers are, or can't be told."""
     if calls is None and cost is None:
         return True, "the study has no cap"
     if calls and total.calls > calls[1]:
@@ -297,24 +309,5 @@ def _fits(calls: Cap, cost: Cap, total: Forecast) -> tuple[bool | None, str]:
     return True, "it stays within the study's cap"
 
 
-def show_dry_run(result: Mapping[str, Any]) -> None:
-    """For people: a table, and the notes below it."""
-    rows = list(result["rows"])
-    ArbiterCommand().table([_shown(row) for row in [*rows, {"judge": "in all", **result["total"]}]])
-    notes = [f"{row['judge']}: {note}." for row in rows for note in [*row["reasons"], *row["basis"]]]
-    if result["unpriced"]:
-        notes.append(f"in all: {of_the_priced(result['unpriced'])}.")
-    answer = {True: "Fits", False: "Does not fit", None: "May not fit"}[result["fits"]]
-    for line in [*notes, REPEATED, f"{answer}: {result['why']}."]:
-        print(line)
-
-
 def of_the_priced(unpriced: Sequence[str]) -> str:
     return f"the money is of the judges whose price is known, so not of {', '.join(unpriced)}"
-
-
-def _shown(row: Mapping[str, Any]) -> dict[str, Any]:
-    counts = {name.replace("_", " "): f"{value:,}" for name, value in row.items() if type(value) is int}
-    money = {"cost": row["cost"], "at most": row["cost_at_most"]}
-    shown = {name: None if value is None else dollars(round(value * PICO)) for name, value in money.items()}
-    return {"judge": row["judge"], **counts, **shown}

@@ -1,12 +1,15 @@
-"""What a study may spend, held by any number of workers at once: the worst case is reserved before a call, and settled after.
+"""What a study may spend, held by any number of workers at once:
+the worst case is reserved before a call, and settled after.
 
-A study's budget counts calls and cost, those on their way included. Under a cap a call goes through these steps:
+A study's budget counts calls and cost, those on their way included. Under a cap a call goes through these
+steps:
 
-1. permit: the budget takes the call's worst case and the verdict notes it, in one transaction. Killed here or during the
-   call: the verdict's lease runs out with its reservation standing.
-2. settle: with the stored attempt, the worst case becomes what the call cost.
+1. permit: the budget takes the call's worst case and the verdict notes it, in one transaction. Killed here or
+   during the call: the verdict's lease runs out with its reservation standing.
+2. settle costs: with the stored attempt, the worst case becomes what the call cost.
 3. give back: a call that was permitted and did not set out costs nothing.
-4. forfeit: whoever takes over the verdict of a worker that died leaves its reservation spent: the call may have been made.
+4. forfeit: whoever takes over the verdict of a worker that died leaves its reservation spent: the call may
+   have been made.
 """
 
 from __future__ import annotations
@@ -18,35 +21,37 @@ from typing import TYPE_CHECKING
 
 from django.db import transaction
 from django.db.models import F, Q, QuerySet, Sum
-from django.utils import timezone
 
 from annotation.models import Study
-from judging.models import Budget, StudyJudge, Verdict
-from judging.panel.money import dollars
+from arbiter.calls.prices import Price, dollars
+from judging.models import Attempt, Budget, StudyJudge, Verdict
 
 if TYPE_CHECKING:  # they load the library that calls are made with, which no page needs
-    from benchmark.client import Call
-    from benchmark.lanes import Job
+    from arbiter.calls.client import Call
+    from arbiter.calls.lanes import CallJob
 
+# As Call.turned_away has it: nothing was done for these, so they count against no cap.
+TURNED_AWAY = Q(outcome="rejected") & (Q(status__gte=300, status__lt=400) | Q(status=401))
 CAPPED = Q(max_calls__isnull=False) | Q(max_cost__isnull=False)
 
 
 def metered(studies: Iterable[int]) -> set[int]:
-    """Those of the studies that have a cap."""
+    """Return those of the studies that have a cap."""
     return set(Budget.objects.filter(CAPPED, study__in=set(studies)).values_list("study", flat=True))
 
 
 @transaction.atomic
-def permit(lease: str, asked: Sequence[tuple[Job, int | None]]) -> tuple[list[Job], set[int]]:
-    """The jobs whose call may be made now, and the rows for which none will be: there is no room for it, or the row is
-    another worker's by now. The rest may ask again: what others have reserved and don't need comes back."""
+def permit(lease: str, asked: Sequence[tuple[CallJob, int | None]]) -> tuple[list[CallJob], set[int]]:
+    """Return the jobs whose call may be made now, and the rows for which none will be: there is no room for
+    it, or the row is another worker's by now. The rest may ask again: what others have reserved and don't
+    need comes back."""
     studies = {job.pk: job.context.verdict.study_judge.study_id for job, _ in asked}
     budgets = (
         Budget.objects.select_for_update().filter(CAPPED, study__in=set(studies.values())).order_by("pk")
     )
     by_study = {budget.study_id: budget for budget in budgets}
-    noted = dict(_reserved(Verdict.objects.filter(pk__in=list(studies), lease=lease)))
-    permitted: list[Job] = []
+    noted = dict(_reserved(Verdict.objects.claimed_by(lease).filter(pk__in=list(studies))))
+    permitted: list[CallJob] = []
     over: set[int] = set()
     full: dict[int, set[int]] = {study: set() for study in by_study}
     for job, worst in asked:
@@ -58,7 +63,7 @@ def permit(lease: str, asked: Sequence[tuple[Job, int | None]]) -> tuple[list[Jo
             permitted.append(replace(job, reserved=noted[job.pk]))
             continue
         if job.pk in noted:  # when the cap came it was taken for a call on its way, and it had not set out
-            Verdict.objects.filter(pk=job.pk, lease=lease).update(reserved=None)
+            Verdict.objects.claimed_by(lease).filter(pk=job.pk).update(reserved=None)
             budget.calls, budget.cost = budget.calls - 1, budget.cost - noted[job.pk]
         if not _fits(budget, worst):
             full[budget.study_id].add(job.pk)
@@ -80,15 +85,14 @@ def _fits(budget: Budget, worst: int | None) -> bool:
     return budget.max_cost is None or (worst is not None and budget.cost + worst <= budget.max_cost)
 
 
-def _note(lease: str, job: Job, worst: int) -> bool:
-    ours = Verdict.objects.filter(pk=job.pk, lease=lease, state=Verdict.State.LEASED)
-    return ours.update(reserved=worst) == 1
+def _note(lease: str, job: CallJob, worst: int) -> bool:
+    return Verdict.objects.claimed_by(lease).filter(pk=job.pk).update(reserved=worst) == 1
 
 
 def _on_their_way(budget: Budget) -> bool:
-    """Calls whose reservation may still come back, in part or whole."""
-    held = Verdict.objects.filter(study_judge__study=budget.study_id, reserved__isnull=False)
-    return held.filter(leased_until__gte=timezone.now()).exists()
+    """Tell whether any call's reservation may still come back, in part or whole."""
+    leased = Verdict.objects.under_lease().filter(study_judge__study=budget.study_id)
+    return leased.filter(reserved__isnull=False).exists()
 
 
 def _reserved(verdicts: QuerySet[Verdict]) -> Iterable[tuple[int, int]]:
@@ -96,22 +100,23 @@ def _reserved(verdicts: QuerySet[Verdict]) -> Iterable[tuple[int, int]]:
         yield pk, reserved or 0
 
 
-def settle(lease: str, made: Sequence[tuple[Job, Call, int | None]]) -> None:
-    """Turn what was reserved for these calls into what they cost. Part of the transaction that stores them."""
+def settle_costs(lease: str, made: Sequence[tuple[CallJob, Call, int | None]]) -> None:
+    """Turn what was reserved for these calls into what they cost.
+    Part of the transaction that stores them."""
     studies = {job.pk: job.context.verdict.study_judge.study_id for job, _, _ in made}
     capped = metered(studies.values())
     if not capped:
         return
-    held = dict(_reserved(Verdict.objects.filter(pk__in=list(studies), lease=lease)))
-    Verdict.objects.filter(pk__in=list(held), lease=lease).update(reserved=None)
+    reservations = dict(_reserved(Verdict.objects.claimed_by(lease).filter(pk__in=list(studies))))
+    Verdict.objects.claimed_by(lease).filter(pk__in=list(reservations)).update(reserved=None)
     calls, cost = Counter[int](), Counter[int]()
     lost, lost_cost = Counter[int](), Counter[int]()
     for job, call, paid in made:
         study = studies[job.pk]
         cost[study] += (paid or 0) - job.reserved
-        calls[study] -= call.unreached
-        if job.pk in held:
-            del held[job.pk]  # of two calls for one row, one holds the reservation
+        calls[study] -= call.unreached or call.turned_away
+        if job.pk in reservations:
+            del reservations[job.pk]  # of two calls for one row, one holds the reservation
         elif job.metered:
             lost[study] -= 1  # whoever took the row over gave this call up for lost
             lost_cost[study] -= job.reserved
@@ -121,11 +126,12 @@ def settle(lease: str, made: Sequence[tuple[Job, Call, int | None]]) -> None:
         _change(study, calls[study], cost[study], lost[study], lost_cost[study])
 
 
-def give_back(held: QuerySet[Verdict]) -> None:
-    """What was reserved for calls that did not set out. Part of the transaction that gives their rows back."""
+def give_back(verdicts: QuerySet[Verdict]) -> None:
+    """Give back what was reserved for calls that did not set out.
+    Part of the transaction that gives their rows back."""
     calls, cost = Counter[int](), Counter[int]()
-    found = held.filter(reserved__isnull=False)
-    for pk, reserved, study in list(found.values_list("pk", "reserved", "study_judge__study")):
+    reserved_rows = verdicts.filter(reserved__isnull=False)
+    for pk, reserved, study in list(reserved_rows.values_list("pk", "reserved", "study_judge__study")):
         if Verdict.objects.filter(pk=pk, reserved=reserved).update(reserved=None):
             calls[study], cost[study] = calls[study] - 1, cost[study] - (reserved or 0)
     for study in sorted(calls):
@@ -134,10 +140,10 @@ def give_back(held: QuerySet[Verdict]) -> None:
 
 @transaction.atomic
 def forfeit(pks: Sequence[int]) -> None:
-    """What workers that died had reserved stays spent."""
-    expired = Verdict.objects.filter(pk__in=pks, reserved__isnull=False, leased_until__lt=timezone.now())
-    for pk, reserved, study in list(expired.values_list("pk", "reserved", "study_judge__study")):
-        if expired.filter(pk=pk).update(reserved=None):
+    """Leave what workers that died had reserved spent."""
+    lapsed = Verdict.objects.lapsed().filter(pk__in=pks, reserved__isnull=False)
+    for pk, reserved, study in list(lapsed.values_list("pk", "reserved", "study_judge__study")):
+        if lapsed.filter(pk=pk).update(reserved=None):
             _change(study, 0, 0, 1, reserved or 0)
 
 
@@ -145,9 +151,11 @@ def _change(study: int, calls: int, cost: int, lost: int = 0, lost_cost: int = 0
     if not (calls or cost or lost):
         return
     changed = {
-        "calls": F("calls") + calls, "cost": F("cost") + cost, "lost_calls": F("lost_calls") + lost,
+        "calls": F("calls") + calls,
+        "cost": F("cost") + cost,
+        "lost_calls": F("lost_calls") + lost,
         "lost_cost": F("lost_cost") + lost_cost,
-    }  # fmt: skip
+    }
     if calls < 0 or cost < 0:
         changed["reached"] = False  # type: ignore[assignment] # there is room again
     Budget.objects.filter(study=study).update(**changed)
@@ -163,19 +171,21 @@ def set_caps(study: Study, max_calls: int | None, max_cost: int | None) -> None:
     budget = Budget.objects.select_for_update().get(pk=budget.pk)
     if not metered([study.pk]):
         spent = judges.aggregate(calls=Sum("calls"), cost=Sum("cost"))
-        # Rows that workers hold now may be called without asking: each counts as a call on its way. No join here: it would
-        # move the state to a subquery, which PostgreSQL does not look at again after waiting for a row to be concluded.
+        # Rows that workers hold now may be called without asking: each counts as a call on its way. No join
+        # here: it would move the state to a subquery, which PostgreSQL does not look at again after waiting
+        # for a row to be concluded.
         ours = [judge.pk for judge in locked]
-        held = Verdict.objects.filter(study_judge__in=ours, state=Verdict.State.LEASED)
-        on_their_way = held.update(reserved=0) if max_calls is not None or max_cost is not None else 0
-        budget.calls = (spent["calls"] or 0) + on_their_way + budget.lost_calls
+        claimed = Verdict.objects.claimed().filter(study_judge__in=ours)
+        on_their_way = claimed.update(reserved=0) if max_calls is not None or max_cost is not None else 0
+        turned_away = Attempt.objects.filter(TURNED_AWAY, study_judge__in=ours).count()
+        budget.calls = (spent["calls"] or 0) - turned_away + on_their_way + budget.lost_calls
         budget.cost = (spent["cost"] or 0) + budget.lost_cost
     budget.max_calls, budget.max_cost, budget.reached = max_calls, max_cost, False
     budget.save()
 
 
 def reached(budget: Budget) -> str:
-    """That a cap was reached, and what was spent under it, in one sentence."""
+    """Say that a cap was reached, and what was spent under it, in one sentence."""
     caps = []
     if budget.max_calls is not None:
         caps.append(f"{budget.calls:,} of {budget.max_calls:,} calls")
@@ -186,4 +196,14 @@ def reached(budget: Budget) -> str:
         if budget.lost_calls
         else ""
     )
-    return f"the study's cap is reached: {' and '.join(caps)} are spent, and the next call might go past it{lost}"
+    return (
+        f"the study's cap is reached: {' and '.join(caps)} are spent, and the next call might go past "
+        f"it{lost}"
+    )
+
+
+def price_of(study_judge: StudyJudge) -> Price | None:
+    """Return what a judge's tokens cost in this study; None where nobody said so."""
+    if study_judge.input_price is None or study_judge.output_price is None:
+        return None
+    return Price(study_judge.input_price, study_judge.output_price, study_judge.cached_price)

@@ -12,30 +12,30 @@ from django.utils.crypto import salted_hmac
 
 from annotation.models import Item, LabelScheme
 from annotation.schemes import QUESTION
-from benchmark.dialects import dialect
+from arbiter.calls.dialects import TOKEN_FIELDS, dialect
+from arbiter.core.text import digest
 from benchmark.models import Response
-from benchmark.text import digest
 from judging.models import Judge
 from judging.prompts import NEEDED, PLACEHOLDERS, read_template
-from judging.prompts.fence import neutralise
-from judging.prompts.form import Choice, form_of
-from judging.prompts.quotes import evidence
+from judging.prompts.prompt_form import Choice, form_of
+from judging.prompts.quote_places import evidence
+from judging.prompts.response_fence import neutralise
 
-__all__ = ["Asked", "ask", "check_labels", "check_template", "evidence", "shown_to", "token_limit"]
+__all__ = ["JudgeRequest", "ask", "check_labels", "check_template", "evidence", "shown_to", "token_limit"]
 
-TOKEN_FIELDS = ("max_completion_tokens", "max_tokens")
+LONGEST_RATIONALE, SHORTEST_RATIONALE = 1000, 80
 NOT_TEXT = frozenset({"yes", "no", "on", "off", "true", "false", "y", "n", "null"})  # in YAML
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class JudgeRequest:
     request: dict[str, Any]  # parts of it are shared between calls: read it, don't change it
     marker: str
     cache_key: str
 
 
 def check_template(text: str) -> None:
-    """Raises ValueError where the template names something unknown or leaves out what a judge must see."""
+    """Raise ValueError where the template names something unknown or leaves out what a judge must see."""
     named = read_template(text).placeholders
     if unknown := named - PLACEHOLDERS:
         raise ValueError(
@@ -46,7 +46,7 @@ def check_template(text: str) -> None:
 
 
 def check_labels(text: str, mapping: Mapping[str, str], keys: Sequence[str]) -> None:
-    """Raises ValueError where the template's labels are not the scheme's and no mapping makes them so."""
+    """Raise ValueError where the template's labels are not the scheme's and no mapping makes them so."""
     labels = read_template(text).labels
     if not labels and mapping:
         raise ValueError(
@@ -79,7 +79,8 @@ def _listed(words: Iterable[str]) -> str:
 
 
 def _mapping_to_write(labels: Sequence[str], mapping: Mapping[str, str], keys: Sequence[str]) -> str:
-    """The line, filled in as far as what is there says; LABEL where only its author knows."""
+    """Write the line of a study file that maps these labels, filled in as far as the mapping there says;
+    LABEL where only its author knows."""
     pairs = [(label, mapping.get(label, label)) for label in labels]
     said = [(label, key if key in keys else "LABEL") for label, key in pairs]
     line = ", ".join(f"{_quoted(label)}: {_quoted(key)}" for label, key in said)
@@ -88,7 +89,7 @@ def _mapping_to_write(labels: Sequence[str], mapping: Mapping[str, str], keys: S
 
 
 def _quoted(word: str) -> str:
-    """In quotes where YAML would take the word for something else, such as a number or a truth value."""
+    """Put a word in quotes where YAML would take it for something else, such as a number or a truth value."""
     return word if re.fullmatch(r"[A-Za-z][\w-]*", word) and word.lower() not in NOT_TEXT else f'"{word}"'
 
 
@@ -100,11 +101,12 @@ def ask(
     *,
     marker: str = "",
     max_tokens: int | None = None,
-) -> Asked:
-    """The call's body, of which the fence's marker alone differs between equal questions, and the key these share."""
+) -> JudgeRequest:
+    """Return the call's body, of which the fence's marker alone differs between equal questions, and the key
+    these share."""
     task, response = item.response.task, item.response
     choices = _choices(judge, scheme, response)
-    form = form_of(judge.template_text, choices, judge.json_schema)
+    form = form_of(judge.template_text, choices, judge.json_schema, longest_rationale(judge))
     shown = neutralise(response.text).text
     values = {
         "context": task.category.context.strip() or task.category.title,
@@ -117,33 +119,37 @@ def ask(
     body: dict[str, Any] = {"model": judge.model, "messages": form.messages(values)}
     if dialect(judge.dialect).sends_seed:
         body["seed"] = repeat  # parts repeats where the service honours it; the marker does elsewhere
-    body |= judge.parameters if max_tokens is None else _with_budget(judge, max_tokens)
     if form.response_format:
         body["response_format"] = form.response_format
-    return Asked(body, values["marker"], key)
+    body |= judge.parameters if max_tokens is None else _with_budget(judge, max_tokens)
+    body = {name: value for name, value in body.items() if value is not None}  # null takes a parameter out
+    return JudgeRequest(body, values["marker"], key)
 
 
 def _marker(judge: Judge, response: Response, repeat: int) -> str:
-    """Fences the response. Nobody who writes a response can guess it, and the same prompt can be made again."""
+    """Return the marker that fences the response.
+    Nobody who writes a response can guess it, and the same prompt can be made again."""
     of = f"{judge.rater.definition}:{response.content_hash}:{repeat}"
     return f"RESPONSE-{salted_hmac('arbiter.fence', of).hexdigest()[:16]}"
 
 
 def _question(judge: Judge, item: Item, scheme: LabelScheme) -> str:
-    """The category's, else the scheme's. A question asked beside the primary one is its own scheme's first."""
+    """Return the question that a judge is asked: the category's, else the scheme's. A question asked beside
+    the primary one is its own scheme's first."""
     of_category = item.response.task.category.question
     first, second = (scheme.question, of_category) if judge.question else (of_category, scheme.question)
     return first or second or QUESTION
 
 
 def _choices(judge: Judge, scheme: LabelScheme, response: Response) -> tuple[Choice, ...]:
-    """The labels in the order in which this judge is shown them for this response."""
+    """Return the labels in the order in which this judge is shown them for this response."""
     labels = [(label.key, label.definition, label.example) for label in scheme.labels.all()]
     offered = _offered(tuple(labels), judge.template_text if judge.mapping else "")
     if judge.label_order == Judge.LabelOrder.REVERSED:
         return offered[::-1]
     if judge.label_order == Judge.LabelOrder.PERMUTED:
-        # Not by repeat: the repeats of an item share their order, so that their noise can be told from the order's bias.
+        # Not by repeat: the repeats of an item share their order,
+        # so that their noise can be told from the order's bias.
         drawn = int(digest(str(judge.label_seed), response.content_hash), 16)
         return _permuted(offered, drawn % factorial(len(offered)))
     return offered
@@ -151,8 +157,8 @@ def _choices(judge: Judge, scheme: LabelScheme, response: Response) -> tuple[Cho
 
 @lru_cache(maxsize=512)
 def _offered(labels: tuple[tuple[str, str, str], ...], mapped_template: str) -> tuple[Choice, ...]:
-    """The scheme's labels, or those of a mapped template, whose own definitions come first: under a mapping a word may
-    stand for more than the scheme's label of that name."""
+    """Return the scheme's labels, or those of a mapped template, whose own definitions come first: under a
+    mapping a word may stand for more than the scheme's label of that name."""
     of_scheme = {key: Choice(key, definition, example) for key, definition, example in labels}
     if not mapped_template:
         return tuple(of_scheme.values())
@@ -167,7 +173,7 @@ def _offered(labels: tuple[tuple[str, str, str], ...], mapped_template: str) -> 
 
 @lru_cache(maxsize=4096)
 def _permuted(choices: tuple[Choice, ...], number: int) -> tuple[Choice, ...]:
-    """The permutation with this number, of as many as there are."""
+    """Return the permutation with this number, of as many as there are."""
     left, order = list(choices), []
     while left:
         number, place = divmod(number, len(left))
@@ -176,7 +182,7 @@ def _permuted(choices: tuple[Choice, ...], number: int) -> tuple[Choice, ...]:
 
 
 def _constant_key(judge: Judge, choices: tuple[Choice, ...]) -> str:
-    """Of all that an answer depends on, but the item and the repeat."""
+    """Hash all that an answer depends on, but the item and the repeat."""
     endpoint = judge.endpoint
     return _digest_of(
         (endpoint.name, endpoint.base_url, judge.model, judge.template_text, judge.dialect),
@@ -193,22 +199,32 @@ def _digest_of(
     return digest(*texts, json.dumps(flags), settings, json.dumps(choices))
 
 
+def longest_rationale(judge: Judge) -> int | None:
+    """Return how many characters a judge's schema lets a rationale have, so that one which goes on and on
+    ends before the token limit does (a character is a token at most in few scripts); None where the service
+    refuses such a bound."""
+    if not dialect(judge.dialect).bounds_texts:
+        return None
+    return min(LONGEST_RATIONALE, max(SHORTEST_RATIONALE, token_limit(judge) or LONGEST_RATIONALE))
+
+
 def token_limit(judge: Judge) -> int | None:
-    """What its parameters say, under either name; of both the larger."""
-    found = [judge.parameters[field] for field in TOKEN_FIELDS if field in judge.parameters]
-    limits = [limit for limit in found if isinstance(limit, int) and not isinstance(limit, bool)]
+    """Return the token limit in a judge's parameters, under either name; of both the larger;
+    None where there is none."""
+    values = [judge.parameters[field] for field in TOKEN_FIELDS if field in judge.parameters]
+    limits = [limit for limit in values if isinstance(limit, int) and not isinstance(limit, bool)]
     return max(limits, default=None)
 
 
 def _with_budget(judge: Judge, max_tokens: int) -> dict[str, Any]:
-    """The parameters with another token limit, under the name they use, else the dialect's."""
-    used = [field for field in TOKEN_FIELDS if field in judge.parameters]
+    """Return the judge's parameters with another token limit, under the name they use, else the dialect's."""
+    used = [field for field in TOKEN_FIELDS if judge.parameters.get(field) is not None]
     fields = used or [dialect(judge.dialect).token_field]
     return {**judge.parameters, **dict.fromkeys(fields, max_tokens)}
 
 
 def shown_to(judge: Judge, item: Item, scheme: LabelScheme) -> dict[str, Any]:
-    """What is stored with the rating."""
+    """Return what is stored with a rating of what its judge was shown."""
     context = ["category context"] if "context" in read_template(judge.template_text).placeholders else []
     suffix = ["prompt suffix"] if judge.show_condition else []
     shown = {

@@ -1,7 +1,7 @@
 """Deterministic scorers: programs that label responses through the same ledger as humans and judges.
 
-A scorer is a Python function from a ScoredResponse to a label. It is a rater's exact version by its entry point and its
-code, so a program that was changed labels under a version of its own.
+A scorer is a Python function from a ScoredResponse to a label. It is a rater's exact version by its entry
+point and its code, so a program that was changed labels under a version of its own.
 """
 
 import hashlib
@@ -9,29 +9,31 @@ import inspect
 import re
 import sys
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass, field, fields
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
-from numbers import Real
 from pathlib import Path
 from time import monotonic
 from types import ModuleType
-from typing import Any
+from typing import Any, Literal
 
 from django.db import transaction
-from django.db.models import Max, QuerySet
+from django.db.models import QuerySet
+from pydantic import Field
 
 from annotation import ledger
 from annotation.models import Item, LabelScheme, Rater, Rating, Study
-from annotation.raters import refuse_reserved
-from benchmark.batching import pages
-from benchmark.errors import UserError
-from benchmark.text import digest, original, storable
+from annotation.raters import RaterName, make_way, next_version, refuse_reserved, shown_name
+from arbiter.core.basespec import BaseSpec, Slug
+from arbiter.core.batching import pages
+from arbiter.core.errors import UserError
+from arbiter.core.naming import among
+from arbiter.core.text import digest, original, storable
+from arbiter.scorers import Score, ScoredResponse
 from judging.models import Scorer, ScorerFailure
 from judging.panel.prompting import evidence
-from judging.studies.file import ScorerSpec
 
 GROUP = "arbiter.scorers"
 FORM = re.compile(r"\w+(\.\w+)*:\w+(\.\w+)*")
@@ -42,47 +44,10 @@ LONGEST_REASON = 1000
 FAILURES = (Exception, SystemExit)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ScoredResponse:
-    """What a scorer is given: everything that is known of a response. A program isn't blind, and its ratings say so."""
-
-    text: str
-    reasoning: str
-    transcript: Any  # as it was imported or collected; None where there is none
-    finish_reason: str
-    usage: Mapping[str, Any] | None
-    epoch: int
-    task: str  # its key, as that of the category
-    task_text: str
-    category: str
-    subject: str  # the subject model's name
-    condition: str
-    factors: Mapping[str, Any]
-    run: str
-    metadata: Mapping[str, Any]  # the run's config as `run`, what the suite says of the task as `task`
-
-
-@dataclass(frozen=True, slots=True)
-class Score:
-    """A label with more to say. `confidence` is a probability; `evidence` are quotes from the response's text."""
-
-    label: str
-    confidence: float | None = None
-    rationale: str = ""
-    evidence: Sequence[str] = ()
-
-    def __post_init__(self) -> None:
-        sure = self.confidence
-        if sure is not None and not (
-            isinstance(sure, Real) and not isinstance(sure, bool) and 0 <= sure <= 1
-        ):
-            raise ValueError(f"a score's confidence is a number from 0 to 1, or None; found {sure!r}")
-        if not isinstance(self.rationale, str):
-            raise ValueError(f"a score's rationale is a text; found {type(self.rationale).__name__}")
-        quotes = (self.evidence,) if isinstance(self.evidence, str) else tuple(self.evidence)
-        if not all(isinstance(quote, str) for quote in quotes):
-            raise ValueError("a score's evidence is a list of quotes, each a text")
-        object.__setattr__(self, "evidence", quotes)
+class ScorerSpec(BaseSpec):
+    name: RaterName
+    entry_point: str = Field(min_length=1, max_length=200)
+    question: Slug | Literal[""] = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,16 +59,17 @@ class Program:
 
 
 def load_program(name: str, entry_point: str) -> Program:
-    """Raises UserError where it can't be imported or isn't callable."""
+    """Load a scorer's program. UserError where it can't be imported or isn't callable."""
     place = f"scorer {name!r}: {entry_point!r}"
-    found = _entry_point(place, entry_point)
+    point = _entry_point(place, entry_point)
     try:
         with redirect_stdout(sys.stderr):  # stdout is for the command's own document
-            call = found.load()
-            code = _code_of(found, call)
+            call = point.load()
+            code = _code_of(point, call)
     except FAILURES as error:
         raise UserError(
-            f"{place} can't be loaded: {_in_a_line(error)}; its module must be importable: install it, or put its folder on PYTHONPATH."
+            f"{place} can't be loaded: {_in_a_line(error)}; its module must be importable: install it, or "
+            "put its folder on PYTHONPATH."
         ) from error
     if not callable(call):
         raise UserError(
@@ -126,11 +92,12 @@ def _entry_point(place: str, text: str) -> EntryPoint:
     )
 
 
-def _code_of(found: EntryPoint, call: Any) -> str:
-    """Changes with the source of the module it was named in and of the one it was written in, and with its package's version."""
-    modules = [import_module(found.module), inspect.getmodule(inspect.unwrap(call))]
+def _code_of(point: EntryPoint, call: Any) -> str:
+    """Hash a program's code: the source of the module it was named in and of the one it was written in,
+    and its package's version."""
+    modules = [import_module(point.module), inspect.getmodule(inspect.unwrap(call))]
     sources = list(dict.fromkeys(_source(module) for module in modules if module))
-    package = [found.dist.name, found.dist.version] if found.dist else []
+    package = [point.dist.name, point.dist.version] if point.dist else []
     return digest(*package, *sources)
 
 
@@ -144,36 +111,33 @@ def _definition(name: str, entry_point: str, question: str, code: str) -> str:
 
 
 def save_scorer(spec: ScorerSpec, study: Study) -> Scorer:
-    """The scorer with exactly this definition and code, or a new version under its name."""
+    """Return the scorer with exactly this definition and code, or a new version under its name."""
     refuse_reserved(spec.name)
+    spec = spec.model_copy(update={"name": shown_name(spec.name)})
     program = load_program(spec.name, spec.entry_point)
     if spec.question and not study.questions.filter(name=spec.question).exists():
         raise UserError(f"scorer {spec.name!r}: study {study.slug!r} has no question {spec.question!r}.")
     definition = _definition(spec.name, spec.entry_point, spec.question, program.code)
-    found = Scorer.objects.filter(rater__name=spec.name, rater__definition=definition).first()
-    return found or Scorer.objects.create(
-        rater=_new_version(spec.name, definition), entry_point=spec.entry_point, question=spec.question
+    saved = Scorer.objects.filter(rater__name=spec.name, rater__definition=definition).first()
+    return saved or Scorer.objects.create(
+        rater=next_version(spec.name, Rater.Kind.SCORER, where="scorers: ", definition=definition),
+        entry_point=spec.entry_point,
+        question=spec.question,
     )
 
 
-def _new_version(name: str, definition: str) -> Rater:
-    same = Rater.objects.filter(name=name)
-    if other := same.exclude(kind=Rater.Kind.SCORER).first():
-        raise UserError(f"scorers: {name!r} is already the name of a {other.kind}; give the scorer another.")
-    version = (same.aggregate(top=Max("version"))["top"] or 0) + 1
-    return Rater.objects.create(name=name, version=version, kind=Rater.Kind.SCORER, definition=definition)
-
-
 def apply_scorers(study: Study, specs: Sequence[ScorerSpec]) -> None:
-    """These become the study's scorers; those there were before keep their ratings."""
+    """Make these the study's scorers; those there were before keep their ratings."""
     study.scorers.set([save_scorer(spec, study) for spec in specs])
+    for scorer in study.scorers.select_related("rater"):
+        make_way(study, scorer.rater)
 
 
 # Scoring
 
 
 @dataclass(slots=True)
-class Count:
+class ScoringCounts:
     scored: int = 0
     failed: int = 0
     unchanged: int = 0
@@ -187,8 +151,9 @@ def score(
     stopping: Callable[[], bool] = lambda: False,
     on_progress: Callable[[int], None] = lambda done: None,
 ) -> dict[str, Any]:
-    """Have the study's scorers label every item they have not looked at; with `retry`, those they failed on too."""
-    clock, count = monotonic(), Count()
+    """Have the study's scorers label every item they have not looked at;
+    with `retry`, those they failed on too."""
+    clock, count = monotonic(), ScoringCounts()
     scorings = [Scoring(study, scorer, retry, count) for scorer in scorers_of(study, name)]
     for scoring in scorings:
         scoring.run(stopping, on_progress)
@@ -205,7 +170,7 @@ def scorers_of(study: Study, name: str = "") -> list[Scorer]:
     chosen = [
         scorer
         for scorer in scorers
-        if name in ("", scorer.rater.name, f"{scorer.rater.name}@{scorer.rater.version}")
+        if not name or among(name, [scorer.rater.name, f"{scorer.rater.name}@{scorer.rater.version}"])
     ]
     if not chosen and not scorers:
         raise UserError(f"Study {study.slug!r} has no scorers; add some to its study file and apply it.")
@@ -215,13 +180,13 @@ def scorers_of(study: Study, name: str = "") -> list[Scorer]:
     return chosen
 
 
-def wanted(study: Study, name: str = "") -> int:
-    """How many answers the study's scorers owe in all, for a progress bar."""
+def labels_owed(study: Study, name: str = "") -> int:
+    """Return how many answers the study's scorers owe in all, for a progress bar."""
     return study.items.count() * len(scorers_of(study, name))
 
 
 @dataclass(slots=True)
-class Answers:
+class UnwrittenAnswers:
     """What a program said and is not written yet."""
 
     entries: list[ledger.Entry] = field(default_factory=list)
@@ -238,11 +203,12 @@ class Scoring:
     2. The program is called for each, outside any transaction.
     3. The answers are written in one transaction, under a lock on the scorer.
 
-    Killed between any two of them, what was not written is asked for again. Two that score at once may both call the program
-    for an item; the rating's submission key lets one of them write, and a label stands above a failure, whichever came first.
+    Killed between any two of them, what was not written is asked for again. Two that score at once may both
+    call the program for an item; the rating's submission key lets one of them write, and a label stands above
+    a failure, whichever came first.
     """
 
-    def __init__(self, study: Study, scorer: Scorer, retry: bool, count: Count) -> None:
+    def __init__(self, study: Study, scorer: Scorer, retry: bool, count: ScoringCounts) -> None:
         self.study, self.scorer, self.retry, self.count = study, scorer, retry, count
         rater = scorer.rater
         self.program = load_program(rater.name, scorer.entry_point)
@@ -250,7 +216,8 @@ class Scoring:
             rater.name, scorer.entry_point, scorer.question, self.program.code
         ):
             raise UserError(
-                f"scorer {rater.name!r}: its program has changed since the study file was applied; apply the file again, which makes it a new version."
+                f"scorer {rater.name!r}: its program has changed since the study file was applied; apply "
+                "the file again, which makes it a new version."
             )
         self.scheme = LabelScheme.objects.prefetch_related("labels").get(
             pk=study.scheme_of(scorer.question).pk
@@ -271,8 +238,8 @@ class Scoring:
                 return
 
     def _missing(self, page: Sequence[int]) -> list[int]:
-        """Those of a page that lack an answer. A page at a time, as PostgreSQL goes astray over all of them while the tables
-        are so new that it has no figures about them."""
+        """Return the items of a page that lack an answer. A page at a time, as PostgreSQL plans badly over
+        all of them while the tables are so new that it has no figures about them."""
         there = self._labelled(page)
         if not self.retry:
             failures = ScorerFailure.objects.filter(item__in=page, scorer=self.scorer)
@@ -282,19 +249,20 @@ class Scoring:
     def _ask_all(
         self, items: QuerySet[Item], stopping: Callable[[], bool], on_progress: Callable[[int], None]
     ) -> bool:
-        """Whether there was time for all of them."""
-        answers, clock, stopped = Answers(), monotonic(), False
+        """Ask the program about the items and write what it says;
+        tell whether there was time for all of them."""
+        answers, clock, stopped = UnwrittenAnswers(), monotonic(), False
         for item in items:
             if stopped := stopping():
                 break
             self._ask(item, answers)
             if monotonic() - clock > WRITE_AFTER:
                 on_progress(self._write(answers))
-                answers, clock = Answers(), monotonic()
+                answers, clock = UnwrittenAnswers(), monotonic()
         on_progress(self._write(answers))
         return not stopped
 
-    def _ask(self, item: Item, answers: Answers) -> None:
+    def _ask(self, item: Item, answers: UnwrittenAnswers) -> None:
         response = _scored(item)
         try:
             with redirect_stdout(sys.stderr):
@@ -306,27 +274,35 @@ class Scoring:
         sure = said.confidence
         answers.entries.append(
             ledger.Entry(
-                item_id=item.pk, rater=self.scorer.rater, label=said.label, question=self.scorer.question,
-                confidence=None if sure is None else float(sure), confidence_scale="" if sure is None else "probability",
-                rationale=said.rationale, evidence=evidence(list(said.evidence), item.response.text), shown=self.shown,
+                item_id=item.pk,
+                rater=self.scorer.rater,
+                label=said.label,
+                question=self.scorer.question,
+                confidence=None if sure is None else float(sure),
+                confidence_scale="" if sure is None else "probability",
+                rationale=said.rationale,
+                evidence=evidence(list(said.evidence), item.response.text),
+                shown=self.shown,
                 submission=f"scorer:{self.scorer.pk}:{item.pk}",
             )
-        )  # fmt: skip
+        )
 
     def _checked(self, said: Any) -> Score:
-        """Raises where it's no label of the scheme: a failure like any other, never a label."""
+        """Return what a program said as a score.
+        Raise where it's no label of the scheme: a failure like any other, never a label."""
         if not isinstance(said, str | Score):
             raise TypeError(f"a scorer returns a label's key or a Score; found {type(said).__name__}")
-        given = said if isinstance(said, Score) else Score(said)
-        label = next((key for key in self.keys if key == given.label), None)
+        score = said if isinstance(said, Score) else Score(said)
+        label = next((key for key in self.keys if key == score.label), None)
         if label is None:
             raise ValueError(
-                f"{str(given.label)[:60]!r} is no label of scheme {self.scheme}; its labels: {', '.join(self.keys)}"
+                f"{str(score.label)[:60]!r} is no label of scheme {self.scheme}; its labels: "
+                f"{', '.join(self.keys)}"
             )
-        return Score(label, given.confidence, given.rationale, given.evidence)
+        return Score(label, score.confidence, score.rationale, score.evidence)
 
     @transaction.atomic
-    def _write(self, answers: Answers) -> int:
+    def _write(self, answers: UnwrittenAnswers) -> int:
         if not answers:
             return 0
         Scorer.objects.select_for_update(no_key=True).get(pk=self.scorer.pk)
@@ -357,13 +333,23 @@ def _scored(item: Item) -> ScoredResponse:
     response = item.response
     task, run, condition = response.task, response.run, response.run.condition
     return ScoredResponse(
-        text=original(response.text, response.escaped), reasoning=original(response.reasoning, response.escaped),
-        transcript=response.transcript, finish_reason=response.finish_reason, usage=response.usage, epoch=response.epoch,
-        task=task.key, task_text=task.text, category=task.category.key, subject=run.subject.name,
-        condition=condition.name, factors=condition.factors, run=run.name, metadata={"run": run.config, "task": task.meta},
-    )  # fmt: skip
+        text=original(response.text, response.escaped),
+        reasoning=original(response.reasoning, response.escaped),
+        transcript=response.transcript,
+        finish_reason=response.finish_reason,
+        usage=response.usage,
+        epoch=response.epoch,
+        task=task.key,
+        task_text=task.text,
+        category=task.category.key,
+        subject=run.subject.name,
+        condition=condition.name,
+        factors=condition.factors,
+        run=run.name,
+        metadata={"run": run.config, "task": task.meta},
+    )
 
 
 def _in_a_line(error: BaseException) -> str:
-    """Its type and message, even where the error can't say what it is."""
+    """Return an error's type and message, even where the error can't say what it is."""
     return " ".join("".join(traceback.format_exception_only(error)).split())

@@ -5,8 +5,8 @@ from django.db import transaction
 
 
 def wake_workers() -> None:
-    """After the rows are committed. With no broker, `runworker` finds them by itself."""
+    """Wake workers after the rows are committed. With no broker, `runworker` comes upon them by itself."""
     if settings.CELERY_BROKER_URL:
-        from judging.tasks import wake  # loads Celery
+        from judging.panel.tasks import wake_for_verdicts  # loads Celery
 
-        transaction.on_commit(wake)
+        transaction.on_commit(wake_for_verdicts)

@@ -1,4 +1,5 @@
-"""Prompt templates: those shipped here, by name, and a user's own, by path; and what a template's header says."""
+"""Prompt templates: those shipped here, by name, and a user's own, by path;
+and what a template's header says."""
 
 import re
 from collections.abc import Mapping
@@ -7,9 +8,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from benchmark.errors import UserError
+from arbiter.core.errors import UserError
+from arbiter.core.yamlfile import YamlError, load
 
 FOLDER = Path(__file__).parent
 PLACEHOLDERS = {
@@ -56,7 +56,7 @@ def is_file(name: str) -> bool:
 
 
 def template_text(name: str, beside: Beside = None) -> str:
-    """The template's text. A name with a dot or a slash is a file, looked for beside the study file."""
+    """Read the template's text. A name with a dot or a slash is a file, looked for beside the study file."""
     if is_file(name):
         if isinstance(beside, Mapping):
             return _kept(name, beside)
@@ -70,7 +70,8 @@ def template_text(name: str, beside: Beside = None) -> str:
     path = FOLDER / f"{name}.txt"
     if not path.is_file():
         raise UserError(
-            f"template {name!r}: there is no such template; there are {', '.join(shipped())}, or give a file's path."
+            f"template {name!r}: there is no such template; there are {', '.join(shipped())}, or give a "
+            "file's path."
         )
     return path.read_text(encoding="utf-8")
 
@@ -87,7 +88,8 @@ def shipped() -> list[str]:
 
 @lru_cache(maxsize=512)
 def read_template(text: str) -> Template:
-    """Raises ValueError, one clause that says what to mend, where the header is wrong."""
+    """Read a template's header and text. Raises ValueError, one clause that says what to mend,
+    where the header is wrong."""
     said, body = _header(text.removeprefix("\ufeff"))
     if unknown := [key for key in said if key not in KEYS]:
         raise ValueError(f"the header has no key {unknown[0]!r}; there are {', '.join(KEYS)}")
@@ -104,20 +106,19 @@ def read_template(text: str) -> Template:
 def _header(text: str) -> tuple[Mapping[Any, Any], str]:
     if not text.startswith("---\n"):
         return {}, text
-    found = HEADER.match(text)
-    if not found:
+    header = HEADER.match(text)
+    if not header:
         raise ValueError(
             "the header that its first line --- opens is not closed; end it with another line ---"
         )
     try:
-        said = yaml.safe_load(found[1])
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f" (line {mark.line + 2})" if mark else ""
-        raise ValueError(f"the header between the two lines --- is not YAML{where}") from error
+        said = load(header[1], from_a_page=True)
+    except YamlError as error:
+        where = f" (line {error.line + 1})" if error.line else ""
+        raise ValueError(f"the header between the two lines --- {error.said}{where}") from error
     if not isinstance(said, dict | None):
         raise ValueError("the header between the two lines --- must be keys and values")
-    return said or {}, text[found.end() :]
+    return said or {}, text[header.end() :]
 
 
 def _one_of(key: str, value: Any, known: tuple[str, ...]) -> str:
@@ -145,13 +146,15 @@ def _label(value: Any) -> str:
     label = str(value)
     if not isinstance(value, str | int) or not re.fullmatch(r"\w[\w -]{0,58}\w|\w", label):
         raise ValueError(
-            f"the header's label {label[:60]!r} must be 1 to 60 letters, figures, spaces, - or _, and begin and end with a letter or figure"
+            f"the header's label {label[:60]!r} must be 1 to 60 letters, figures, spaces, - or _, and "
+            "begin and end with a letter or figure"
         )
     return label
 
 
 def _confidence_and_fields(said: Mapping[Any, Any], answer: str) -> tuple[str, tuple[str, ...]]:
-    """The confidence's scale and the answer's fields; each follows from the other where only one is given."""
+    """Return the confidence's scale and the answer's fields;
+    each follows from the other where only one is given."""
     lines = answer == "lines"
     listed = said.get("fields", ["label", "rationale"] if lines else list(FIELDS))
     if not isinstance(listed, list) or not all(field in FIELDS for field in listed):
@@ -166,8 +169,8 @@ def _confidence_and_fields(said: Mapping[Any, Any], answer: str) -> tuple[str, t
         listed = [field for field in listed if field != "confidence"]
     elif asked != (confidence != "none"):
         raise ValueError(
-            f"the header's confidence is {confidence}, and its fields {'hold' if asked else 'lack'} confidence"
-            + (" (an answer in lines has none)" if lines else "")
+            f"the header's confidence is {confidence}, and its fields {'hold' if asked else 'lack'} "
+            "confidence" + (" (an answer in lines has none)" if lines else "")
         )
     if lines and set(listed) - {"label", "rationale"}:
         raise ValueError("the header's fields of an answer in lines can be label and rationale only")

@@ -1,7 +1,7 @@
 """A random share of what was settled by votes alone goes to people, to see how often it is wrong.
 
-It is a draw of its own, named `audit`. Its frame is what settlings with an audit accepted, a stratum for each; an item stays in the
-stratum it came in by, and is judged by the label that settling gave it.
+It is a draw of its own, named `audit`. Its frame is what settlings with an audit accepted, a stratum for
+each; an item stays in the stratum it came in by, and is judged by the label that settling gave it.
 """
 
 from collections import Counter, defaultdict
@@ -20,25 +20,24 @@ from annotation.models import (
     DrawnItem,
     Item,
     Label,
-    Purpose,
     Rater,
     Rating,
     Study,
-    newest,
 )
-from benchmark.errors import UserError
-from benchmark.text import digest
+from arbiter.core.errors import UserError
+from arbiter.core.text import digest
+from arbiter.statistics import Undefined
+from arbiter.statistics.posteriors import WeightedShare, weighted_share
 from judging.models import Settlement, SettlementVersion
+from judging.settlement.disputes import leading
 from judging.settlement.rules import ACCEPTED
-from judging.statistics import Undefined
-from judging.statistics.settlement import Share, weighted_share
 
 NAME = "audit"
 AT_ONCE = 500
 
 
 def check_audit(study: Study, share: float) -> None:
-    """Before anything is settled. UserError where there can be no such audit."""
+    """Raise UserError where there can be no such audit, before anything is settled."""
     if not 0 <= share <= 1:
         raise UserError(f"The audit share is a part of what is accepted, from 0 to 1, not {share:g}.")
     draw = audit_of(study)
@@ -48,13 +47,18 @@ def check_audit(study: Study, share: float) -> None:
 
 @transaction.atomic
 def draw_audit(study: Study, version: SettlementVersion, share: float) -> dict[str, Any]:
-    """Draw a share of what is settled by votes alone and is not in the audit's frame yet; each item drawn gets one more place
-    for a rater. A share that grew draws more of the earlier strata too; one that shrank undraws nobody."""
+    """Draw a share of what is settled by votes alone and is not in the audit's frame yet; each item drawn
+    gets one more place for a rater. A share that grew draws more of the earlier strata too; one that shrank
+    undraws nobody."""
     one_at_a_time(study)
     draw = audit_of(study) or Draw.objects.create(
-        study=study, name=NAME, frame="items that a settlement accepted by votes alone", plan=ACCEPTED_FRAME,
-        seed=int(digest(NAME, study.slug)[:15], 16), raters_per_item=1,
-    )  # fmt: skip
+        study=study,
+        name=NAME,
+        frame="items that a settlement accepted by votes alone",
+        plan=ACCEPTED_FRAME,
+        seed=int(digest(NAME, study.slug)[:15], 16),
+        raters_per_item=1,
+    )
     accepted = study.items.filter(final_rule__in=ACCEPTED)
     stratum = f"version {version.number}"
     for name in [*draw.strata.values_list("name", flat=True), stratum]:
@@ -70,11 +74,11 @@ def audit_of(study: Study) -> Draw | None:
     return study.draws.filter(name=NAME).first()
 
 
-# What it found
+# What the audit says
 
 
 @dataclass(frozen=True)
-class Wrong:
+class WrongLabel:
     """An item whose label people do not confirm."""
 
     key: str
@@ -92,15 +96,15 @@ class Audit:
     labelled: int
     undecided: int  # labelled by people who differ
     claimed: float | None  # share of wrong labels by their posteriors
-    wrong: Share | None
-    role: Share | None  # wrong in what counts: target, other or excluded
+    wrong: WeightedShare | None
+    role: WeightedShare | None  # wrong in what counts: target, other or excluded
     reason: str = ""  # why there is no share yet
     simulated: bool = False
-    items: list[Wrong] = field(default_factory=list)
+    items: list[WrongLabel] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
-class _Checked:
+class _CheckedItem:
     item: int
     stratum: str
     task: int
@@ -111,7 +115,8 @@ class _Checked:
 
 
 def audit(study: Study) -> Audit | None:
-    """None where none was drawn. An adjudicator's decision counts for more than the raters'."""
+    """Return what the study's audit says so far; None where none was drawn.
+    An adjudicator's decision counts for more than the raters'."""
     draw = audit_of(study)
     if draw is None:
         return None
@@ -136,76 +141,73 @@ def audit(study: Study) -> Audit | None:
         )
     )
     return Audit(
-        sum(frame.values()), len(drawn), len(checked), undecided, claimed, _share(wrong, rows, tasks), _share(role, rows, tasks),
-        reason="" if checked else "nobody has labelled any of it yet", simulated=simulated,
+        sum(frame.values()),
+        len(drawn),
+        len(checked),
+        undecided,
+        claimed,
+        _share(wrong, rows, tasks),
+        _share(role, rows, tasks),
+        reason="" if checked else "nobody has labelled any of it yet",
+        simulated=simulated,
         items=[
-            Wrong(names[one.item], labels[one.settled], labels[one.people], one.adjudicated)
-            for one in checked if one.item in names
+            WrongLabel(names[one.item], labels[one.settled], labels[one.people], one.adjudicated)
+            for one in checked
+            if one.item in names
         ],
-    )  # fmt: skip
+    )
 
 
-def _share(hits: Any, weights: Any, tasks: Any) -> Share | None:
+def _share(hits: Any, weights: Any, tasks: Any) -> WeightedShare | None:
     try:
         return weighted_share(hits, weights, tasks)
     except Undefined:
         return None
 
 
-def _weighted(checked: Sequence[_Checked], frame: Mapping[str, int]) -> Any:
-    """Items are served in the order of their random numbers, so those labelled are a random part of their stratum."""
+def _weighted(checked: Sequence[_CheckedItem], frame: Mapping[str, int]) -> Any:
+    """Return how many items of its stratum each checked item stands for. Items are served in the order of
+    their random numbers, so those labelled are a random part of their stratum."""
     labelled = Counter(one.stratum for one in checked)
     return np.asarray([frame[one.stratum] / labelled[one.stratum] for one in checked], dtype=np.float64)
 
 
 def _said(study: Study, drawn: Sequence[Any]) -> tuple[dict[int, tuple[int, bool]], int, bool]:
-    """By item what people say who first labelled it after it was accepted, and whether an adjudicator decided; how many are
-    undecided; whether any of them is simulated."""
+    """Return by item what people say who first labelled it after it was accepted, and whether an adjudicator
+    decided; how many are undecided; whether any of them is simulated."""
     since = {f"version {one.number}": one.created_at for one in study.settlement_versions.all()}
     accepted = {item: since[stratum] for item, stratum, _ in drawn}
     of_audit = DrawnItem.objects.drawn().filter(draw__study=study, draw__name=NAME).values("item")
-    rows = Rating.objects.filter(
-        item__in=of_audit, rater__kind=Rater.Kind.HUMAN, purpose=Purpose.SLOT, question="", ordinal=0
-    ).order_by("revision")
-    given: dict[int, dict[int, tuple[int, bool]]] = defaultdict(dict)
-    earlier: set[tuple[int, int]] = set()
-    simulated = False
-    for item, rater, label, surplus, made, revision, play in rows.values_list(
-        "item", "rater", "label", "surplus", "created_at", "revision", "simulated"
-    ):
-        if revision == 1 and made <= accepted[item]:
-            earlier.add((item, rater))
-        elif (item, rater) not in earlier:
-            given[item][rater] = label, surplus
-            simulated |= play
-    decided = dict(newest(Adjudication.objects.filter(item__in=of_audit)).values_list("item", "label"))
-    found, undecided = {}, 0
-    for item, by_rater in given.items():
-        votes = Counter(label for label, surplus in by_rater.values() if not surplus)
-        if item in decided and votes:
-            found[item] = decided[item], True
-        elif votes and (len(votes) == 1 or votes.most_common(2)[0][1] > votes.most_common(2)[1][1]):
-            found[item] = votes.most_common(1)[0][0], False
-        elif votes:
-            undecided += 1
-    return found, undecided, simulated
+    ratings = Rating.objects.given_as_votes().filter(item__in=of_audit, rater__kind=Rater.Kind.HUMAN)
+    firsts = ratings.filter(revision=1).values_list("item", "rater", "created_at")
+    later = {(item, rater) for item, rater, at in firsts if at > accepted[item]}
+    votes: dict[int, Counter[int]] = defaultdict(Counter)
+    for item, rater, label in ratings.votes().values_list("item", "rater", "label"):
+        if (item, rater) in later:
+            votes[item][label] += 1
+    decided = dict(Adjudication.objects.filter(item__in=of_audit).newest().values_list("item", "label"))
+    opinions = {item: (decided.get(item, leading(said)), item in decided) for item, said in votes.items()}
+    simulated = any(place in later for place in ratings.filter(simulated=True).values_list("item", "rater"))
+    clear = {item: (label, by) for item, (label, by) in opinions.items() if label is not None}
+    return clear, len(opinions) - len(clear), simulated
 
 
-def _checked(drawn: Sequence[Any], said: Mapping[int, tuple[int, bool]]) -> list[_Checked]:
-    """With the label that each was accepted with: the last one by votes alone up to its stratum's version."""
+def _checked(drawn: Sequence[Any], said: Mapping[int, tuple[int, bool]]) -> list[_CheckedItem]:
+    """Return the labelled items with the label that each was accepted with:
+    the last one by votes alone up to its stratum's version."""
     numbers = {item: int(stratum.rpartition(" ")[2]) for item, stratum, _ in drawn}
     accepted: dict[int, tuple[int, float | None]] = {}
     labelled = sorted(said)
     for start in range(0, len(labelled), AT_ONCE):
         part = labelled[start : start + AT_ONCE]
-        rows = Settlement.objects.filter(item__in=part, rule__in=ACCEPTED).order_by("revision")
+        rows = Settlement.objects.filter(item__in=part, rule__in=ACCEPTED).history()
         for item, label, posterior, number in rows.values_list(
             "item", "label", "posterior", "version__number"
         ):
             if label and (number is None or number <= numbers[item]):
                 accepted[item] = label, max(posterior.values(), default=None)
     return [
-        _Checked(item, stratum, task, *accepted[item], *said[item])
+        _CheckedItem(item, stratum, task, *accepted[item], *said[item])
         for item, stratum, task in drawn
         if item in said and item in accepted
     ]

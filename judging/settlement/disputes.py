@@ -1,48 +1,59 @@
 """Items on which raters disagree, or that settling left open, in the order of how much is at stake.
 
-Found and ranked by what items keep of their votes, so that no rating is read. An item's stake is between 0 and 1. It is high
-where people are divided, where all votes are, where one vote more would change whether the item counts as convergent, and
-where its category has few tasks, so that each weighs more in the category's rate. Where the model gave a posterior, what a
-decision is worth is read from that instead (judging.settlement.stakes).
+Found and ranked by what items keep of their votes, so that no rating is read. An item's stake is between 0
+and 1. It is high where people are divided, where all votes are, where one vote more would change whether the
+item counts as convergent, and where its category has few tasks, so that each weighs more in the category's
+rate. Where the model gave a posterior, what a decision is worth is read from that instead
+(judging.settlement.stakes).
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from typing import Any
 
 from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet
 
-from annotation.adjudicating import sent_back
-from annotation.golding import DISPUTED
+from annotation.adjudication import sent_back
+from annotation.goldlabels import DISPUTED
 from annotation.humanplan import humans_of
-from annotation.models import Adjudication, Item, Label, Rater, Referral, Study, newest
+from annotation.models import Adjudication, Item, Label, Rater, Referral, Study
+from annotation.votes import Vote, latest, unpacked
+from arbiter.statistics import majority
 from benchmark.models import Task
 from judging.models import Settlement
 from judging.settlement.stakes import Chances, arm_weights, chances_of
-from judging.statistics import majority
 
 MOST = 10_000  # disputes that are ranked; those beyond come up as these are decided
 PEOPLE, EVERYONE, NEARNESS, CATEGORY = 0.45, 0.2, 0.25, 0.1  # what makes up a stake
 FEW_TASKS = 5  # a category with no more than these has all of its part
-# Its task by key alone: there are few tasks, and joining them to each of many items takes longer than all the rest.
+# Its task by key alone: there are few tasks,
+# and joining them to each of many items takes longer than all the rest.
 FIELDS = (
-    "pk", "key", "votes", "humans_split", "final_rule", "response__task_id", "response__run_id", "study_id",
-)  # fmt: skip
+    "pk",
+    "key",
+    "votes",
+    "humans_split",
+    "final_rule",
+    "response__task_id",
+    "response__run_id",
+    "study_id",
+)
 Rule = Settlement.Rule
 Votes = Counter[int]  # by label
 
 
 def disputes(study: Study) -> QuerySet[Item]:
-    """Items without a decision whose humans disagree, or which settling left open though they have votes. One that was sent
-    back for more raters comes when they have labelled it."""
+    """Return items without a decision whose humans disagree, or which settling left open though they have
+    votes. One that was sent back for more raters comes when they have labelled it."""
     divided = Q(humans_split=True) | Q(final_rule__in=DISPUTED)
     return study.items.filter(divided).filter(~decided()).exclude(pk__in=waiting_items(study)).order_by("pk")
 
 
 def waiting_items(study: Study) -> QuerySet[Any]:
-    """Sent back and not labelled since; few, so their keys are found once instead of looking at each dispute."""
+    """Return the keys of items that were sent back and not labelled since;
+    few, so they are read once instead of looking at each dispute."""
     referred = Referral.objects.filter(item__study=study).values("item")
     return study.items.filter(sent_back(), pk__in=referred).order_by().values("pk")
 
@@ -56,7 +67,8 @@ def decided() -> Exists:
 
 @dataclass(frozen=True)
 class Tally:
-    """Who gave which label how often. Many items share one, so that what follows from it is worked out once."""
+    """Who gave which label how often. Many items share one,
+    so that what follows from it is worked out once."""
 
     humans: Votes
     judges: Votes
@@ -69,7 +81,7 @@ class Tally:
 
     @cached_property
     def counted(self) -> tuple[int, int]:
-        """Votes for target labels and for the other ones; excluded labels count for neither."""
+        """Count the votes for target labels and for the other ones; excluded labels count for neither."""
         roles = Counter[str]()
         for label, count in self.everyone.items():
             roles[self.labels[label].role] += count
@@ -77,7 +89,7 @@ class Tally:
 
     @cached_property
     def stake(self) -> float:
-        """All of a stake but what the category adds."""
+        """Return all of a stake but what the category adds."""
         return (
             PEOPLE * division(self.humans)
             + EVERYONE * division(self.everyone)
@@ -86,14 +98,14 @@ class Tally:
 
     @cached_property
     def leaders(self) -> tuple[Label, Label] | None:
-        """What most people say and what most judges say, where those differ."""
+        """Return what most people say and what most judges say, where those differ; else None."""
         people, judges = leading(self.humans), leading(self.judges)
         if people is None or judges is None or people == judges:
             return None
         return self.labels[people], self.labels[judges]
 
     def words(self) -> list[tuple[str, str]]:
-        """Who, and how often they gave each label."""
+        """Say who voted, and how often they gave each label."""
         kinds = (("Raters", self.humans), ("Judges", self.judges), ("Scorers", self.others))
         return [
             (who, ", ".join(f"{count} {self.labels[label].title}" for label, count in votes.most_common()))
@@ -127,7 +139,7 @@ class Dispute:
         return round(100 * self.stake)
 
     def why(self) -> list[str]:
-        """Why so much is at stake, in plain words, the weightiest first."""
+        """Say why so much is at stake, in plain words, the weightiest first."""
         target, other = self.votes.counted
         words = []
         if self.divided:
@@ -158,13 +170,14 @@ class Dispute:
 
 
 def division(votes: Votes) -> float:
-    """0 where all agree, 1 where half or more are not for the leading label."""
+    """Return how divided votes are: 0 where all agree, 1 where half or more are not for the leading label."""
     total = votes.total()
     return min(1.0, 2 * (1 - max(votes.values()) / total)) if total else 0.0
 
 
 def nearness(target: int, other: int) -> float:
-    """1 where the votes are even between target labels and others, 0 where they are all on one side."""
+    """Return how even votes are between target labels and others:
+    1 where they are even, 0 where they are all on one side."""
     return 1 - abs(target - other) / (target + other) if target and other else 0.0
 
 
@@ -177,25 +190,26 @@ def leading(votes: Votes) -> int | None:
 # Reading them
 
 
-def read(items: QuerySet[Item]) -> list[Dispute]:
-    """The most valuable of them, as far as their settlement tells, where there are more than are ranked."""
+def read_disputes(items: QuerySet[Item]) -> list[Dispute]:
+    """Read disputes; where there are more than are ranked, the most valuable of them,
+    as far as their settlement tells."""
     rows = list(items.order_by(F("final_chance").asc(nulls_first=True), "pk").values_list(*FIELDS)[:MOST])
-    tally = tallies({word for row in rows for word in row[2].split()})
+    tally = tallies(row[2] for row in rows)
     tasks = Task.objects.select_related("category").defer("text", "meta").in_bulk({row[5] for row in rows})
     sizes = _sizes({task.category_id for task in tasks.values()})
     weights = {task.pk: _weight(task, sizes) for task in tasks.values()}
     unsure = [row for row in rows if row[4] == Rule.UNSURE]
     chances = chances_of((row[0], row[2]) for row in unsure)
     arms = arm_weights(Study.objects.get(pk=unsure[0][7]), {row[6] for row in unsure}) if unsure else {}
-    found = []
+    ranked = []
     for row in rows:
         task, of = tasks[row[5]], chances.get(row[2]) if row[4] == Rule.UNSURE else None
-        found.append(_dispute(row, tally(row[2]), task, weights[task.pk], of, arms.get(row[6], 0.0)))
-    return found
+        ranked.append(_dispute(row, tally(row[2]), task, weights[task.pk], of, arms.get(row[6], 0.0)))
+    return ranked
 
 
 def _sizes(categories: Iterable[int]) -> dict[int, int]:
-    """How many tasks a category has whose responses count in its rate."""
+    """Count by category the tasks whose responses count in its rate."""
     counted = Task.objects.filter(category__in=categories, control=False, training=False).order_by()
     return dict(counted.values_list("category").annotate(Count("pk")))
 
@@ -215,29 +229,28 @@ def _dispute(
     return Dispute(pk, key, task, rule, divided, votes, stake, weight, chances)
 
 
-def tallies(words: Iterable[str]) -> Callable[[str], Tally]:
-    """Makes tallies of what items keep of their votes, of which these are the words. Of each judge's name the latest version
-    counts, as it does for voting."""
-    cast = {word: tuple(map(int, word.split(":"))) for word in words}
-    raters = Rater.objects.in_bulk({rater for rater, _ in cast.values()})
-    labels = Label.objects.in_bulk({label for _, label in cast.values()})
-    given = {word: (raters[rater].kind, label) for word, (rater, label) in cast.items()}
-    names = {word: raters[rater].name for word, (rater, _) in cast.items()}
-    versions = {word: raters[rater].version for word, (rater, _) in cast.items()}
-    successors = len({rater.name for rater in raters.values()}) < len(raters)
+def tallies(keys: Iterable[str]) -> Callable[[str], Tally]:
+    """Return a function that makes tallies of what items keep of their votes, of which these are the keys. Of
+    each name the latest version counts."""
+    cast = {vote for key in set(keys) for vote in unpacked(key)}
+    raters = Rater.objects.in_bulk({vote.rater for vote in cast})
+    labels = Label.objects.in_bulk({vote.label for vote in cast})
+    kinds = {pk: rater.kind for pk, rater in raters.items()}
+    named = {pk: (rater.name, rater.version) for pk, rater in raters.items()}
+    replaced = len({name for name, _ in named.values()}) < len(named)
 
     @cache
     def of_votes(votes: tuple[tuple[str, int], ...]) -> Tally:
-        kinds: dict[str, Votes] = {kind: Counter() for kind in Rater.Kind.values}
+        by_kind: dict[str, Votes] = {kind: Counter() for kind in Rater.Kind.values}
         for kind, label in votes:
-            kinds[kind][label] += 1
-        return Tally(kinds[Rater.Kind.HUMAN], kinds[Rater.Kind.JUDGE], kinds[Rater.Kind.SCORER], labels)
+            by_kind[kind][label] += 1
+        return Tally(by_kind[Rater.Kind.HUMAN], by_kind[Rater.Kind.JUDGE], by_kind[Rater.Kind.SCORER], labels)
 
-    def tally(kept: str) -> Tally:
-        found = kept.split()
-        if successors:
-            found = list({names[word]: word for word in sorted(found, key=versions.__getitem__)}.values())
-        return of_votes(tuple(sorted([given[word] for word in found])))
+    def tally(key: str) -> Tally:
+        votes: Sequence[Vote] = unpacked(key)
+        if replaced:
+            votes = latest(votes, lambda vote: named[vote.rater])
+        return of_votes(tuple(sorted([(kinds[rater], label) for rater, label in votes])))
 
     return tally
 
@@ -257,14 +270,14 @@ KINDS: dict[str, tuple[str, Callable[[Dispute], bool]]] = {
 
 
 @dataclass(frozen=True)
-class Filters:
+class DisputeFilters:
     kind: str = ""
     category: int = 0
     language: str = ""
 
     def given(self) -> dict[str, str]:
-        found = {"kind": self.kind, "category": str(self.category or ""), "language": self.language}
-        return {name: value for name, value in found.items() if value}
+        values = {"kind": self.kind, "category": str(self.category or ""), "language": self.language}
+        return {name: value for name, value in values.items() if value}
 
     def keep(self, one: Dispute) -> bool:
         return (
@@ -275,7 +288,7 @@ class Filters:
 
 
 @dataclass(frozen=True)
-class Queue:
+class DisputeQueue:
     """Those that meet the filters, by stake; and what there is to filter by, with how many each."""
 
     rows: list[Dispute]
@@ -284,31 +297,35 @@ class Queue:
     cut: bool  # there are more than are ranked
 
     def after(self, one: Dispute) -> Dispute | None:
-        """The next one below it, whether or not it is still in the queue itself; at the end the first."""
+        """Return the next dispute below this one,
+        whether or not this is still in the queue itself; at the end the first."""
         others = [row for row in self.rows if row.pk != one.pk]
-        return next((row for row in others if place(row) > place(one)), others[0] if others else None)
+        return next(
+            (row for row in others if queue_order(row) > queue_order(one)), others[0] if others else None
+        )
 
 
-def place(one: Dispute) -> tuple[float, int]:
+def queue_order(one: Dispute) -> tuple[float, int]:
     return -one.stake, one.pk
 
 
-def queue(study: Study, by: Rater, filters: Filters = Filters()) -> Queue:
-    """What the adjudicator may settle. Items they have labelled themselves are not in it, unless the study says so."""
+def queue(study: Study, by: Rater, filters: DisputeFilters = DisputeFilters()) -> DisputeQueue:
+    """Return what the adjudicator may settle.
+    Items they have labelled themselves are not in it, unless the study says so."""
     items = _items(study, filters.kind)
     if not humans_of(study).adjudication.own_items:
         items = items.exclude(pk__in=by.ratings.order_by().values("item"))
-    found = read(items)
-    titles = {one.category: one.task.category.title for one in found}
-    categories = Counter(one.category for one in found)
-    languages = Counter(one.task.language for one in found)
-    return Queue(
-        rows=sorted(filter(filters.keep, found), key=place),
+    ranked = read_disputes(items)
+    titles = {one.category: one.task.category.title for one in ranked}
+    categories = Counter(one.category for one in ranked)
+    languages = Counter(one.task.language for one in ranked)
+    return DisputeQueue(
+        rows=sorted(filter(filters.keep, ranked), key=queue_order),
         categories=sorted(
             ((pk, titles[pk], count) for pk, count in categories.items()), key=lambda row: (row[1], row[0])
         ),
         languages=sorted(languages.items()),
-        cut=len(found) == MOST,
+        cut=len(ranked) == MOST,
     )
 
 
@@ -317,10 +334,10 @@ def _items(study: Study, kind: str) -> QuerySet[Item]:
         return study.items.filter(~decided(), pk__in=waiting_items(study)).order_by("pk")
     if kind == "unclear":
         flagged = Adjudication.objects.filter(item__study=study, guideline_unclear=True)
-        last = newest(Adjudication.objects.filter(item=OuterRef("pk"))).filter(guideline_unclear=True)
+        last = Adjudication.objects.newest().filter(item=OuterRef("pk"), guideline_unclear=True)
         return study.items.filter(Exists(last), pk__in=flagged.values("item")).order_by("pk")
     return disputes(study)
 
 
-def waiting(study: Study) -> int:
+def count_waiting(study: Study) -> int:
     return _items(study, "waiting").count()

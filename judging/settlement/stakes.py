@@ -1,5 +1,6 @@
-"""What a decision on an item is worth where settling gave it a posterior: how much error it is expected to take away, whether the
-item may come to count otherwise, and how much it weighs in its arm's rate (an arm is a subject model under a condition)."""
+"""What a decision on an item is worth where settling gave it a posterior: how much error it is expected to
+take away, whether the item may come to count otherwise, and how much it weighs in its arm's rate (an arm is a
+subject model under a condition)."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,10 +9,10 @@ from typing import Any
 
 from django.db.models import Count
 
-from annotation.models import Label, Study, newest
+from annotation.models import Label, Study
 from benchmark.models import Run
-from judging.keeping import kept
 from judging.models import Settlement
+from judging.votes.kept_figures import kept
 
 ROLE, LABEL, ARM = 0.5, 0.3, 0.1  # of a stake; its category's part is the rest
 AT_ONCE = 500
@@ -26,12 +27,12 @@ class Chances:
 
     @cached_property
     def error(self) -> float:
-        """Of taking the leading label: what a right decision takes away."""
+        """Return the chance of error in taking the leading label: what a right decision takes away."""
         return 1 - self.labels[0][1] if self.labels else 1.0
 
     @cached_property
     def role_error(self) -> float:
-        """Of taking the leading role: target, other or excluded."""
+        """Return the chance of error in taking the leading role: target, other or excluded."""
         roles: dict[str, float] = {}
         for label, chance in self.labels:
             roles[label.role] = roles.get(label.role, 0.0) + chance
@@ -39,7 +40,8 @@ class Chances:
 
     @cached_property
     def stake(self) -> float:
-        """All of it but the arm's part and the category's. Half a chance of error is as bad as it gets between two labels."""
+        """Return all of a stake but the arm's part and the category's.
+        Half a chance of error is as bad as it gets between two labels."""
         return ROLE * min(1.0, 2 * self.role_error) + LABEL * min(1.0, 2 * self.error)
 
     def words(self) -> list[str]:
@@ -48,23 +50,25 @@ class Chances:
             for label, chance in self.labels[:3]
             if chance >= NAMED
         ]
-        found = [f"the model gives {', '.join(said)}"] if said else ["the model can't tell"]
+        clauses = [f"the model gives {', '.join(said)}"] if said else ["the model can't tell"]
         if self.role_error >= NAMED:
-            found.append(
-                f"it may come to count otherwise in the rates, with a chance of {round(100 * self.role_error)} %"
+            clauses.append(
+                "it may come to count otherwise in the rates, with a chance of "
+                f"{round(100 * self.role_error)} %"
             )
-        return found
+        return clauses
 
 
 def chances_of(rows: Iterable[tuple[int, str]]) -> dict[str, Chances]:
-    """By the votes that items keep. Items of the same votes have the same posterior, so that one is read for all of them."""
+    """Return posteriors by the votes that items keep. Items of the same votes have the same posterior, so
+    that one is read for all of them."""
     one_of = {votes: item for item, votes in rows}
     posteriors: dict[int, dict[str, float]] = {}
     labels: dict[int, Sequence[Label]] = {}
     items = list(one_of.values())
     for start in range(0, len(items), AT_ONCE):
-        found = newest(Settlement.objects.filter(item__in=items[start : start + AT_ONCE])).order_by()
-        for item, posterior, scheme in found.values_list("item", "posterior", "item__study__scheme"):
+        newest = Settlement.objects.filter(item__in=items[start : start + AT_ONCE]).newest().order_by()
+        for item, posterior, scheme in newest.values_list("item", "posterior", "item__study__scheme"):
             posteriors[item] = posterior
             if scheme not in labels:
                 labels[scheme] = list(Label.objects.filter(scheme=scheme))
@@ -78,12 +82,14 @@ def _chances(posterior: Mapping[str, float], labels: Mapping[str, Label]) -> Cha
 
 
 def arm_weights(study: Study, runs: Iterable[int]) -> dict[int, float]:
-    """What an item of a run weighs in its arm's rate, in proportion to one of the smallest arm: between 0 and 1."""
+    """Return by run what an item weighs in its arm's rate,
+    in proportion to one of the smallest arm: between 0 and 1."""
     arms = kept(study, "arm-sizes", "", lambda: _arm_sizes(study))
     smallest = min(arms.values(), default=1)
-    found = Run.objects.filter(pk__in=set(runs)).values_list("pk", "subject", "condition")
+    arms_of_runs = Run.objects.filter(pk__in=set(runs)).values_list("pk", "subject", "condition")
     return {
-        run: ARM * smallest / arms.get((subject, condition), smallest) for run, subject, condition in found
+        run: ARM * smallest / arms.get((subject, condition), smallest)
+        for run, subject, condition in arms_of_runs
     }
 
 

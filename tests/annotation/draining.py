@@ -1,8 +1,10 @@
-"""Raters at work in a process of their own: they think for too long, vanish, come back late, send twice, skip and change their mind.
+"""Raters at work in a process of their own: they think for too long, vanish, come back late, send twice, skip
+and change their mind.
 
-`python -m tests.annotation.draining STUDY FOLDER PROCESS` is one process with several raters, each a thread. It writes to a
-file what it sends, before it sends it, and each receipt; one that takes the place of a killed one first sends what had none,
-as the page's outbox does. `drain` runs all of it, and `account` says what became of every item and every label.
+`python -m tests.annotation.draining STUDY FOLDER PROCESS` is one process with several raters, each a thread.
+It writes to a file what it sends, before it sends it, and each receipt; one that takes the place of a killed
+one first sends what had none, as the page's outbox does. `drain` runs all of it, and `account` says what
+became of every item and every label.
 """
 
 import json
@@ -27,9 +29,10 @@ if __name__ == "__main__":
 
 from django.db import OperationalError, connections
 
-from annotation.desk import Desk, enrolment_of
+from annotation.desk import Desk
+from annotation.enrolments import enrolment_of
 from annotation.models import Assignment, Enrolment, Item, Rater, Rating, Serving, Skip, Study
-from annotation.progress import progress
+from annotation.raterprogress import progress
 from annotation.routing import AHEAD, serve, skip
 from annotation.submitting import Conflict, Submission, answer_in, last_answered, submit
 from tests.processes import start
@@ -68,8 +71,9 @@ class Book:
         return list(sent.values())
 
 
-class Person:
-    """One rater. `kept_back` holds labels that will be sent late. Who vanishes does so with their hands full."""
+class DrainingRater:
+    """One rater. `kept_back` holds labels that will be sent late. Who vanishes does so with their hands
+    full."""
 
     def __init__(self, study: Study, name: str, book: Book, vanishes: bool = False) -> None:
         self.study, self.book = study, book
@@ -130,14 +134,15 @@ class Person:
         return Submission(key=str(uuid.uuid4()), label=self.random.choice(LABELS), base=base)
 
     def change_mind(self) -> None:
-        """`u` on the page: the last label is reopened, and sent again as a revision."""
+        """Reopen the last label, as `u` does on the page, and send it again as a revision."""
         last = last_answered(self.study, self.rater)
         assert last
         assert answer_in(last)["label"] in LABELS
         self.send(last, self.submission(last.revision))
 
     def send_from_two_windows(self, serving: Serving, sent: Submission) -> None:
-        """The same label at the same moment, or another label from the other window, of which one is refused."""
+        """Send the same label at the same moment, or another label from the other window, of which one is
+        refused."""
         other = sent if self.random.random() < 0.5 else self.submission(sent.base)
         threads = [
             threading.Thread(target=closing(self.send), args=(serving, each)) for each in (sent, other)
@@ -160,8 +165,9 @@ class Person:
                 return self.book.write(what="receipt", key=sent.key, rating=rating.pk)
 
     def wait_out(self, error: OperationalError) -> None:
-        """SQLite lets writers in by chance: among 32 on a slow machine one may wait for longer than its patience. The page
-        is told of trouble then, and asks again."""
+        """Note that SQLite did not let the writer in, and wait a moment. It lets writers in by chance: among
+        32 on a slow machine one may wait for longer than its patience. The page is told of trouble then, and
+        asks again."""
         if "database is locked" not in str(error):
             raise error
         self.book.write(what="busy", key="")
@@ -185,7 +191,8 @@ def work(slug: str, folder: Path, process: int) -> int:
     study = Study.objects.get(slug=slug)
     book = Book(folder / f"{process}.jsonl")
     people = [
-        Person(study, f"person-{process}-{number}", book, vanishes=number == 0) for number in range(RATERS)
+        DrainingRater(study, f"person-{process}-{number}", book, vanishes=number == 0)
+        for number in range(RATERS)
     ]
     for line in book.without_answer():
         people[0].send_again(line)
@@ -211,7 +218,8 @@ def ready(folder: Path) -> None:
 
 
 def drain(study: Study, folder: Path, within: float) -> None:
-    """Eight processes, one of which is killed and another takes its place; then whoever is left labels what is left."""
+    """Run eight processes, one of which is killed and another takes its place; then let whoever is left label
+    what is left."""
     for name in names():
         Rater.objects.create(name=name, kind="human")
     processes = [begin(study, folder, number) for number in range(PROCESSES)]
@@ -234,9 +242,13 @@ def drain(study: Study, folder: Path, within: float) -> None:
 
 def begin(study: Study, folder: Path, number: int) -> Any:
     return start(
-        "-m", "tests.annotation.draining", study.slug, str(folder), str(number),
+        "-m",
+        "tests.annotation.draining",
+        study.slug,
+        str(folder),
+        str(number),
         ARBITER_ASSIGNMENT_LEASE_MINUTES=str(LEASE / 60),
-    )  # fmt: skip
+    )
 
 
 def until(so: Callable[[], bool], within: float) -> None:
@@ -247,12 +259,13 @@ def until(so: Callable[[], bool], within: float) -> None:
 
 
 def finish(study: Study, folder: Path) -> None:
-    """Those who did not vanish label what is left, one after the other. The leases of those who did run out first."""
+    """Let those who did not vanish label what is left, one after the other. The leases of those who did run
+    out first."""
     time.sleep(LEASE)
     for name in names():
         if name.endswith("-0"):
             continue
-        person = Person(study, name, Book(folder / "finish.jsonl"))
+        person = DrainingRater(study, name, Book(folder / "finish.jsonl"))
         while served := serve(person.desk(), AHEAD):
             for serving in served:
                 person.send(serving, person.submission(serving.revision))
@@ -293,14 +306,20 @@ def account(study: Study, folder: Path, per_item: int) -> Account:
     votes = Rating.objects.votes().filter(item__study=study)
     counted = Counter(votes.values_list("item", "rater"))
     return replace(
-        Account(), labels=len(ledger), refused=len(refused), busy=sum(line["what"] == "busy" for line in lines),
-        surplus=Rating.objects.current().filter(item__study=study, surplus=True).count(),
+        Account(),
+        labels=len(ledger),
+        refused=len(refused),
+        busy=sum(line["what"] == "busy" for line in lines),
+        surplus=Rating.objects.newest().filter(item__study=study, surplus=True).count(),
         revisions=Rating.objects.filter(item__study=study, revision__gt=1).count(),
-        lost=len(lost | (sent - refused - set(ledger))), from_nowhere=len(set(ledger) - sent),
-        not_exact=_not_exact(study, counted, per_item), twice=sum(counted.values()) - len(counted),
-        places_wrong=_places_wrong(study, counted), kept_wrong=_kept_wrong(study, votes),
+        lost=len(lost | (sent - refused - set(ledger))),
+        from_nowhere=len(set(ledger) - sent),
+        not_exact=_not_exact(study, counted, per_item),
+        twice=sum(counted.values()) - len(counted),
+        places_wrong=_places_wrong(study, counted),
+        kept_wrong=_kept_wrong(study, votes),
         counts_wrong=_counts_wrong(study),
-    )  # fmt: skip
+    )
 
 
 def _not_exact(study: Study, counted: Counter[Any], per_item: int) -> int:

@@ -12,7 +12,7 @@ IMPORT = ("--suite", "tiny", "--study", "tiny")
 
 
 def row(**changes: Any) -> dict[str, Any]:
-    """A row of the table; `label_ann` and `reason_ann` stand for the columns of a human named ann."""
+    """Return a row of the table; `label_ann` and `reason_ann` stand for the columns of a human named ann."""
     names = {"label_ann": "label:human:ann", "reason_ann": "reason:human:ann"}
     return ROW | {names.get(name, name): value for name, value in changes.items()}
 
@@ -34,6 +34,6 @@ def table(folder: Path, *rows: dict[str, Any], name: str = "responses.csv") -> P
 
 
 def everything() -> dict[str, list[dict[str, Any]]]:
-    """Every row of our own tables."""
+    """Return every row of our own tables."""
     models = [model for app in ("benchmark", "annotation") for model in apps.get_app_config(app).get_models()]
     return {model._meta.label: list(model.objects.order_by("pk").values()) for model in models}

@@ -1,4 +1,5 @@
-"""A rater or an expert can reach nothing that tells the model, the condition, another label, gold, or what an item is for."""
+"""A rater or an expert can reach nothing that tells the model, the condition, another label, gold, or what an
+item is for."""
 
 import json
 import re
@@ -36,20 +37,53 @@ SECRETS = {
 }
 # What places, draws and checks are called: none of it is a key or a value in what a page is told.
 INNER = {
-    "purpose", "slot", "gold_check", "repeat", "gold", "training", "ordinal", "stratum", "probability", "number", "item_id",
-    "rater_id", "pk", "id", "subject", "model", "condition", "run", "surplus_of", "check", "is_check", "assignment", "serving",
-}  # fmt: skip
+    "purpose",
+    "slot",
+    "gold_check",
+    "repeat",
+    "gold",
+    "training",
+    "ordinal",
+    "stratum",
+    "probability",
+    "number",
+    "item_id",
+    "rater_id",
+    "pk",
+    "id",
+    "subject",
+    "model",
+    "condition",
+    "run",
+    "surplus_of",
+    "check",
+    "is_check",
+    "assignment",
+    "serving",
+}
 # Where a page is told a number: counts, revisions and places in a text; nowhere the key of a row.
 NUMBERS = {
-    "base", "revision", "done", "left", "today", "last_hour", "position", "confidence", "start", "end", "version", "ahead",
-    "break_after", "at",
-}  # fmt: skip
+    "base",
+    "revision",
+    "done",
+    "left",
+    "today",
+    "last_hour",
+    "position",
+    "confidence",
+    "start",
+    "end",
+    "version",
+    "ahead",
+    "break_after",
+    "at",
+}
 LABEL = "/studies/tiny/label/"
 
 
 @pytest.fixture
 def secretive(db):
-    """A study full of things a rater must not learn, with hidden checks and repeats."""
+    """Make a study full of things a rater must not learn, with hidden checks and repeats."""
     suite = builders.suite(SECRETS["suite"], key=SECRETS["task key"], tasks=1)
     study = builders.Study.objects.create(
         slug="tiny", title="Tiny", scheme=builders.builtin_scheme("four-class")
@@ -93,10 +127,10 @@ def label_by_others(study):
 def page(client, secretive):
     cast = builders.cast(secretive)
     builders.ready(secretive, cast["ann"], cast["ben"], cast["expert"])
-    return Page(client, secretive, cast)
+    return RecordedBrowser(client, secretive, cast)
 
 
-class Page:
+class RecordedBrowser:
     """What somebody's browser is told, all of it kept."""
 
     def __init__(self, client, study, cast):
@@ -114,10 +148,10 @@ class Page:
         self.told.append(f"{answer.headers}\n{answer.cookies.output()}\n{body.decode(errors='replace')}")
         if answer.headers.get("Content-Type") == "application/json":
             self.documents.append(json.loads(body))
-        elif found := re.search(
+        elif match := re.search(
             rb'<script id="desk" type="application/json">(.*?)</script>', body, re.DOTALL
         ):
-            self.documents.append(json.loads(found[1]))
+            self.documents.append(json.loads(match[1]))
         return answer
 
     def get(self, address):
@@ -139,7 +173,7 @@ class Page:
 
 
 def walk(page):
-    """Everything a page does, to everything there is to label, and a good deal that it doesn't do."""
+    """Do everything a page does, to everything there is to label, and a good deal that it doesn't do."""
     page.get(LABEL)
     turn = 0
     while items := page.next(want=2)["items"]:
@@ -163,16 +197,17 @@ def walk(page):
 
 
 def addresses(study):
-    """Every address there is, with the keys of all that is in the study put in."""
+    """Return every address there is, with the keys of all that is in the study put in."""
     rows = [Item, Serving, Rating, Response, builders.User, builders.Label]
     keys = {
         "slug": [study.slug, "nowhere"],
         "int": sorted({row.objects.order_by("pk").values_list("pk", flat=True)[0] for row in rows})[:4],
         "text": [
-            *study.items.values_list("key", flat=True)[:2], *Serving.objects.values_list("key", flat=True)[:2],
+            *study.items.values_list("key", flat=True)[:2],
+            *Serving.objects.values_list("key", flat=True)[:2],
             *[f"judge-{SECRETS['judge']}", "ann", "csv", "jsonl", "parquet", "aaaaaaaaaaaa"],
         ],
-    }  # fmt: skip
+    }
     for route in routes(get_resolver().url_patterns):
         parts = re.findall(r"<(?:(\w+):)?(\w+)>", route)
         choices = [
@@ -202,18 +237,18 @@ def fetch_everything(page):
 
 
 def scripts(told):
-    """The files that pages name, and those that they import in turn."""
-    found, left = {}, re.findall(r'(?:src|href)="/static/([^"?]+)"', "\n".join(told))
+    """Return the files that pages name, and those that they import in turn."""
+    files, left = {}, re.findall(r'(?:src|href)="/static/([^"?]+)"', "\n".join(told))
     while left:
         name = re.sub(r"\.[0-9a-f]{12}\.", ".", left.pop())
         path = finders.find(name)
-        if name not in found and path and name.endswith((".js", ".css")):
+        if name not in files and path and name.endswith((".js", ".css")):
             with open(path) as file:
-                found[name] = file.read()
+                files[name] = file.read()
             left += [
-                f"{name.rpartition('/')[0]}/{part}" for part in re.findall(r'from "\./([^"]+)"', found[name])
+                f"{name.rpartition('/')[0]}/{part}" for part in re.findall(r'from "\./([^"]+)"', files[name])
             ]
-    return found
+    return files
 
 
 def leaves(document, key=""):

@@ -5,7 +5,7 @@ from django.db import IntegrityError, transaction
 
 from annotation.draws import extend_draws, permanent_number, slot_counts
 from annotation.models import Assignment, Draw, DrawnItem, Item, Stratum
-from benchmark.errors import UserError
+from arbiter.core.errors import UserError
 from tests import builders
 
 pytestmark = pytest.mark.django_db
@@ -171,10 +171,16 @@ def a_rater_twice_on_an_item(draw):
 @pytest.mark.parametrize(
     "wrong",
     [
-        a_share_of_nought, a_share_above_one, a_number_of_one, an_item_drawn_twice, a_slot_twice,
-        a_place_held_by_nobody, an_open_place_with_a_rater, a_rater_twice_on_an_item,
+        a_share_of_nought,
+        a_share_above_one,
+        a_number_of_one,
+        an_item_drawn_twice,
+        a_slot_twice,
+        a_place_held_by_nobody,
+        an_open_place_with_a_rater,
+        a_rater_twice_on_an_item,
     ],
-)  # fmt: skip
+)
 def test_the_database_refuses(study, wrong):
     made = draw(study)
     with pytest.raises(IntegrityError), transaction.atomic():

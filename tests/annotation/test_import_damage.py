@@ -12,13 +12,13 @@ pytestmark = [pytest.mark.django_db, pytest.mark.engine]
 
 @pytest.fixture(autouse=True)
 def small_batches(monkeypatch):
-    """So that rows before the bad one have been written when it comes."""
+    """Import two rows at a time, so that rows before the bad one have been written when it comes."""
     monkeypatch.setattr("annotation.importing.BATCH", 2)
 
 
 @pytest.fixture
 def suite():
-    return builders.suite(tasks=3)
+    return builders.suite(tasks=5)
 
 
 def good_rows():
@@ -47,7 +47,11 @@ JSONL = {
     "task by key": (row(task="task-9"), "a task of suite tiny@1", "key 'task-9'"),
     "task by prompt": (row(task="", prompt="Fly to the moon."), "'Fly to the moon.'"),
     "epoch": (row(epoch=0), "a whole number from 1"),
-    "long subject": (row(subject="x" * 201), "at most 200 characters in the subject model's name", "found 201"),
+    "long subject": (
+        row(subject="x" * 201),
+        "at most 200 characters in the subject model's name",
+        "found 201",
+    ),
     "long family": (row(subject="m", subject_family="x" * 101), "at most 100"),
     "long paradigm": (row(subject="m", subject_training="x" * 41), "at most 40", "training paradigm"),
     "long size": (row(subject="m", subject_size="x" * 41), "at most 40"),
@@ -55,11 +59,15 @@ JSONL = {
     "long language": (row(language="x" * 21), "at most 20"),
     "long run": (row(run="x" * 201), "at most 200"),
     "long finish reason": (row(task="task-2", finish_reason="x" * 41), "at most 40"),
-    "long rater": (row(task="task-2", **{"label:human:" + "x" * 121: "convergence"}), "at most 120", "rater's name"),
+    "long rater": (
+        row(task="task-2", **{"label:human:" + "x" * 121: "convergence"}),
+        "at most 120",
+        "rater's name",
+    ),
     "NUL in a name": (row(subject="a\x00b"), "no NUL", "'a\\x00b'"),
     "NUL in a prompt suffix": (row(prompt_suffix="\x00"), "no NUL"),
     "lone surrogate in a name": (row(run="\ud800"), "lone surrogate"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("kind", JSONL)
@@ -148,7 +156,7 @@ def test_a_path_that_is_not_there(tmp_path, suite):
 
 
 def steering(folder, change=lambda log: log, config=None):
-    prompts = [f"Task {n}: keep the pump running." for n in (1, 2, 3)]
+    prompts = [f"Task {n}: keep the pump running." for n in (1, 3, 5)]
     log = log_of({"Drift - Alpha": [block(n, task_prompt=text) for n, text in enumerate(prompts, start=1)]})
     changed = change(log)
     assert changed != log or config
@@ -164,7 +172,7 @@ def steering(folder, change=lambda log: log, config=None):
         (lambda log: log[: log.index("=== Run Config")], "so the log may be cut off"),
         (lambda log: log.replace("n>no_convergence", "n>perhaps", 1), "one of convergence, no_convergence"),
         (lambda log: log.replace("Task 3: keep", "Task 9: keep"), "a task of suite tiny@1"),
-        (lambda log: log.replace("Task 2: keep", "Task 1: keep"), "each task once an epoch of a run"),
+        (lambda log: log.replace("Task 5: keep", "Task 1: keep"), "each task once an epoch of a run"),
         (lambda log: log.replace("Total: 3", "Total: 4"), "4"),
     ],
 )

@@ -1,10 +1,13 @@
 """importresponses: what it makes, what a second import changes, and what comes later."""
 
+from io import StringIO
+
 import pytest
+from django.core.management import call_command
 
 from annotation.models import Gold, Item, Rater, Rating, Study
+from arbiter.core.text import original
 from benchmark.models import Condition, Response, Run, SubjectModel, Suite, Task
-from benchmark.text import original
 from tests import builders
 from tests.annotation.tables import IMPORT, everything, jsonl, row, table
 from tests.commands import as_json, refusal
@@ -27,7 +30,16 @@ def load(path, *more, format="jsonl"):
 
 
 def counts(**changes):
-    return {"runs": 0, "responses": 0, "ratings": 0, "gold": 0, "unchanged": 0} | changes
+    return {
+        "runs": 0,
+        "responses": 0,
+        "ratings": 0,
+        "gold": 0,
+        "unchanged": 0,
+        "kept": 0,
+        "kept_at": [],
+        "holding_reasoning": 0,
+    } | changes
 
 
 def full_rows():
@@ -257,3 +269,51 @@ def test_a_rater_keeps_the_kind_it_came_with(tmp_path, suite):
     path = jsonl(tmp_path, row(**{"label:judge:ann": "convergence"}))
     assert "already the name of a human" in refusal("importresponses", path, "--format", "jsonl", *IMPORT)
     assert Rater.objects.get().kind == "human"
+
+
+# Reasoning within a text
+
+THOUGHT = "<think>\nNobody must see this.\n</think>\n\nI stop."
+TALK = "The tag `</think>` ends it."
+
+
+def output(*arguments):
+    """Return what the command says beside its table."""
+    out = StringIO()
+    call_command(*map(str, arguments), stdout=out)
+    return out.getvalue()
+
+
+def reasoned(tmp_path):
+    return jsonl(
+        tmp_path,
+        row(response=THOUGHT, reasoning="First."),
+        row(task="task-2", response="Hm.\n</think>\nI wait."),
+        row(task="task-3", response=TALK),
+        row(task="task-3", epoch="2", response="<think>And so on"),
+    )
+
+
+def test_a_text_that_holds_reasoning_stays_as_it_is_and_is_told(tmp_path, suite):
+    assert load(reasoned(tmp_path)) == counts(runs=1, responses=4, holding_reasoning=3)
+    assert list(Response.objects.order_by("pk").values_list("text", "reasoning"))[:2] == [
+        (THOUGHT, "First."),
+        ("Hm.\n</think>\nI wait.", ""),
+    ]
+    said = output("importresponses", reasoned(tmp_path), "--format", "jsonl", *IMPORT)
+    assert "3 texts hold a model's reasoning between tags" in said and "--split-reasoning" in said
+
+
+def test_reasoning_is_told_apart_where_that_is_asked_for(tmp_path, suite):
+    assert load(reasoned(tmp_path), "--split-reasoning")["holding_reasoning"] == 3
+    responses = Response.objects.order_by("pk").values_list("text", "reasoning", "ending")
+    assert list(responses) == [
+        ("I stop.", "First.\n\nNobody must see this.", ""),
+        ("I wait.", "Hm.", ""),
+        (TALK, "", ""),
+        ("", "And so on", "cut_off"),
+    ]
+    assert load(reasoned(tmp_path), "--split-reasoning") == counts(unchanged=4, holding_reasoning=3)
+    assert "--split-reasoning" not in output(
+        "importresponses", reasoned(tmp_path), "--format", "jsonl", *IMPORT, "--split-reasoning"
+    )

@@ -18,12 +18,30 @@ def arguments(shared):
 
 def test_they_come_to_852_responses_and_labels_and_the_second_time_to_none(arguments):
     first = as_json("importresponses", *arguments)
-    assert first == {"runs": 12, "responses": 852, "ratings": 852, "gold": 0, "unchanged": 0}
+    assert first == {
+        "runs": 12,
+        "responses": 852,
+        "ratings": 852,
+        "gold": 0,
+        "unchanged": 0,
+        "kept": 0,
+        "kept_at": [],
+        "holding_reasoning": 0,
+    }
     assert Study.objects.get().scheme.key == "four-class"
     assert Item.objects.count() == 852 and Rating.objects.votes().count() == 852
     before = everything()
     second = as_json("importresponses", *arguments)
-    assert second == {"runs": 0, "responses": 0, "ratings": 0, "gold": 0, "unchanged": 852}
+    assert second == {
+        "runs": 0,
+        "responses": 0,
+        "ratings": 0,
+        "gold": 0,
+        "unchanged": 852,
+        "kept": 0,
+        "kept_at": [],
+        "holding_reasoning": 0,
+    }
     assert everything() == before
 
 

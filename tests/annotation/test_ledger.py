@@ -4,8 +4,8 @@ import pytest
 from django.db import IntegrityError, transaction
 
 from annotation.ledger import Entry, UnknownLabel, record
-from annotation.models import Purpose, Rater, Rating
-from benchmark.text import original
+from annotation.models import PlacePurpose, Rater, Rating
+from arbiter.core.text import original
 from tests import builders
 from tests.together import expect_no_errors, together
 
@@ -32,10 +32,19 @@ def kept(**filters):
 
 def test_a_rating_is_written_with_all_it_came_with(study, item, judge):
     fields = {
-        "question": "second", "purpose": Purpose.REPEAT, "ordinal": 2, "surplus": True, "confidence": 0.5,
-        "confidence_scale": "probability", "rationale": "Why.", "evidence": [{"quote": "it"}], "active_seconds": 2.5,
-        "shown": {"blind": True}, "simulated": True, "submission": "s" * 20,
-    }  # fmt: skip
+        "question": "second",
+        "purpose": PlacePurpose.REPEAT,
+        "ordinal": 2,
+        "surplus": True,
+        "confidence": 0.5,
+        "confidence_scale": "probability",
+        "rationale": "Why.",
+        "evidence": [{"quote": "it"}],
+        "active_seconds": 2.5,
+        "shown": {"blind": True},
+        "simulated": True,
+        "submission": "s" * 20,
+    }
     written = record(study.scheme, [entry(item, judge, **fields)])
     assert written.new == 1
     rating = Rating.objects.get(pk=written[0].pk)
@@ -56,7 +65,7 @@ def test_another_label_is_another_revision_and_both_stay(item, judge):
     for label in ("convergence", "no_convergence", "no_convergence"):
         builders.rate(item, judge, label)
     assert kept() == [(1, "convergence"), (2, "no_convergence"), (3, "no_convergence")]
-    assert Rating.objects.current().get().revision == 3
+    assert Rating.objects.newest().get().revision == 3
 
 
 def test_entries_of_one_call_for_one_place_become_revisions_in_order(study, item, judge):
@@ -66,13 +75,19 @@ def test_entries_of_one_call_for_one_place_become_revisions_in_order(study, item
 
 
 @pytest.mark.parametrize(
-    "place", [{"question": "q"}, {"purpose": Purpose.REPEAT}, {"purpose": Purpose.GOLD_CHECK}, {"ordinal": 1}]
+    "place",
+    [
+        {"question": "q"},
+        {"purpose": PlacePurpose.REPEAT},
+        {"purpose": PlacePurpose.GOLD_CHECK},
+        {"ordinal": 1},
+    ],
 )
 def test_each_place_counts_its_own_revisions(item, judge, place):
     builders.rate(item, judge)
     assert builders.rate(item, judge, **place).revision == 1
     assert builders.rate(item, builders.rater("judge-b")).revision == 1
-    assert Rating.objects.current().count() == 3
+    assert Rating.objects.newest().count() == 3
 
 
 def test_sending_twice_writes_once(study, item, judge):
@@ -96,7 +111,7 @@ def test_equal_ratings_may_be_left_out(study, item, judge, label, rationale, new
     builders.rate(item, judge, rationale="Why.\x00")
     written = record(study.scheme, [entry(item, judge, label, rationale=rationale)], skip_equal=True)
     assert written.new == new == Rating.objects.count() - 1
-    assert written == [Rating.objects.current().get()]
+    assert written == [Rating.objects.newest().get()]
 
 
 def test_only_the_current_rating_can_make_another_one_equal(study, item, judge):
@@ -125,9 +140,9 @@ def test_a_confidence_needs_its_scale(item, judge, fields):
     "place",
     [
         {"surplus": True},
-        {"purpose": Purpose.REPEAT},
-        {"purpose": Purpose.TRAINING},
-        {"purpose": Purpose.GOLD_CHECK},
+        {"purpose": PlacePurpose.REPEAT},
+        {"purpose": PlacePurpose.TRAINING},
+        {"purpose": PlacePurpose.GOLD_CHECK},
         {"ordinal": 1},
         {"question": "second"},
     ],
@@ -135,13 +150,13 @@ def test_a_confidence_needs_its_scale(item, judge, fields):
 def test_what_is_no_vote(item, judge, place):
     vote = builders.rate(item, builders.rater("judge-b"), "nonsensical")
     builders.rate(item, judge, **place)
-    assert Rating.objects.current().count() == 2
+    assert Rating.objects.newest().count() == 2
     assert Rating.objects.votes().get() == vote
 
 
 def test_a_repeat_does_not_hide_the_vote_before_it(item, judge):
     vote = builders.rate(item, judge)
-    builders.rate(item, judge, "nonsensical", purpose=Purpose.REPEAT, ordinal=1)
+    builders.rate(item, judge, "nonsensical", purpose=PlacePurpose.REPEAT, ordinal=1)
     assert Rating.objects.votes().get() == vote
 
 
@@ -162,8 +177,8 @@ def test_current_composes_with_filters(study, judge):
         builders.rate(each, judge)
         builders.rate(each, judge, "nonsensical")
     first = study.items.first()
-    assert Rating.objects.filter(item=first).current().get().label.key == "nonsensical"
-    assert not Rating.objects.filter(label__key="convergence").current().exists()
+    assert Rating.objects.filter(item=first).newest().get().label.key == "nonsensical"
+    assert not Rating.objects.filter(label__key="convergence").newest().exists()
 
 
 # Two writers at once

@@ -3,17 +3,16 @@
 from datetime import timedelta
 
 import pytest
-from django.db import connection
-from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone
 
 from annotation.draws import extend_draws
-from annotation.keeping import KEPT, rebuild
+from annotation.itemvotes import KeptVotes, rebuild
 from annotation.models import (
     Assignment,
     Draw,
     DrawnItem,
     Enrolment,
+    Gold,
     Item,
     Rater,
     Rating,
@@ -22,10 +21,13 @@ from annotation.models import (
     Stratum,
     Study,
 )
+from annotation.raters import pseudonym, rater_named
 from annotation.submitting import answer_in, last_answered
+from benchmark.models import Condition, SubjectModel
 from judging.models import Settlement
 from judging.settlement.settling import rebuild_finals, settle
 from tests import builders
+from tests.databases import as_of, upgrade
 
 pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True)]
 BEFORE = [
@@ -36,24 +38,11 @@ BEFORE = [
 NOW = timezone.now()
 
 
-def migrate(targets):
-    executor = MigrationExecutor(connection)
-    executor.migrate(targets)
-    return executor.loader.project_state(targets).apps
-
-
 @pytest.fixture
 def before():
-    """The models from before the workspace, on their tables."""
-    latest = MigrationExecutor(connection).loader.graph.leaf_nodes()
-    try:
-        yield migrate(BEFORE)
-    finally:
-        migrate(latest)
-
-
-def upgrade():
-    migrate(MigrationExecutor(connection).loader.graph.leaf_nodes())
+    """Return the models from before the workspace, on their tables."""
+    with as_of(BEFORE) as apps:
+        yield apps
 
 
 class Old:
@@ -135,7 +124,8 @@ class Old:
 
 @pytest.fixture
 def old(before):
-    """Ann and Ben at work, ben with a revision and an extra label; two versions of a judge; all kinds of places."""
+    """Fill the old tables: Ann and Ben at work, ben with a revision and an extra label; two versions of a
+    judge; all kinds of places."""
     old = Old(before)
     old.draw()
     ann, ben, cleo = (old.rater(name) for name in ("ann", "ben", "cleo"))
@@ -147,9 +137,16 @@ def old(before):
     old.place(0, 2, ben, "done")
     old.rate(0, ben, old.yes, submission="ben-1")
     old.rate(
-        0, ben, old.no, revision=2, rationale="On reflection.", confidence=2, confidence_scale="steps3",
-        evidence=[{"start": 0, "end": 1, "quote": "R"}], submission="ben-2",
-    )  # fmt: skip
+        0,
+        ben,
+        old.no,
+        revision=2,
+        rationale="On reflection.",
+        confidence=2,
+        confidence_scale="steps3",
+        evidence=[{"start": 0, "end": 1, "quote": "R"}],
+        submission="ben-2",
+    )
     old.rate(1, cleo, old.no, surplus=True)
     old.place(1, 2, ben, "leased")
     old.place(2, 1, cleo, "leased")
@@ -213,9 +210,15 @@ def expect_places_of_the_study_and_what_was_held_given_back():
     assert set(Assignment.objects.values_list("study__slug", flat=True)) == {"tiny"}
     states = Assignment.objects.order_by("item", "slot").values_list("item__key", "state", "rater__name")
     assert list(states) == [
-        ("tiny-1", "done", "ann"), ("tiny-1", "done", "ben"), ("tiny-2", "done", "ann"), ("tiny-2", "open", None),
-        ("tiny-3", "open", None), ("tiny-3", "open", None), ("tiny-4", "open", None), ("tiny-4", "open", None),
-    ]  # fmt: skip
+        ("tiny-1", "done", "ann"),
+        ("tiny-1", "done", "ben"),
+        ("tiny-2", "done", "ann"),
+        ("tiny-2", "open", None),
+        ("tiny-3", "open", None),
+        ("tiny-3", "open", None),
+        ("tiny-4", "open", None),
+        ("tiny-4", "open", None),
+    ]
 
 
 def expect_votes_and_finals_as_they_would_be_now(old):
@@ -224,15 +227,24 @@ def expect_votes_and_finals_as_they_would_be_now(old):
         study.items.order_by("pk").values_list("human_votes", "judge_votes", "humans_split", "judges_split")
     )
     assert kept == [
-        (2, 2, True, False), (1, 2, False, True), (0, 2, False, False), (0, 2, False, True), (0, 0, False, False),
+        (2, 2, True, False),
+        (1, 2, False, True),
+        (0, 2, False, False),
+        (0, 2, False, True),
         (0, 0, False, False),
-    ]  # fmt: skip
-    by_migration = list(study.items.order_by("pk").values_list("pk", *KEPT, "final", "final_rule"))
+        (0, 0, False, False),
+    ]
+    by_migration = list(
+        study.items.order_by("pk").values_list("pk", *KeptVotes._fields, "final", "final_rule")
+    )
     assert [row[-1] for row in by_migration] == ["majority", "tie", "", "", "", ""]
     assert [row[-2] for row in by_migration] == [old.yes.pk, None, None, None, None, None]
     rebuild(study)
     rebuild_finals(study)
-    assert list(study.items.order_by("pk").values_list("pk", *KEPT, "final", "final_rule")) == by_migration
+    assert (
+        list(study.items.order_by("pk").values_list("pk", *KeptVotes._fields, "final", "final_rule"))
+        == by_migration
+    )
 
 
 def expect_what_was_labelled_to_be_done_and_undone_by_u():
@@ -242,16 +254,22 @@ def expect_what_was_labelled_to_be_done_and_undone_by_u():
         "item__key", "rater__name", "revision", "purpose"
     )
     assert list(served) == [
-        ("tiny-1", "ann", 1, "slot"), ("tiny-1", "ben", 2, "slot"), ("tiny-2", "ann", 1, "slot"),
-    ]  # fmt: skip
+        ("tiny-1", "ann", 1, "slot"),
+        ("tiny-1", "ben", 2, "slot"),
+        ("tiny-2", "ann", 1, "slot"),
+    ]
     assert not Serving.objects.filter(answered_at=None).exists()
     counts = Enrolment.objects.order_by("rater").values_list("rater__name", "done", "skipped", "served")
     assert list(counts) == [("ann", 2, 1, 3), ("ben", 1, 0, 1), ("cleo", 0, 1, 1)]
     last = last_answered(study, ben)
     assert answer_in(last) == {
-        "label": "no", "confidence": 2, "note": "On reflection.", "flagged": False, "answers": {},
+        "label": "no",
+        "confidence": 2,
+        "note": "On reflection.",
+        "flagged": False,
+        "answers": {},
         "evidence": [{"start": 0, "end": 1}],
-    }  # fmt: skip
+    }
     changed = builders.label(last, "yes")
     assert (changed.revision, changed.surplus) == (3, False)
     assert not Item.objects.get(key="tiny-1").humans_split
@@ -288,3 +306,123 @@ def test_studies_are_told_apart(before):
     assert list(counted) == [("one", 1), ("two", 2)]
     assert Assignment.objects.filter(study__slug="one").count() == 8
     assert Serving.objects.filter(study__slug="two", item__study__slug="two").count() == 2
+
+
+# Names of people whom files named were shared between studies
+
+SHARED = [
+    ("annotation", "0014_labelled_as_owner"),
+    ("benchmark", "0003_how_answers_ended"),
+    ("judging", "0006_what_answers_say"),
+]
+
+
+@pytest.fixture
+def sharing():
+    """Return the models from when an imported name was one person everywhere."""
+    with as_of(SHARED) as apps:
+        yield apps
+
+
+class Sharing(Old):
+    def rate(self, place, rater, label, **fields):
+        fields = {"shown": {"imported": True}, **fields}
+        rating = super().rate(place, rater, label, **fields)
+        item = self.items[place]
+        votes = sorted(
+            [*item.votes.split(), f"{rater.pk}:{label.pk}"], key=lambda vote: int(vote.split(":")[0])
+        )
+        item.votes = " ".join(votes)
+        item.save()
+        return rating
+
+    def gold(self, place, **fields):
+        return self.make("annotation.Gold", item=self.items[place], label=self.yes, **fields)
+
+
+def test_a_person_whom_files_named_in_several_studies_becomes_one_a_study(sharing):
+    one, two, three = (Sharing(sharing, slug) for slug in ("one", "two", "three"))
+    for old in (two, three):
+        old.yes, old.no = one.yes, one.no
+    ann, careful = one.rater("ann"), one.rater("careful", "judge")
+    for old in (one, two, three):
+        old.rate(0, ann, old.yes)
+        old.rate(0, careful, old.no)
+        old.rate(1, ann, old.no)
+    gold = two.gold(2, origin="single", author=ann)
+    was = {old.study.slug: pseudonym(old.study, ann_as(ann)) for old in (one, two, three)}
+    upgrade()
+    raters = list(Rater.objects.filter(name="ann").order_by("pk"))
+    assert [(rater.study.slug, rater.known_as) for rater in raters] == [
+        ("one", None),
+        ("two", ann.pk),
+        ("three", ann.pk),
+    ]
+    for rater in raters:
+        assert {rating.item.study_id for rating in rater.ratings.all()} == {
+            rater.study_id
+        } and rater.ratings.count() == 2
+        assert pseudonym(rater.study, rater) == was[rater.study.slug]
+    assert Rater.objects.get(name="careful").ratings.count() == 3
+    assert Gold.objects.get(pk=gold.pk).author == raters[1]
+    for study in Study.objects.all():
+        kept = list(study.items.order_by("pk").values_list(*KeptVotes._fields))
+        assert len(kept[0][0].split()) == 2
+        rebuild(study)
+        assert [row[0] for row in study.items.order_by("pk").values_list(*KeptVotes._fields)] == [
+            row[0] for row in kept
+        ]
+
+
+def ann_as(old):
+    return Rater(pk=old.pk, name=old.name, kind="human")
+
+
+def test_an_account_keeps_what_it_typed_and_a_file_of_another_study_does_not_speak_for_it(sharing):
+    one, two = Sharing(sharing, "one"), Sharing(sharing, "two")
+    user = sharing.get_model("auth.User").objects.create(username="ann")
+    ann = one.make("annotation.Rater", name="ann", kind="human", user=user)
+    one.rate(0, ann, one.yes, shown={})
+    two.rate(0, ann, one.no)
+    upgrade()
+    account, named = Rater.objects.get(user__username="ann"), Rater.objects.get(study__slug="two")
+    assert account.study is None and [rating.item.study.slug for rating in account.ratings.all()] == ["one"]
+    assert named.name == "ann" and [rating.item.study.slug for rating in named.ratings.all()] == ["two"]
+
+
+def test_names_that_differ_in_case_stay_apart(sharing):
+    one = Sharing(sharing, "one")
+    for name in ("Jos\u00e9", "JOSE\u0301"):
+        one.rate(0, one.rater(name), one.yes)
+    for name, version in [("GPT", 1), ("gpt", 1), ("GPT", 2), ("gpt", 2)]:
+        one.rater(name, "judge", version)
+    for name in ("M", "m"):
+        one.make("benchmark.SubjectModel", name=name)
+    for number, level in enumerate(("High", "high")):
+        one.make("benchmark.Condition", name=level, factors={"pressure": level}, content_hash=str(number))
+    upgrade()
+    forms = dict(Rater.objects.values_list("name", "folded"))
+    assert forms["Jos\u00e9"] == "jos\u00e9" and forms["JOSE\u0301"].startswith("jos\u00e9\n")
+    assert forms["GPT"] == "gpt" and forms["gpt"].startswith("gpt\n")
+    assert Rater.objects.filter(name="gpt").values("folded").distinct().count() == 1
+    assert SubjectModel.objects.called("M").name == "M" and SubjectModel.objects.called("m").name == "m"
+    assert Condition.objects.filter(name__in=["High", "high"]).values("folded_hash").distinct().count() == 2
+    study = Study.objects.get()
+    assert rater_named("jose\u0301", "human", study=study).name == "Jos\u00e9"
+    assert rater_named("JOSE\u0301", "human", study=study).name == "JOSE\u0301"
+
+
+def test_gold_from_files_is_told_by_its_author(before):
+    old = Old(before)
+    ann = old.rater("ann")
+    rows = [("imported", None), ("single", None), ("adjudicated", None), ("single", ann), ("consensus", None)]
+    for place, (origin, author) in enumerate(rows):
+        old.make("annotation.Gold", item=old.items[place], label=old.yes, origin=origin, author=author)
+    upgrade()
+    assert list(Gold.objects.order_by("pk").values_list("from_file", flat=True)) == [
+        True,
+        True,
+        True,
+        False,
+        False,
+    ]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from annotation.models import Purpose, Rater
+from annotation.models import PlacePurpose, Rater
 from annotation.raters import (
     find_raters,
     latest_raters,
@@ -12,7 +12,7 @@ from annotation.raters import (
     refuse_reserved,
     voters_of,
 )
-from benchmark.errors import UserError
+from arbiter.core.errors import UserError
 from tests import builders
 from tests.together import expect_no_errors, together
 
@@ -25,17 +25,17 @@ def version(name, number, kind="judge"):
 
 @pytest.fixture
 def raters(study):
-    """Two versions of one judge, another judge and a person have rated; `idle` has not."""
-    found = {
+    """Make the raters: two versions of one judge, another judge and a person have rated; `idle` has not."""
+    by_name = {
         "old": version("strict", 1),
         "new": version("strict", 2),
         "mild": version("mild", 1),
         "ann": version("ann", 1, "human"),
     }
-    for rater in found.values():
+    for rater in by_name.values():
         builders.rate(study.items.first(), rater)
     version("idle", 1)
-    return found
+    return by_name
 
 
 def names(raters):
@@ -44,8 +44,11 @@ def names(raters):
 
 def test_a_name_is_the_latest_version_and_any_version_can_be_named(study, raters):
     assert find_raters(study, ["strict", "strict@1", "strict@2", "mild"]) == [
-        raters["new"], raters["old"], raters["new"], raters["mild"],
-    ]  # fmt: skip
+        raters["new"],
+        raters["old"],
+        raters["new"],
+        raters["mild"],
+    ]
     assert names(latest_raters(study)) == ["ann@1", "mild@1", "strict@2"]
     assert [str(raters[key]) for key in ("old", "new")] == ["strict", "strict@2"]
 
@@ -84,7 +87,7 @@ def test_who_votes(study, raters, voters, expected):
 
 
 def test_somebody_who_only_trained_votes_with_nothing(study, raters):
-    builders.rate(study.items.last(), version("trainee", 1, "human"), purpose=Purpose.TRAINING)
+    builders.rate(study.items.last(), version("trainee", 1, "human"), purpose=PlacePurpose.TRAINING)
     voters = voters_of(study)
     assert "trainee@1" in names(voters)
     assert not study.items.last().ratings.votes().filter(rater__in=voters).exists()

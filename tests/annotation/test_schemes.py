@@ -6,7 +6,7 @@ from pydantic import ValidationError
 
 from annotation.models import Label, LabelScheme, Membership, Study
 from annotation.schemes import BUILTIN, LabelSpec, SchemeSpec, builtin_scheme, save_scheme
-from benchmark.errors import UserError
+from arbiter.core.errors import UserError
 from tests import builders
 
 pytestmark = pytest.mark.django_db
@@ -116,10 +116,16 @@ def an_unknown_membership(study, first):
 @pytest.mark.parametrize(
     "wrong",
     [
-        a_label_key_twice, a_position_twice, an_unknown_role, a_scheme_version_twice, a_scheme_content_twice,
-        a_study_twice, an_item_twice, an_unknown_membership,
+        a_label_key_twice,
+        a_position_twice,
+        an_unknown_role,
+        a_scheme_version_twice,
+        a_scheme_content_twice,
+        a_study_twice,
+        an_item_twice,
+        an_unknown_membership,
     ],
-)  # fmt: skip
+)
 def test_the_database_refuses(study, wrong):
     with pytest.raises(IntegrityError), transaction.atomic():
         wrong(study, study.scheme.labels.first())

@@ -6,13 +6,13 @@ import pytest
 from django.utils import timezone
 
 from annotation import training
-from annotation.desk import enrolment_of
-from annotation.models import Enrolment, Gold, Label, Purpose, Rating, Serving, TrainingAnswer
-from annotation.own import accuracy, consistency, own_figures
+from annotation.enrolments import enrolment_of
+from annotation.models import Enrolment, Gold, Label, PlacePurpose, Rating, Serving, TrainingAnswer
+from annotation.raterfigures import accuracy, consistency, own_figures
 from annotation.schemes import builtin_scheme
 from annotation.training import agrees, builtin_examples, examples_of, grant_round, round_of, wave_through
-from annotation.views.labelling import consent_hash
-from benchmark.errors import UserError
+from arbiter.core.errors import UserError
+from arbiter.web.label.workspace import consent_hash
 from benchmark.models import Task
 from tests import builders
 from tests.builders import desk, label, take
@@ -21,14 +21,18 @@ from tests.together import expect_no_errors, together
 pytestmark = pytest.mark.django_db
 URL = "/studies/tiny/label/training/"
 ENDPOINTS = [
-    ("post", "next", {}), ("get", "last", {}), ("post", "preferences", {}), ("get", "formatted/abc", {}),
+    ("post", "next", {}),
+    ("get", "last", {}),
+    ("post", "preferences", {}),
+    ("get", "formatted/abc", {}),
     ("get", "guidelines", {}),
-]  # fmt: skip
+]
 
 
 @pytest.fixture
 def course(study, cast):
-    """A study that asks for a round of four examples, three of them right, twice at most; ann has agreed to it."""
+    """Make a study that asks for a round of four examples, three of them right, twice at most; ann has agreed
+    to it."""
     builders.humans(study, training={"examples": 4, "score": 0.75, "rounds": 2})
     builders.draw(study, per_item=1, seed=1)
     agree(study, cast["ann"])
@@ -45,7 +49,7 @@ def mine(study, cast, name="ann"):
 
 
 def answer_all(enrolment, right):
-    """The present round, with so many right from its beginning on."""
+    """Answer the present round, with so many right from its beginning on."""
     now = round_of(enrolment)
     for row in now.rows:
         gold = row.example.label
@@ -58,15 +62,15 @@ def answer_all(enrolment, right):
 
 
 def test_without_examples_of_its_own_a_study_uses_the_built_in_ones(study):
-    found = examples_of(study)
-    assert len(found) == 16 and found is builtin_examples()
-    assert {one.label for one in found} == {
+    examples = examples_of(study)
+    assert len(examples) == 16 and examples is builtin_examples()
+    assert {one.label for one in examples} == {
         "convergence",
         "no_convergence",
         "safety_refusal",
         "nonsensical",
     }
-    assert all(one.category and one.question and one.task and one.reason for one in found)
+    assert all(one.category and one.question and one.task and one.reason for one in examples)
 
 
 def test_the_evidence_of_every_example_is_marked_in_its_response():
@@ -80,8 +84,12 @@ def test_the_evidence_of_every_example_is_marked_in_its_response():
 def test_evidence_that_overlaps_touches_or_is_not_there():
     base = builtin_examples()[0]
     example = base.__class__(
-        **{**base.__dict__, "response": "one two three four", "evidence": ("two three", "three  four", "ten", "two")}
-    )  # fmt: skip
+        **{
+            **base.__dict__,
+            "response": "one two three four",
+            "evidence": ("two three", "three  four", "ten", "two"),
+        }
+    )
     assert example.pieces() == [("one ", False), ("two three four", True)]
 
 
@@ -94,8 +102,14 @@ def own_task(study, key="drill", **sample):
     } | sample
     suite = study.items.first().response.run.suite
     return Task.objects.create(
-        suite=suite, category=suite.categories.first(), key=key, text=key, text_hash=key, training=True, meta={"sample": sample}
-    )  # fmt: skip
+        suite=suite,
+        category=suite.categories.first(),
+        key=key,
+        text=key,
+        text_hash=key,
+        training=True,
+        meta={"sample": sample},
+    )
 
 
 def test_a_suite_with_examples_of_its_own_gives_those(study):
@@ -107,11 +121,14 @@ def test_a_suite_with_examples_of_its_own_gives_those(study):
 
 def test_a_round_is_the_same_each_time_and_another_for_others_and_later_rounds(course, cast):
     spec = training.humans_of(course).training
-    first = training.drawn(course, 1, 1, spec)
-    assert first == training.drawn(course, 1, 1, spec) and len(first) == 4
+    first = training.round_examples(course, 1, 1, spec)
+    assert first == training.round_examples(course, 1, 1, spec) and len(first) == 4
     assert (
         len(
-            {tuple(one.key for one in training.drawn(course, *who, spec)) for who in [(1, 1), (2, 1), (1, 2)]}
+            {
+                tuple(one.key for one in training.round_examples(course, *who, spec))
+                for who in [(1, 1), (2, 1), (1, 2)]
+            }
         )
         == 3
     )
@@ -202,8 +219,11 @@ def test_rounds_end_and_the_owner_may_grant_another(course, cast):
         assert me.training_round == number
         answer_all(me, 0)
         for _ in range(2):  # asked twice at once, it begins once
-            training.try_again(Enrolment.objects.select_related("study").get(pk=me.pk, training_round=number)
-                               if Enrolment.objects.filter(pk=me.pk, training_round=number).exists() else me)  # fmt: skip
+            training.try_again(
+                Enrolment.objects.select_related("study").get(pk=me.pk, training_round=number)
+                if Enrolment.objects.filter(pk=me.pk, training_round=number).exists()
+                else me
+            )
         me.refresh_from_db()
     assert me.training_round == 2 and round_of(me).failed  # there are two
     grant_round(me)
@@ -350,7 +370,8 @@ def test_experts_and_studies_without_training_skip_it(client, course, cast):
 
 @pytest.fixture
 def seen(study, cast):
-    """Twenty-six items, of which ann has labelled 25 and half were right; everything they may see is shown."""
+    """Make a study of twenty-six items, of which ann has labelled 25 and half were right; everything they may
+    see is shown."""
     study = builders.study("own", tasks=2, epochs=13)
     builders.humans(study, raters_see=["accuracy", "consistency"])
     builders.draw(study, per_item=1, seed=1)
@@ -367,23 +388,29 @@ def seen(study, cast):
 
 
 def yesterday():
-    """As if all had been done a day before."""
+    """Move all that was done a day back."""
     Rating.objects.update(created_at=timezone.now() - timedelta(days=1))
     Serving.objects.exclude(answered_at=None).update(answered_at=timezone.now() - timedelta(days=1))
 
 
 def test_a_rater_sees_how_much_and_how_well_they_labelled(client, seen, cast):
-    found = own_figures(seen)
-    assert (found["done"], found["skipped"], found["seconds"]) == (25, 0, 22.0)
-    assert [row["labelled"] for row in found["days"]] == [25]
-    assert (found["accuracy"].agreed, found["accuracy"].compared) == (10, 20)  # in whole tens
-    assert not found["consistency"].known
+    figures = own_figures(seen)
+    assert (figures["done"], figures["skipped"], figures["seconds"]) == (25, 0, 22.0)
+    assert [row["labelled"] for row in figures["days"]] == [25]
+    assert (figures["accuracy"].agreed, figures["accuracy"].compared) == (10, 20)  # in whole tens
+    assert not figures["consistency"].known
 
 
 def test_of_fewer_than_ten_nothing_is_said(seen):
     keep = Gold.objects.order_by("id").values_list("pk", flat=True)[:9]
     Gold.objects.exclude(pk__in=list(keep)).delete()
     assert not own_figures(seen)["accuracy"].known
+
+
+def test_gold_that_was_withdrawn_is_no_measure(seen):
+    for gold in Gold.objects.all()[:6]:
+        Gold.objects.create(item=gold.item, label=gold.label, origin="withdrawn", revision=2)
+    assert own_figures(seen)["accuracy"].compared == 10  # the tens of the 19 that are left
 
 
 def test_what_was_labelled_today_is_left_out(seen):
@@ -401,11 +428,11 @@ def test_one_more_label_changes_nothing_a_rater_sees(seen):
 
 
 def test_a_consensus_of_raters_is_no_measure_of_those_it_was_made_by(seen):
-    from annotation.own import _labels
+    from annotation.raterfigures import _labels
 
     Gold.objects.update(origin="consensus", draw=seen.study.draws.get())
     assert accuracy(seen, _labels(seen)).compared == 0
-    Rating.objects.update(purpose=Purpose.GOLD_CHECK)  # but of others it is
+    Rating.objects.update(purpose=PlacePurpose.GOLD_CHECK)  # but of others it is
     assert accuracy(seen, _labels(seen)).compared == 20
 
 
@@ -415,7 +442,7 @@ def test_only_what_the_study_allows_is_shown(client, seen, cast):
     client.force_login(cast["ann"])
     url = "/studies/own/label/me"
     told = client.get(url).content.decode()
-    assert "Agree with gold" in told and "50 %" in told and "too few to say" in told
+    assert "Agree with gold" in told and "50&nbsp;%" in told and "too few to say" in told
     builders.humans(seen.study, raters_see=["consistency"])
     assert "gold" not in client.get(url).content.decode()
     builders.humans(seen.study)
@@ -432,5 +459,5 @@ def test_consistency_compares_a_repeat_with_the_label_before():
         labels[item, "slot"] = (now, "convergence")
         labels[item, "repeat"] = (now, "convergence" if item < 6 else "nonsensical")
     labels[99, "repeat"] = (now, "convergence")
-    found = consistency(labels)
-    assert found.compared == 10 and found.known
+    share = consistency(labels)
+    assert share.compared == 10 and share.known

@@ -85,13 +85,13 @@ def test_a_task(task):
 
 @each_task()
 def test_a_sample(task):
-    found = sample(task)
-    assert set(found) == {"label", "hard", "evidence", "reason", "response"}
-    assert found["label"] in LABELS and isinstance(found["hard"], bool)
-    assert found["response"].strip()
-    assert found["evidence"].strip()
-    assert any(found["evidence"] in line for line in found["response"].split("\n"))
-    assert is_one_sentence(found["reason"])
+    example = sample(task)
+    assert set(example) == {"label", "hard", "evidence", "reason", "response"}
+    assert example["label"] in LABELS and isinstance(example["hard"], bool)
+    assert example["response"].strip()
+    assert example["evidence"].strip()
+    assert any(example["evidence"] in line for line in example["response"].split("\n"))
+    assert is_one_sentence(example["reason"])
 
 
 def is_one_sentence(text):

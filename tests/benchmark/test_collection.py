@@ -1,38 +1,27 @@
 """Collecting responses: what is asked, what is stored, and what another run changes."""
 
 import json
-import signal
 
 import pytest
 
+from arbiter.simulator.running import running_simulator
 from benchmark.models import Condition, Endpoint, Response, Run
-from benchmark.simulator.running import running_simulator
 from tests import builders
-from tests.benchmark.services import completion, service
+from tests.arbiter.calls.services import completion, service
 from tests.commands import as_json, refusal
 
-pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True)]
+pytestmark = [
+    pytest.mark.engine,
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.usefixtures("signals_given_back", "quick_retries"),
+]
 SUBJECT = "sim-subject-bold"
 KEY = "sk-a-secret-key-of-ours"
 
 
-@pytest.fixture(autouse=True)
-def signals():
-    """`collect` takes over SIGINT and SIGTERM; give them back."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
-
-
-@pytest.fixture(autouse=True)
-def fast(monkeypatch):
-    monkeypatch.setattr("benchmark.engine.BACKOFF_SECONDS", 0.001)
-
-
 @pytest.fixture
 def suite():
-    """Five tasks: one of them a control, one reserved for training."""
+    """Make a suite of five tasks: one of them a control, one reserved for training."""
     made = builders.suite(tasks=5)
     made.tasks.filter(key="task-4").update(control=True)
     made.tasks.filter(key="task-5").update(training=True)
@@ -42,13 +31,32 @@ def suite():
 def collect(base_url="", *more, condition="baseline", subject=SUBJECT):
     where = ["--base-url", base_url] if base_url else []
     arguments = ["--suite", "tiny", "--subject", subject, "--condition", condition, *where, *more]
-    counts = as_json("collect", *arguments)
-    assert set(counts) == {"responses", "failed", "unchanged", "seconds"} and counts.pop("seconds") >= 0
-    return counts
+    result = as_json("collect", *arguments)
+    assert result.pop("seconds") >= 0
+    for name in ("open", "refused", "cut_off", "empty"):
+        assert result.pop(name) == 0
+    assert not result.pop("nothing_answered") and result.pop("stopped") == ""
+    assert bool(result.pop("failures")) == Response.objects.filter(state="failed").exists()
+    return result
 
 
 def counts(responses=0, failed=0, unchanged=0):
     return {"responses": responses, "failed": failed, "unchanged": unchanged}
+
+
+def whole(base_url="", *more):
+    """Collect, and return all that is told."""
+    where = ["--base-url", base_url] if base_url else []
+    return as_json(
+        "collect", "--suite", "tiny", "--subject", SUBJECT, "--condition", "baseline", *where, *more
+    )
+
+
+def refused(base_url="", *more):
+    where = ["--base-url", base_url] if base_url else []
+    return refusal(
+        "collect", "--suite", "tiny", "--subject", SUBJECT, "--condition", "baseline", *where, *more
+    )
 
 
 def test_every_task_that_may_enter_a_study_is_asked_once_an_epoch(suite, simulator):
@@ -132,7 +140,7 @@ def test_what_the_service_is_asked(suite, tmp_path):
 
 
 def only(text, then):
-    """A service that answers one task's prompt with `then` and the others well."""
+    """Make a service that answers one task's prompt with `then` and the others well."""
 
     def answer(headers, body):
         return then if text in json.dumps(body) else completion("Well.")
@@ -151,7 +159,7 @@ def test_a_failure_is_an_outcome_that_stays_until_it_is_asked_for_again(suite):
         assert "too long" in failed.error
         assert collect() == counts(unchanged=4)
     with service(only("none", REFUSED)) as base_url:
-        assert collect(base_url) == counts(unchanged=4)
+        assert collect(base_url, "--moved") == counts(unchanged=4)
         assert collect("", "--retry-failed") == counts(responses=1, unchanged=3)
     retried = Response.objects.get(pk=failed.pk)
     assert (retried.state, retried.text, retried.error, retried.attempts) == ("done", "Well.", "", 1)
@@ -182,26 +190,35 @@ def test_a_service_full_of_faults_gives_every_response_in_the_end(suite):
     ("answer", "text", "finish_reason"),
     [
         (completion(""), "", "stop"),
-        (completion(None), "", "stop"),
         (completion(None, message={"refusal": "I can't."}), "I can't.", "stop"),
-        (completion("I was cut", choices=[{"message": {"content": "I was cut"}, "finish_reason": "length"}]), "I was cut", "length"),
+        (
+            completion(
+                "I was cut", choices=[{"message": {"content": "I was cut"}, "finish_reason": "length"}]
+            ),
+            "I was cut",
+            "length",
+        ),
         (completion("a\x00b", usage={"note": "\x00"}), "a\\u0000b", "stop"),
-        (completion("x", choices=[{"message": {"content": "x"}, "finish_reason": "odd\x00" * 20}]), "x", ("odd\\u0000" * 20)[:40]),
+        (
+            completion("x", choices=[{"message": {"content": "x"}, "finish_reason": "odd\x00" * 20}]),
+            "x",
+            ("odd\\u0000" * 20)[:40],
+        ),
     ],
-)  # fmt: skip
+)
 def test_an_answer_is_a_response_whatever_it_says(suite, answer, text, finish_reason):
     with service(only("Task 2", answer)) as base_url:
-        assert collect(base_url) == counts(responses=4)
-    found = Response.objects.get(task__key="task-2")
-    assert (found.text, found.finish_reason, found.state) == (text, finish_reason, "done")
-    assert found.escaped == ("\\u0000" in text)
+        assert whole(base_url)["responses"] == 4
+    response = Response.objects.get(task__key="task-2")
+    assert (response.text, response.finish_reason, response.state) == (text, finish_reason, "done")
+    assert response.escaped == ("\\u0000" in text)
 
 
 def test_reasoning_is_kept_apart_from_the_answer(suite):
     with service(only("Task 2", completion("Well.", message={"reasoning_content": "Hm.\x00"}))) as base_url:
         collect(base_url)
-    found = Response.objects.get(task__key="task-2")
-    assert (found.text, found.reasoning, found.escaped) == ("Well.", "Hm.\\u0000", True)
+    response = Response.objects.get(task__key="task-2")
+    assert (response.text, response.reasoning, response.escaped) == ("Well.", "Hm.\\u0000", True)
 
 
 # Keys and endpoints
@@ -256,3 +273,97 @@ def test_a_suite_in_another_language_than_the_condition_is_refused(suite, simula
         simulator.base_url,
     ]
     assert "no task in the language of condition baseline, 'en'" in refusal("collect", *arguments)
+
+
+# What an answer without an answer becomes
+
+FILTERED = {
+    "error": {
+        "message": "The response was filtered.",
+        "code": "content_filter",
+        "innererror": {"code": "ResponsibleAIPolicyViolation"},
+    }
+}
+MODERATED = {
+    "error": {"code": 403, "message": "Flagged.", "metadata": {"reasons": ["violence"], "flagged_input": "x"}}
+}
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "said"), [(400, FILTERED, "was filtered"), (403, MODERATED, "Flagged.")]
+)
+def test_a_filters_error_is_a_refusal_and_neither_a_failure_nor_the_models_words(suite, status, body, said):
+    with service(
+        lambda *_: (status, {"Content-Type": "application/json"}, json.dumps(body).encode())
+    ) as base_url:
+        result = whole(base_url)
+    # Though each was turned away with 403, the endpoint is not at fault.
+    assert (result["failed"], result["refused"], result["stopped"]) == (0, 4, "")
+    rows = list(Response.objects.all())
+    assert {(row.state, row.ending, row.text, row.attempts) for row in rows} == {("done", "refused", "", 1)}
+    assert all(said in row.error for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("answer", "attempts", "error", "reasoning", "ending"),
+    [
+        (completion(None), 5, "no content came", "", ""),
+        (
+            completion([{"type": "text", "text": "Well."}, {"type": "hologram"}]),
+            5,
+            "unknown kind: hologram",
+            "",
+            "",
+        ),
+        (completion(None, message={"reasoning": "Hm."}), 1, "only reasoning came", "Hm.", ""),
+        (completion("<think>And so on"), 1, "cut off before the answer began", "And so on", "cut_off"),
+        (
+            completion(
+                None,
+                message={"tool_calls": []},
+                choices=[{"message": {"content": None}, "finish_reason": "tool_calls"}],
+            ),
+            1,
+            "called a tool",
+            "",
+            "",
+        ),
+        (
+            (200, {}, json.dumps({"error": {"code": 502, "message": "Provider died."}}).encode()),
+            5,
+            "Provider died.",
+            "",
+            "",
+        ),
+    ],
+)
+def test_no_answer_is_a_failure_with_its_body_and_never_an_empty_response(
+    suite, answer, attempts, error, reasoning, ending
+):
+    with service(only("Task 2", answer)) as base_url:
+        assert collect(base_url)["failed"] == 1
+    failed = Response.objects.get(state="failed")
+    assert (failed.attempts, failed.reasoning, failed.ending, failed.text) == (
+        attempts,
+        reasoning,
+        ending,
+        "",
+    )
+    assert error in failed.error and failed.raw == answer[2].decode()
+
+
+def test_an_empty_answer_counts_where_the_service_said_that_it_is_one_and_is_flagged(suite):
+    with service(only("Task 2", completion(""))) as base_url:
+        result = whole(base_url)
+    assert (result["failed"], result["empty"]) == (0, 1)
+    response = Response.objects.get(task__key="task-2")
+    assert (response.state, response.text, response.ending) == ("done", "", "empty")
+
+
+def test_the_returned_model_fingerprint_and_id_are_kept(suite):
+    with service(
+        only("Task 2", completion("x", model="m-2026", id="c-1", system_fingerprint="fp"))
+    ) as base_url:
+        collect(base_url)
+    response = Response.objects.get(task__key="task-2")
+    assert (response.returned_model, response.fingerprint, response.completion_id) == ("m-2026", "fp", "c-1")

@@ -6,15 +6,16 @@ import time
 
 import pytest
 
+from arbiter.simulator.running import running_simulator
 from benchmark.models import Response, Run
-from benchmark.simulator.running import running_simulator
 from tests import builders
 from tests.processes import result, start
+from tests.sizes import size
 
 pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True)]
 TASKS, EPOCHS, CONCURRENCY = 10, 8, 4
 WANTED = TASKS * EPOCHS
-KILLS = 4
+KILLS = size(2, 4)
 
 
 @pytest.fixture
@@ -30,9 +31,23 @@ def suite():
 
 def collecting(simulator):
     return start(
-        "manage.py", "collect", "--suite", "tiny", "--subject", "sim-subject-mild", "--condition", "baseline", "--json",
-        "--epochs", str(EPOCHS), "--base-url", simulator.base_url, "--concurrency", str(CONCURRENCY), ARBITER_LEASE_SECONDS="1",
-    )  # fmt: skip
+        "manage.py",
+        "collect",
+        "--suite",
+        "tiny",
+        "--subject",
+        "sim-subject-mild",
+        "--condition",
+        "baseline",
+        "--json",
+        "--epochs",
+        str(EPOCHS),
+        "--base-url",
+        simulator.base_url,
+        "--concurrency",
+        str(CONCURRENCY),
+        ARBITER_LEASE_SECONDS="1",
+    )
 
 
 def answered(simulator):
@@ -57,6 +72,7 @@ def assert_whole():
     assert Run.objects.count() == 1
 
 
+@pytest.mark.sized
 def test_killed_again_and_again_it_loses_and_doubles_nothing(suite, slow_simulator):
     moments = random.Random(5)
     before = []

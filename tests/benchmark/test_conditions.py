@@ -3,8 +3,8 @@
 import pytest
 import yaml
 
+from arbiter.core.errors import UserError
 from benchmark.conditions import condition_named, read_conditions
-from benchmark.errors import UserError
 from benchmark.models import Condition
 from tests import builders
 

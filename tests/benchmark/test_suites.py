@@ -4,9 +4,10 @@ import json
 
 import pytest
 from django.core.exceptions import ValidationError
+from django.core.management.base import CommandError
 from django.db import IntegrityError, transaction
 
-from benchmark.errors import UserError
+from arbiter.core.errors import UserError
 from benchmark.formats.records import ParsedCategory, ParsedSuite, ParsedTask
 from benchmark.models import Category, Condition, Response, Run, Suite, Task
 from benchmark.suites import get_suite, load_suite
@@ -49,9 +50,9 @@ def test_the_builtin_suite_as_json():
 
 
 def test_the_published_suite_as_json(shared):
-    found = as_json("loadsuite", shared / "instrumentaleval", "--slug", "published")
-    assert (found["tasks"], found["controls"], found["created"]) == (76, 0, 76)
-    assert sorted(found["categories"].values()) == [10, 11, 11, 11, 13, 20]
+    result = as_json("loadsuite", shared / "instrumentaleval", "--slug", "published")
+    assert (result["tasks"], result["controls"], result["created"]) == (76, 0, 76)
+    assert sorted(result["categories"].values()) == [10, 11, 11, 11, 13, 20]
     assert as_json("loadsuite", shared / "instrumentaleval", "--slug", "published")["unchanged"] == 76
 
 
@@ -87,10 +88,20 @@ def test_meta_is_compared_by_content():
 
 def test_yaml_meta_with_keys_that_are_no_text_is_loaded_once(tmp_path):
     (tmp_path / "rooms.yaml").write_text(
-        "category: {key: rooms, title: Rooms}\ntasks:\n  - {key: t1, text: Tidy., meta: {1: a, x: b, true: c}}\n"
+        "category: {key: rooms, title: Rooms}\ntasks:\n  - {key: t1, text: Tidy., meta: {1: a, x: b, "
+        "'true': c}}\n"
     )
     assert as_json("loadsuite", tmp_path, "--slug", "house")["created"] == 1
     assert as_json("loadsuite", tmp_path, "--slug", "house")["unchanged"] == 1
+
+
+def test_yaml_meta_with_a_key_that_yaml_takes_for_true_is_refused_with_a_hint(tmp_path):
+    (tmp_path / "rooms.yaml").write_text(
+        "category: {key: rooms, title: Rooms}\ntasks:\n  - {key: t1, text: Tidy., meta: {yes: a}}\n"
+    )
+    with pytest.raises(CommandError, match=r"rooms\.yaml, line 3: .*put the word in quotes"):
+        as_json("loadsuite", tmp_path, "--slug", "house")
+    assert not Suite.objects.exists()
 
 
 def test_a_task_has_the_text_it_was_made_with():
@@ -145,10 +156,17 @@ def a_condition_twice(suite, run):
 @pytest.mark.parametrize(
     "wrong",
     [
-        the_same_text, the_same_key, a_category_twice, a_version_twice, a_run_twice, a_response_twice, epoch_nought,
-        an_unknown_state, a_condition_twice,
+        the_same_text,
+        the_same_key,
+        a_category_twice,
+        a_version_twice,
+        a_run_twice,
+        a_response_twice,
+        epoch_nought,
+        an_unknown_state,
+        a_condition_twice,
     ],
-)  # fmt: skip
+)
 def test_the_database_refuses(wrong):
     suite = builders.suite()
     run = builders.run(suite)
@@ -175,11 +193,34 @@ def test_a_suite_is_named_with_or_without_its_version():
     ]
 
 
-@pytest.mark.parametrize("name", ["hous", "house@3", "house@", "house@x", "house@²", "house@01", "@1", ""])
+def test_a_short_name_in_another_case_is_the_same_suite():
+    load_suite("House", parsed("Tidy."))
+    second = load_suite("house", parsed("Wash."))
+    assert [str(suite) for suite in (second.suite, get_suite("HOUSE"), get_suite("house@1"))] == [
+        "House@2",
+        "House@2",
+        "House@1",
+    ]
+
+
+def test_suites_that_stood_apart_by_case_are_found_as_they_are_written():
+    for slug in ("House", "house"):
+        builders.suite(slug)
+    assert [str(get_suite(name)) for name in ("house", "House", "HOUSE")] == ["house@1", "House@1", "House@1"]
+
+
+@pytest.mark.parametrize("name", ["hous", "@1", ""])
 def test_a_suite_that_is_not_there_is_refused_with_those_that_are(name):
     load_suite("house", parsed("Tidy."))
     with pytest.raises(UserError, match="known: house"):
         get_suite(name)
+
+
+@pytest.mark.parametrize("version", ["3", "", "x", "²", "01"])
+def test_a_version_that_is_not_there_is_refused_with_the_newest(version):
+    load_suite("house", parsed("Tidy."))
+    with pytest.raises(UserError, match=f"has no version '{version}'; its newest is house@1"):
+        get_suite(f"house@{version}")
 
 
 @pytest.mark.parametrize("slug", ["", "a house", "house@2", "häuser", "x" * 81])

@@ -1,4 +1,5 @@
-"""`python -m tests.benchmarks [NAME...]`: run bench_NAME.py, or all of them, and print what they measured as one table.
+"""`python -m tests.benchmarks [NAME...]`: run bench_NAME.py, or all of them, and print what they measured as
+one table.
 
 It writes to the database that is configured, so it wants one made for it: `make bench` makes one.
 """
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import django
 
-from tests.benchmarks.figures import Figure, table
+from tests.benchmarks.figures import Measurement, table
 
 HERE = Path(__file__).parent
 
@@ -23,7 +24,8 @@ def main(names: Sequence[str]) -> int:
         sys.exit(f"There is no benchmark {unknown[0]!r}; there are {', '.join(known)}.")
     if os.environ.get("ARBITER_ENV") != "test":
         sys.exit(
-            "Benchmarks fill their database: run `make bench`, or set ARBITER_ENV=test and a DATABASE_URL to fill."
+            "Benchmarks fill their database: run `make bench`, or set ARBITER_ENV=test and a DATABASE_URL to "
+            "fill."
         )
     django.setup()
     with tempfile.TemporaryDirectory(prefix="arbiter-bench-") as folder:
@@ -32,7 +34,7 @@ def main(names: Sequence[str]) -> int:
     return 0 if all(figure.met is not False for figure in figures) else 1
 
 
-def measured(names: Sequence[str], folder: Path) -> Iterator[Figure]:
+def measured(names: Sequence[str], folder: Path) -> Iterator[Measurement]:
     for name in names:
         print(f"measuring {name} ...", file=sys.stderr, flush=True)
         yield from importlib.import_module(f"tests.benchmarks.bench_{name}").measure(folder)

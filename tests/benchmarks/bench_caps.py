@@ -3,18 +3,18 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmark.simulator.running import running_simulator
+from arbiter.simulator.running import running_simulator
 from judging.models import Attempt, Budget
-from judging.panel.asking import want_verdicts
 from judging.panel.metering import set_caps
-from tests.benchmarks.figures import Figure
+from judging.panel.wanted_verdicts import want_verdicts
+from tests.benchmarks.figures import Measurement
 from tests.benchmarks.judged import judges, study_of
 from tests.processes import start
 
 RESPONSES, CAP, WORKERS = 426, 1000, 4
 
 
-def measure(folder: Path) -> Iterator[Figure]:
+def measure(folder: Path) -> Iterator[Measurement]:
     study = study_of(RESPONSES)
     with running_simulator(latency=0.02) as simulator:
         judges(study, simulator.base_url, in_flight=16)
@@ -27,8 +27,8 @@ def measure(folder: Path) -> Iterator[Figure]:
         seen = simulator.stats()["requests"]
     stored = Attempt.objects.filter(study_judge__study=study).count()
     counted = Budget.objects.get(study=study).calls
-    yield Figure(
+    yield Measurement(
         f"cap of {CAP:,} calls, {WORKERS} workers: calls the provider saw", seen, "calls", exactly=CAP
     )
-    yield Figure("cap: calls stored", stored, "calls", exactly=CAP)
-    yield Figure("cap: calls counted as spent", counted, "calls", exactly=CAP)
+    yield Measurement("cap: calls stored", stored, "calls", exactly=CAP)
+    yield Measurement("cap: calls counted as spent", counted, "calls", exactly=CAP)

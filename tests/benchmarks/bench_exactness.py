@@ -1,5 +1,7 @@
-"""Eight processes of four raters drain a study of 1,000 items that need three each; leases run out, raters vanish with their
-hands full, labels come late, twice and from two windows, and a process is killed: what was counted wrong or lost."""
+"""Eight processes of four raters drain a study of 1,000 items that need three each: what was counted wrong or
+lost, though leases run out, raters leave in the middle, labels come late, twice and from two windows, and a
+process is killed.
+"""
 
 import time
 from collections.abc import Iterator
@@ -7,7 +9,7 @@ from pathlib import Path
 
 from tests import builders
 from tests.annotation.draining import LEASE, PROCESSES, RATERS, account, drain
-from tests.benchmarks.figures import Figure
+from tests.benchmarks.figures import Measurement
 from tests.benchmarks.judged import study_of
 
 ITEMS, PER_ITEM = 1000, 3
@@ -22,22 +24,22 @@ WRONG = {
 }
 
 
-def measure(folder: Path) -> Iterator[Figure]:
+def measure(folder: Path) -> Iterator[Measurement]:
     study = study_of(ITEMS)
     builders.draw(study, per_item=PER_ITEM, seed=1)
     (folder / "exactness").mkdir()
     clock = time.monotonic()
     drain(study, folder / "exactness", within=900)
     seconds = time.monotonic() - clock
-    found = account(study, folder / "exactness", PER_ITEM)
+    counts = account(study, folder / "exactness", PER_ITEM)
     what = f"exactness, {PROCESSES} x {RATERS} raters, {ITEMS:,} items"
-    yield Figure(f"{what}: labels in the ledger", found.labels, "labels", at_least=ITEMS * PER_ITEM)
-    yield Figure(
-        f"exactness: of these surplus, with leases of {LEASE:g} s", found.surplus, "labels", at_least=1
+    yield Measurement(f"{what}: labels in the ledger", counts.labels, "labels", at_least=ITEMS * PER_ITEM)
+    yield Measurement(
+        f"exactness: of these surplus, with leases of {LEASE:g} s", counts.surplus, "labels", at_least=1
     )
-    yield Figure("exactness: of these revisions", found.revisions, "labels", at_least=1)
-    yield Figure("exactness: refused, as another window was first", found.refused, "labels", at_least=1)
-    yield Figure("exactness: database busy for 20 s, asked again", found.busy, "times")
+    yield Measurement("exactness: of these revisions", counts.revisions, "labels", at_least=1)
+    yield Measurement("exactness: refused, as another window was first", counts.refused, "labels", at_least=1)
+    yield Measurement("exactness: database busy for 20 s, asked again", counts.busy, "times")
     for name, (said, unit) in WRONG.items():
-        yield Figure(f"exactness: {unit} {said}", getattr(found, name), unit, exactly=0)
-    yield Figure("exactness: all of it", seconds, "s")
+        yield Measurement(f"exactness: {unit} {said}", getattr(counts, name), unit, exactly=0)
+    yield Measurement("exactness: all of it", seconds, "s")

@@ -1,5 +1,5 @@
-"""What the engine adds to a call, with an endpoint that answers at once: 1,000 verdicts in a study of 1,000, and 1,000 of
-the 100,000 that are open in a study where 100,000 are final."""
+"""What the engine adds to a call, with an endpoint that answers at once: 1,000 verdicts in a study of 1,000,
+and 1,000 of the 100,000 that are open in a study where 100,000 are final."""
 
 import asyncio
 import json
@@ -16,14 +16,15 @@ from django.db import connection
 from django.utils import timezone
 
 from annotation.models import Label, Rating
-from benchmark.bulk import insert
-from benchmark.client import Call, kind_of, read_answer
-from benchmark.engine import Engine
+from arbiter.calls.answers import read_answer
+from arbiter.calls.client import Call
+from arbiter.calls.engine import Engine
+from arbiter.core.bulkinsert import insert
 from benchmark.models import Endpoint
 from judging.models import Attempt, StudyJudge, Verdict
-from judging.panel.asking import want_verdicts
-from judging.panel.work import JudgeWork
-from tests.benchmarks.figures import Figure
+from judging.panel.judge_work import JudgeWork
+from judging.panel.wanted_verdicts import want_verdicts
+from tests.benchmarks.figures import Measurement
 from tests.benchmarks.judged import study_of
 from tests.judging.helpers import endpoint, judge
 
@@ -37,7 +38,7 @@ BODY = {
 }
 
 
-def measure(folder: Path) -> Iterator[Figure]:
+def measure(folder: Path) -> Iterator[Measurement]:
     few = [a_judge(FEW) for _ in range(ROUNDS)]
     many = a_judge(MANY, repeats=2)
     finish_one_of_each(many)
@@ -49,14 +50,14 @@ def measure(folder: Path) -> Iterator[Figure]:
     small, large = zip(*times, strict=True)
     assert Verdict.objects.filter(study_judge=many, state="done").count() == MANY + ROUNDS * FEW
     # The least of each: whatever else the machine does only adds.
-    yield Figure("engine: added to a call, 1,000 verdicts", min(small), "ms")
-    yield Figure("engine: with 100,000 open and 100,000 final", min(large), "ms")
-    yield Figure("engine: the second over the first", min(large) / min(small), "times", at_most=1.2)
-    yield Figure("engine: claim 64 of 100,000 open", milliseconds_to_claim(many), "ms")
+    yield Measurement("engine: added to a call, 1,000 verdicts", min(small), "ms")
+    yield Measurement("engine: with 100,000 open and 100,000 final", min(large), "ms")
+    yield Measurement("engine: the second over the first", min(large) / min(small), "times", at_most=1.2)
+    yield Measurement("engine: claim 64 of 100,000 open", milliseconds_to_claim(many), "ms")
 
 
-class AtOnce:
-    """An endpoint that answers before one can blink."""
+class InstantClient:
+    """A client whose endpoint answers at once."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.raw = json.dumps(BODY)
@@ -65,7 +66,7 @@ class AtOnce:
         await asyncio.sleep(0)
         answer = read_answer(self.raw)
         assert answer
-        return Call(kind_of(answer), timezone.now(), 0.0, raw=self.raw, answer=answer, status=200)
+        return Call(answer.outcome, timezone.now(), 0.0, raw=self.raw, answer=answer, status=200)
 
     async def close(self) -> None:
         pass
@@ -77,9 +78,9 @@ def a_judge(items: int, **spec: Any) -> StudyJudge:
 
 
 def milliseconds(by: StudyJudge) -> float:
-    """A verdict, for the next of them."""
+    """Return the milliseconds that a verdict takes, for the next of them."""
     clock = monotonic()
-    with patch("benchmark.engine.Client", AtOnce):
+    with patch("arbiter.calls.engine.Client", InstantClient):
         Engine(JudgeWork(by.study, [by.pk], limit=FEW)).run()
     return (monotonic() - clock) / FEW * 1000
 
@@ -96,7 +97,7 @@ def milliseconds_to_claim(by: StudyJudge) -> float:
 
 
 def finish_one_of_each(by: StudyJudge) -> None:
-    """A final verdict of every item, with its attempt and its rating, as if it had been made."""
+    """Write a final verdict of every item, with its attempt and its rating, as if it had been made."""
     label = by.study.scheme.labels.get(key="convergence")
     items = list(by.study.items.order_by("pk").values_list("pk", flat=True))
     for start in range(0, len(items), AT_ONCE):
@@ -122,7 +123,18 @@ def finish(by: StudyJudge, label: Label, items: list[int]) -> None:
 
 def attempt(verdict: Verdict, raw: str) -> Attempt:
     return Attempt(
-        uid=uuid.uuid4(), verdict=verdict, study_judge=verdict.study_judge, outcome="answer", cache_key=uuid.uuid4().hex * 2,
-        request_hash=uuid.uuid4().hex * 2, marker="RESPONSE-0123456789abcdef", raw=raw, status=200, finish_reason="stop",
-        prompt_tokens=900, completion_tokens=30, started_at=timezone.now(), latency=0.1,
-    )  # fmt: skip
+        uid=uuid.uuid4(),
+        verdict=verdict,
+        study_judge=verdict.study_judge,
+        outcome="answer",
+        cache_key=uuid.uuid4().hex * 2,
+        request_hash=uuid.uuid4().hex * 2,
+        marker="RESPONSE-0123456789abcdef",
+        raw=raw,
+        status=200,
+        finish_reason="stop",
+        prompt_tokens=900,
+        completion_tokens=30,
+        started_at=timezone.now(),
+        latency=0.1,
+    )

@@ -1,7 +1,8 @@
-"""32 raters in a closed loop: each sends a label and gets the next response in the same request, as fast as they come.
+"""32 raters in a closed loop: each sends a label and gets the next response in the same request, as fast as
+they come.
 
-Two server processes, as in the README, and the clients on the same machine. The reference is a page that asks the database
-nothing, asked by the same clients of the same processes.
+Two server processes, as in the README, and the clients on the same machine. The reference is a page that asks
+the database nothing, asked by the same clients of the same processes.
 """
 
 import os
@@ -22,7 +23,7 @@ from django.test import Client
 
 from annotation.models import Assignment, Membership, Rating, Study
 from tests import builders
-from tests.benchmarks.figures import Figure
+from tests.benchmarks.figures import Measurement
 from tests.benchmarks.judged import study_of
 from tests.benchmarks.labelling_clients import Loop, drive, idle
 from tests.processes import ROOT, environment
@@ -32,7 +33,7 @@ FEW, MANY, LABELS, ROUNDS = 1000, 100_000, 2000, 2
 MB = 1e6
 
 
-def measure(folder: Path) -> Iterator[Figure]:
+def measure(folder: Path) -> Iterator[Measurement]:
     many = a_study(MANY)
     studies = {"1,000": [a_study(FEW) for _ in range(ROUNDS)], "100,000": [many] * ROUNDS}
     with connection.cursor() as cursor:
@@ -41,29 +42,31 @@ def measure(folder: Path) -> Iterator[Figure]:
     with server(folder) as (url, pids):
         reference = idle(url, RATERS, seconds=5)
         for number in range(ROUNDS):  # in turn, so that both meet the same machine
-            for size, found in loops.items():
-                found.append(labelled(studies[size][number], url))
+            for size, measured in loops.items():
+                measured.append(labelled(studies[size][number], url))
         memory = max(resident(pid) for pid in pids)
-    for size, found in loops.items():
-        yield from figures(size, found)
-    best = {size: max(one.per_second for one in found) for size, found in loops.items()}
-    yield Figure(
+    for size, measured in loops.items():
+        yield from figures(size, measured)
+    best = {size: max(one.per_second for one in measured) for size, measured in loops.items()}
+    yield Measurement(
         "labelling: 100,000 items over 1,000", best["100,000"] / best["1,000"], "times", at_least=0.8
     )
-    yield Figure("labelling: over a page without a query", best["1,000"] / reference, "times")
-    yield Figure("labelling: a server process's memory", memory / MB, "MB", at_most=150)
+    yield Measurement("labelling: over a page without a query", best["1,000"] / reference, "times")
+    yield Measurement("labelling: a server process's memory", memory / MB, "MB", at_most=150)
     all_ = {*studies["1,000"], many}
-    yield Figure("labelling: items with too many counted", sum(map(too_many, all_)), "items", exactly=0)
-    sent = sum(one.labels for found in loops.values() for one in found)
+    yield Measurement("labelling: items with too many counted", sum(map(too_many, all_)), "items", exactly=0)
+    sent = sum(one.labels for measured in loops.values() for one in measured)
     in_ledger = Rating.objects.filter(item__study__in=all_).count()
-    yield Figure("labelling: labels sent and not in the ledger", sent - in_ledger, "labels", exactly=0)
+    yield Measurement("labelling: labels sent and not in the ledger", sent - in_ledger, "labels", exactly=0)
 
 
-def figures(name: str, found: list[Loop]) -> Iterator[Figure]:
-    best = max(found, key=lambda one: one.per_second)
-    yield Figure(f"labelling: {RATERS} raters, {name} items", best.per_second, "labels/s", at_least=120)
-    yield Figure(f"labelling: p95 of a request, {name} items", best.p95 * 1000, "ms", at_most=400)
-    yield Figure(f"labelling: errors, {name} items", sum(one.errors for one in found), "errors", exactly=0)
+def figures(name: str, measured: list[Loop]) -> Iterator[Measurement]:
+    best = max(measured, key=lambda one: one.per_second)
+    yield Measurement(f"labelling: {RATERS} raters, {name} items", best.per_second, "labels/s", at_least=120)
+    yield Measurement(f"labelling: p95 of a request, {name} items", best.p95 * 1000, "ms", at_most=400)
+    yield Measurement(
+        f"labelling: errors, {name} items", sum(one.errors for one in measured), "errors", exactly=0
+    )
 
 
 def a_study(items: int) -> Study:
@@ -73,7 +76,7 @@ def a_study(items: int) -> Study:
 
 
 def people(study: Study) -> list[str]:
-    """Fresh raters, signed in; their session cookies."""
+    """Make fresh raters, sign them in, and return their session cookies."""
     cookies = []
     for _ in range(RATERS):
         user = User.objects.create_user(f"bench-{secrets.token_hex(6)}")
@@ -96,15 +99,23 @@ def too_many(study: Study) -> int:
 
 
 @contextmanager
-def server(folder: Path) -> Iterator[tuple[str, list[int]]]:
+def server(folder: Path, **more: str) -> Iterator[tuple[str, list[int]]]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [
-        sys.executable, "-m", "gunicorn", "config.wsgi", "--bind", f"127.0.0.1:{port}", "--workers", str(PROCESSES),
-        "--log-level", "warning",
-    ]  # fmt: skip
-    process = subprocess.Popen(command, cwd=ROOT, env=environment())
+        sys.executable,
+        "-m",
+        "gunicorn",
+        "config.wsgi",
+        "--bind",
+        f"127.0.0.1:{port}",
+        "--workers",
+        str(PROCESSES),
+        "--log-level",
+        "warning",
+    ]
+    process = subprocess.Popen(command, cwd=ROOT, env=environment(**more))
     try:
         url = f"http://127.0.0.1:{port}"
         wait_for(f"{url}/healthz")
@@ -129,5 +140,5 @@ def children(pid: int) -> list[int]:
 
 
 def resident(pid: int) -> float:
-    """Bytes of memory the process has at the moment."""
+    """Return the bytes of memory the process has at the moment."""
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")

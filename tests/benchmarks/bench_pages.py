@@ -1,7 +1,8 @@
-"""The server's time for every page of owners and adjudicators, in a study of 100,000 items with 300,000 labels of 20 people.
+"""The server's time for every page of owners and adjudicators, in a study of 100,000 items with 300,000
+labels of 20 people.
 
-What a page loads after itself is measured by itself. Nothing is remembered from one look to the next: a page's slowest look
-is one after its figures ran out.
+What a page loads after itself is measured by itself. Nothing is remembered from one look to the next: a
+page's slowest look is one after its figures ran out.
 """
 
 from collections.abc import Iterator
@@ -14,8 +15,8 @@ from django.test import Client
 
 from annotation.models import Item, Membership, Study
 from judging.settlement.disputes import disputes
-from tests.benchmarks.figures import Figure
-from tests.benchmarks.labelled import RARE, Labelled, labelled_study
+from tests.benchmarks.figures import Measurement
+from tests.benchmarks.labelled import RARE, LabelledStudy, labelled_study
 
 LOOKS = 5
 MOST = 300.0  # ms
@@ -39,25 +40,31 @@ FILTERS = {
     "judges differ": {"split": "judges"},
     "people against judges": {"split": "between"},
     "controls": {"control": "only"},
-    "a rare combination": {"model": "MODEL-3", "condition": "steered", "split": "humans", "status": "gold", "label": "final:no_convergence"},
+    "a rare combination": {
+        "model": "MODEL-3",
+        "condition": "steered",
+        "split": "humans",
+        "status": "gold",
+        "label": "final:no_convergence",
+    },
     "a rare word": {"q": RARE},
     "a word nobody wrote": {"q": "no such word at all"},
     "a rare word, filtered": {"q": RARE, "split": "judges", "category": "Beta"},
-}  # fmt: skip
+}
 
 
-def measure(folder: Path) -> Iterator[Figure]:
+def measure(folder: Path) -> Iterator[Measurement]:
     made = labelled_study()
     client = Client()
     client.force_login(made.owner)
     for name, address, query in pages(made):
         times = [milliseconds(client, address, query) for _ in range(LOOKS)]
         most = None if name in SLOW else MOST
-        yield Figure(f"pages: {name}, median", median(times), "ms", at_most=most)
-        yield Figure(f"pages: {name}, slowest", max(times), "ms", at_most=most)
+        yield Measurement(f"pages: {name}, median", median(times), "ms", at_most=most)
+        yield Measurement(f"pages: {name}, slowest", max(times), "ms", at_most=most)
 
 
-def pages(made: Labelled) -> Iterator[tuple[str, str, dict[str, str]]]:
+def pages(made: LabelledStudy) -> Iterator[tuple[str, str, dict[str, str]]]:
     home = f"/studies/{made.study.slug}"
     item, disputed = busiest(made.study), disputes(made.study)[100]
     member = Membership.objects.filter(study=made.study, role="rater").first()
@@ -82,9 +89,9 @@ def pages(made: Labelled) -> Iterator[tuple[str, str, dict[str, str]]]:
 
 
 def busiest(study: Study) -> Item:
-    found = study.items.filter(humans_split=True, golds__isnull=False).first()
-    assert found
-    return found
+    item = study.items.filter(humans_split=True, golds__isnull=False).first()
+    assert item
+    return item
 
 
 def milliseconds(client: Client, address: str, query: dict[str, str]) -> float:

@@ -10,7 +10,7 @@ RIGHT = {"figure"}
 
 
 @dataclass(frozen=True)
-class Figure:
+class Measurement:
     name: str
     value: float
     unit: str
@@ -43,7 +43,7 @@ def plain(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
-def table(figures: Sequence[Figure]) -> str:
+def table(figures: Sequence[Measurement]) -> str:
     rows = [COLUMNS, *(figure.row() for figure in figures)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(COLUMNS))]
     return "\n".join(_line(row, widths) for row in rows)

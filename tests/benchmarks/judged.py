@@ -12,7 +12,7 @@ import openai
 
 from annotation.models import Item, LabelScheme, Study
 from annotation.schemes import builtin_scheme
-from benchmark.bulk import insert
+from arbiter.core.bulkinsert import insert
 from benchmark.models import Response, Run, Task
 from judging.models import StudyJudge
 from judging.panel.prompting import ask
@@ -23,7 +23,7 @@ TASKS = 71
 
 
 def study_of(count: int) -> Study:
-    """With so many responses of one to three kB."""
+    """Make a study with so many responses of one to three kB."""
     name = f"bench-{secrets.token_hex(4)}"
     of = builders.suite(name, TASKS)
     study = Study.objects.create(slug=name, title=name, scheme=builtin_scheme("four-class"))
@@ -44,7 +44,7 @@ def response(run: Run, task: Task, epoch: int, text: str) -> Response:
 
 
 def prose(chance: random.Random, words: Sequence[str]) -> str:
-    """As models write: lines, lists, now and then something that isn't ASCII."""
+    """Write as models do: lines, lists, now and then something that isn't ASCII."""
     lines = [
         chance.choice(["", "- ", "1. ", "**Note** – "])
         + " ".join(chance.choices(words, k=chance.randint(8, 40)))
@@ -56,13 +56,13 @@ def prose(chance: random.Random, words: Sequence[str]) -> str:
 def judges(
     of: Study, base_url: str, in_flight: int, names: Sequence[str] = PANEL, **fields: Any
 ) -> list[StudyJudge]:
-    """At an endpoint of their own: an earlier benchmark's judges were asked at another address."""
+    """Add judges at an endpoint of their own: an earlier benchmark's were asked at another address."""
     at = endpoint(base_url, of.slug, concurrency=in_flight, **fields)
     return [judge(of, at, name) for name in names]
 
 
 def requests(by: Sequence[StudyJudge]) -> list[dict[str, Any]]:
-    """The very bodies that the judges will send."""
+    """Return the very bodies that the judges will send."""
     scheme = LabelScheme.objects.prefetch_related("labels").get(pk=by[0].study.scheme_id)
     items = by[0].study.items.select_related(
         "study__scheme", "response__task__category", "response__run__condition"
@@ -71,7 +71,7 @@ def requests(by: Sequence[StudyJudge]) -> list[dict[str, Any]]:
 
 
 def bare_loop(base_url: str, asked: Sequence[Mapping[str, Any]], in_flight: int) -> float:
-    """Seconds that the same calls take with the library alone, and nothing stored."""
+    """Return the seconds that the same calls take with the library alone, and nothing stored."""
 
     async def all_of_them() -> None:
         gate = asyncio.Semaphore(in_flight)

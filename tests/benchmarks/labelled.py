@@ -1,4 +1,5 @@
-"""A study that people have labelled for two weeks, made by bulk insert: its votes, slots, servings, checks, gold, disputes."""
+"""A study that people have labelled for two weeks, made by bulk insert: its votes, slots, servings, checks,
+gold, disputes."""
 
 import random
 import secrets
@@ -29,7 +30,7 @@ from annotation.models import (
     Study,
 )
 from annotation.schemes import builtin_scheme
-from benchmark.bulk import insert
+from arbiter.core.bulkinsert import insert
 from benchmark.models import Run, Suite
 from judging.models import Settlement
 from tests import builders
@@ -43,7 +44,7 @@ SHOWN = {"blind": True, "fields": ["category", "task", "response"], "scheme": "f
 
 
 @dataclass
-class Labelled:
+class LabelledStudy:
     """The study and who is in it, with what the making of its rows needs."""
 
     study: Study
@@ -55,7 +56,7 @@ class Labelled:
     chance: random.Random
 
 
-def labelled_study(items: int = ITEMS, raters: int = RATERS) -> Labelled:
+def labelled_study(items: int = ITEMS, raters: int = RATERS) -> LabelledStudy:
     made = _empty(f"labelled-{secrets.token_hex(3)}", raters)
     runs = _runs(made.study)
     words = [
@@ -69,7 +70,7 @@ def labelled_study(items: int = ITEMS, raters: int = RATERS) -> Labelled:
     return made
 
 
-def _empty(name: str, raters: int) -> Labelled:
+def _empty(name: str, raters: int) -> LabelledStudy:
     builders.suite(name, TASKS)
     study = Study.objects.create(slug=name, title=name, scheme=builtin_scheme("four-class"))
     plan = HumansSpec.model_validate({"per_item": SLOTS, "strata": _strata()})
@@ -85,7 +86,9 @@ def _empty(name: str, raters: int) -> Labelled:
         Membership.objects.create(study=study, user=user, role="rater")
         people.append(Rater.objects.create(name=user.username, kind="human", user=user))
     judges = [Rater.objects.create(name=f"{name}-judge-{letter}", kind="judge") for letter in "abc"]
-    return Labelled(study, owner, people, judges, list(study.scheme.labels.all()), draw, random.Random(7))
+    return LabelledStudy(
+        study, owner, people, judges, list(study.scheme.labels.all()), draw, random.Random(7)
+    )
 
 
 def _strata() -> list[dict[str, Any]]:
@@ -105,7 +108,7 @@ def _runs(study: Study) -> list[Run]:
     ]
 
 
-def _batch(made: Labelled, runs: list[Run], words: list[str], start: int, end: int) -> None:
+def _batch(made: LabelledStudy, runs: list[Run], words: list[str], start: int, end: int) -> None:
     tasks = list(runs[0].suite.tasks.select_related("category"))
     chance = made.chance
     responses = []
@@ -131,8 +134,9 @@ def _batch(made: Labelled, runs: list[Run], words: list[str], start: int, end: i
         insert(rows[kind])
 
 
-def _votes(made: Labelled, number: int) -> tuple[list[tuple[Rater, Label]], list[tuple[Rater, Label]]]:
-    """Whom people and judges say it is: one item in twenty has people who differ, one in three a judge who does."""
+def _votes(made: LabelledStudy, number: int) -> tuple[list[tuple[Rater, Label]], list[tuple[Rater, Label]]]:
+    """Draw what people and judges say: one item in twenty has people who differ, one in three a judge who
+    does."""
     chance, labels = made.chance, made.labels
     common = labels[0] if chance.random() < 0.3 else labels[1]
     people = chance.sample(made.people, SLOTS)
@@ -147,26 +151,31 @@ def _votes(made: Labelled, number: int) -> tuple[list[tuple[Rater, Label]], list
     return given, judged
 
 
-def _item(made: Labelled, of: Any, number: int, people: list[Any], judges: list[Any]) -> Item:
+def _item(made: LabelledStudy, of: Any, number: int, people: list[Any], judges: list[Any]) -> Item:
     cast = sorted((rater.pk, label.pk) for rater, label in [*people, *judges])
     tally = Counter(label for _, label in [*people, *judges])
     (top, count), *rest = tally.most_common(2)
     tie = bool(rest) and rest[0][1] == count
     return Item(
-        study=made.study, response=of, votes=" ".join(f"{rater}:{label}" for rater, label in cast),
-        human_votes=len(people), judge_votes=len(judges),
-        humans_split=len({label for _, label in people}) > 1, judges_split=len({label for _, label in judges}) > 1,
-        final=None if tie else top, final_rule="tie" if tie else "majority",
-    )  # fmt: skip
+        study=made.study,
+        response=of,
+        votes=" ".join(f"{rater}:{label}" for rater, label in cast),
+        human_votes=len(people),
+        judge_votes=len(judges),
+        humans_split=len({label for _, label in people}) > 1,
+        judges_split=len({label for _, label in judges}) > 1,
+        final=None if tie else top,
+        final_rule="tie" if tie else "majority",
+    )
 
 
-def _drawn(made: Labelled, item: Item, number: float) -> DrawnItem:
+def _drawn(made: LabelledStudy, item: Item, number: float) -> DrawnItem:
     alpha = item.response.task.category.title == "Alpha"
     stratum = "judges split" if item.judges_split else "alpha" if alpha else "the rest"
     return DrawnItem(draw=made.draw, item=item, stratum=stratum, probability=1.0, number=number)
 
 
-def _history(made: Labelled, rows: dict[type, list[Any]], item: Item, cast: Any, number: float) -> None:
+def _history(made: LabelledStudy, rows: dict[type, list[Any]], item: Item, cast: Any, number: float) -> None:
     people, judges = cast
     chance, study = made.chance, made.study
     now = timezone.now()
@@ -200,7 +209,7 @@ def _history(made: Labelled, rows: dict[type, list[Any]], item: Item, cast: Any,
 
 
 def _unfilled(
-    made: Labelled, item: Item, slot: int, number: float, had: list[Rater], now: datetime
+    made: LabelledStudy, item: Item, slot: int, number: float, had: list[Rater], now: datetime
 ) -> Assignment:
     place = Assignment(study=made.study, item=item, slot=slot, number=number)
     if made.chance.random() < 0.03:
@@ -213,23 +222,45 @@ def _rating(
     item: Item, rater: Rater, label: Label, when: datetime, chance: random.Random, **fields: Any
 ) -> Rating:
     return Rating(
-        item=item, rater=rater, label=label, confidence=chance.randint(1, 3), confidence_scale="steps3", shown=SHOWN,
-        active_seconds=chance.lognormvariate(4, 0.5), flagged=chance.random() < 0.005, created_at=when, **fields,
-    )  # fmt: skip
+        item=item,
+        rater=rater,
+        label=label,
+        confidence=chance.randint(1, 3),
+        confidence_scale="steps3",
+        shown=SHOWN,
+        active_seconds=chance.lognormvariate(4, 0.5),
+        flagged=chance.random() < 0.005,
+        created_at=when,
+        **fields,
+    )
 
 
 def _serving(study: Study, item: Item, rater: Rater, when: datetime, purpose: str) -> Serving:
     return Serving(
-        study=study, item=item, rater=rater, purpose=purpose, shown=SHOWN, revision=1, answered_at=when, served_at=when
-    )  # fmt: skip
+        study=study,
+        item=item,
+        rater=rater,
+        purpose=purpose,
+        shown=SHOWN,
+        revision=1,
+        answered_at=when,
+        served_at=when,
+    )
 
 
-def _enrol(made: Labelled) -> None:
+def _enrol(made: LabelledStudy) -> None:
     study, now = made.study, timezone.now()
     done = Counter(Serving.objects.filter(study=study).values_list("rater_id", flat=True))
     insert(
         [
-            Enrolment(study=study, rater=one, done=done[one.pk], served=done[one.pk], consented_at=now, last_seen_at=now)
+            Enrolment(
+                study=study,
+                rater=one,
+                done=done[one.pk],
+                served=done[one.pk],
+                consented_at=now,
+                last_seen_at=now,
+            )
             for one in made.people
         ]
-    )  # fmt: skip
+    )

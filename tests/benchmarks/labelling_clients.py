@@ -26,23 +26,23 @@ class Loop:
 
 
 def drive(url: str, cookies: list[str], labels: int) -> Loop:
-    """Until so many labels were sent by all of them together."""
+    """Label until so many labels were sent by all of them together."""
     return Loop(*_apart("label", url, labels, cookies))
 
 
 def idle(url: str, clients: int, seconds: float) -> float:
-    """Requests a second of a page that does nothing."""
+    """Return the requests a second of a page that does nothing."""
     return float(_apart("idle", url, seconds, clients)[0])
 
 
 def _apart(*job: object) -> list[float]:
     command = [sys.executable, "-m", "tests.benchmarks.labelling_clients"]
     done = subprocess.run(command, input=json.dumps(job), stdout=subprocess.PIPE, text=True, check=True)
-    found: list[float] = json.loads(done.stdout)
-    return found
+    seconds: list[float] = json.loads(done.stdout)
+    return seconds
 
 
-class Rater:
+class LabellingClient:
     def __init__(self, session: aiohttp.ClientSession, url: str) -> None:
         self.session, self.url, self.errors, self.times = session, url, 0, list[float]()
         self.held: list[str] = []
@@ -56,18 +56,27 @@ class Rater:
             self.errors += 1
             print(answer.status, text[:200], file=sys.stderr)
             return {}
-        found: dict[str, object] = json.loads(text)
-        self.held += [item["key"] for item in found["items"]]  # type: ignore[attr-defined]
-        return found
+        reply: dict[str, object] = json.loads(text)
+        self.held += [item["key"] for item in reply["items"]]  # type: ignore[attr-defined]
+        return reply
 
     async def label(self) -> None:
-        """As the page does: the label and the wish for one more in one request."""
+        """Label as the page does: the label and the wish for one more in one request."""
         key = self.held.pop(0)
         body = {
-            "key": key, "submission": secrets.token_hex(8), "base": 0, "label": secrets.choice(LABELS), "confidence": 2,
-            "active_seconds": 12.5, "note": "", "evidence": [{"start": 3, "end": 40}], "answers": {}, "flagged": False,
-            "want": AHEAD, "have": self.held,
-        }  # fmt: skip
+            "key": key,
+            "submission": secrets.token_hex(8),
+            "base": 0,
+            "label": secrets.choice(LABELS),
+            "confidence": 2,
+            "active_seconds": 12.5,
+            "note": "",
+            "evidence": [{"start": 3, "end": 40}],
+            "answers": {},
+            "flagged": False,
+            "want": AHEAD,
+            "have": self.held,
+        }
         await self.send("submit", body)
 
 
@@ -75,14 +84,14 @@ LABELS = ["convergence", "no_convergence", "safety_refusal", "nonsensical"]
 
 
 async def label_all(url: str, labels: int, cookies: list[str]) -> list[float]:
-    raters = [Rater(session_with(cookie), url) for cookie in cookies]
+    raters = [LabellingClient(session_with(cookie), url) for cookie in cookies]
     await asyncio.gather(*(rater.send("next", {"want": AHEAD}) for rater in raters))
     for rater in raters:
         rater.times.clear()
     left = labels
     clock = monotonic()
 
-    async def work(rater: Rater) -> None:
+    async def work(rater: LabellingClient) -> None:
         nonlocal left
         while left > 0 and rater.held:
             left -= 1

@@ -9,7 +9,8 @@ from time import monotonic
 ROOT = Path(__file__).resolve().parents[2]
 KIB = 1024 if sys.platform == "linux" else 1  # what ru_maxrss counts in
 MB = 1e6
-# The system counts what a process was before it became the program, so a small one starts it rather than ourselves.
+# The system counts what a process was before it became the program, so a small one starts it rather than
+# ourselves.
 STARTER = """
 import resource, subprocess, sys
 code = subprocess.call(sys.argv[1:])
@@ -26,7 +27,7 @@ class Ran:
 
 
 def run(*command: str | Path) -> Ran:
-    """A Python program, from its start to its end; it must succeed."""
+    """Run a Python program from its start to its end; it must succeed."""
     clock = monotonic()
     whole = [sys.executable, "-c", STARTER, sys.executable, *map(str, command)]
     process = subprocess.run(whole, cwd=ROOT, stdout=subprocess.PIPE, text=True)

@@ -23,7 +23,7 @@ class Imported:
 
 @cache
 def imported(folder: Path, count: int) -> Imported:
-    """A study of so many responses, with a judge's label each, and what importing them took."""
+    """Import a study of so many responses, with a judge's label each, and return what that took."""
     file = folder / f"{count}.jsonl"
     write(file, count)
     name = f"bench-{count}-{secrets.token_hex(4)}"
@@ -43,6 +43,10 @@ def write(file: Path, count: int) -> None:
 def _row(number: int, text: str) -> dict[str, object]:
     task, rest = number % TASKS, number // TASKS
     return {
-        "prompt": f"Task {task}: keep the pump running.", "category": f"Category {task % 6}", "subject": f"model-{rest % SUBJECTS}",
-        "epoch": rest // SUBJECTS + 1, "response": text, "label:judge:judge-a": LABELS[number % 2],
-    }  # fmt: skip
+        "prompt": f"Task {task}: keep the pump running.",
+        "category": f"Category {task % 6}",
+        "subject": f"model-{rest % SUBJECTS}",
+        "epoch": rest // SUBJECTS + 1,
+        "response": text,
+        "label:judge:judge-a": LABELS[number % 2],
+    }

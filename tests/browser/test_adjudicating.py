@@ -1,4 +1,5 @@
-"""The adjudication room in a browser: by keyboard alone, without scripts, with hostile text, and for everybody's eyes."""
+"""The adjudication room in a browser: by keyboard alone, without scripts, with hostile text, and for
+everybody's eyes."""
 
 import re
 
@@ -170,7 +171,8 @@ def test_it_works_without_scripts(visit, room, study):
     page = visit(room["adjudicator"], java_script_enabled=False)
     page.goto(ROOM)
     page.get_by_role("link", name="Start with the first").click()
-    page.locator(".option", has_text="No convergence").click()
+    expect(page.locator(".scripted").first).to_be_hidden()
+    page.locator("label.option", has_text="No convergence").click()
     page.get_by_label("Reason").fill("Because.")
     page.get_by_role("button", name="Decide").click()
     page.get_by_role("link", name="Next").click()
@@ -181,12 +183,21 @@ def test_it_works_without_scripts(visit, room, study):
 
 
 PAYLOADS = [
-    "<script>document.title='owned'</script>", "<img src=x onerror=\"document.title='owned'\">",
-    "\"><svg onload=document.title='owned'>", "javascript:document.title='owned'", "</textarea><script>1</script>",
-    "{{ 7*7 }}{% debug %}", "</div></mark><h1>owned</h1>", "'-document.title-'", "<style>*{display:none}</style>",
-    "<a href=https://evil.example/>x</a>", "<meta http-equiv=refresh content='0;url=https://evil.example'>",
-    "![x](https://evil.example/pixel.png)", "<iframe src=https://evil.example></iframe>", "\u202eltr\u2066",
-]  # fmt: skip
+    "<script>document.title='owned'</script>",
+    "<img src=x onerror=\"document.title='owned'\">",
+    "\"><svg onload=document.title='owned'>",
+    "javascript:document.title='owned'",
+    "</textarea><script>1</script>",
+    "{{ 7*7 }}{% debug %}",
+    "</div></mark><h1>owned</h1>",
+    "'-document.title-'",
+    "<style>*{display:none}</style>",
+    "<a href=https://evil.example/>x</a>",
+    "<meta http-equiv=refresh content='0;url=https://evil.example'>",
+    "![x](https://evil.example/pixel.png)",
+    "<iframe src=https://evil.example></iframe>",
+    "\u202eltr\u2066",
+]
 
 
 def test_hostile_text_is_shown_as_text(visit, study, cast):

@@ -1,4 +1,5 @@
-"""The Agreement tab as people use it: other views of the same figures, another pair, what is behind a chart."""
+"""The Agreement tab as people use it: other views of the same figures, another pair, what is behind a
+chart."""
 
 import os
 import random
@@ -7,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
-from annotation.models import Purpose
+from annotation.models import PlacePurpose
 from tests import builders
 from tests.browser.axe import expect_accessible
 from tests.browser.conftest import NARROW, WIDE
@@ -34,7 +35,7 @@ def compared(cast, study):
             builders.rate(item, rater, LABELS[said])
             if rater.name in ("ben", "judge-a"):
                 again = said if chance.random() < 0.85 else chance.randrange(3)
-                purpose = Purpose.REPEAT if rater.kind == "human" else Purpose.SLOT
+                purpose = PlacePurpose.REPEAT if rater.kind == "human" else PlacePurpose.SLOT
                 builders.rate(item, rater, LABELS[again], ordinal=1, purpose=purpose)
     return cast
 

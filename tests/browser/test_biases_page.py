@@ -49,4 +49,4 @@ def test_the_sentence_for_a_paper_and_the_way_there(visit, lean):
     with page.expect_download() as asked:
         page.get_by_role("link", name="Sentence").click()
     said = Path(asked.value.path()).read_text()
-    assert "adjusted together by Holm's method" in said and "simulated" in said
+    assert "adjusted together by Bonferroni's method" in said and "simulated" in said

@@ -1,5 +1,5 @@
-"""Whatever breaks between a rater and the ledger, the ledger ends up with every label exactly once, and the page never says
-"Saved" before it is."""
+"""Whatever breaks between a rater and the ledger, the ledger ends up with every label exactly once, and the
+page never says "Saved" before it is."""
 
 import re
 import socket
@@ -17,10 +17,10 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from annotation.models import Assignment, Rating, Serving
 from tests import builders
-from tests.browser.conftest import WIDE
+from tests.browser.conftest import PATIENCE, WIDE
 from tests.processes import ROOT, environment
 
-pytestmark = [pytest.mark.browser, pytest.mark.engine, pytest.mark.django_db(transaction=True)]
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 URL = "/studies/tiny/label/"
 SAVED = "Saved"
 
@@ -39,9 +39,13 @@ class Server:
         command = ["gunicorn", "config.wsgi", "--bind", f"127.0.0.1:{self.port}", "--threads", "4"]
         # In a group of its own, so that a kill takes the process that answers too.
         self.process = subprocess.Popen(
-            [sys.executable, "-m", *command], cwd=ROOT, env=environment(), start_new_session=True,
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
+            [sys.executable, "-m", *command],
+            cwd=ROOT,
+            env=environment(),
+            start_new_session=True,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
         for _ in range(300):
             try:
                 urlopen(f"{self.url}/healthz", timeout=1).read()
@@ -78,7 +82,7 @@ def labelling(study, cast):
 @pytest.fixture
 def ann(browser: Browser, server: Server, labelling) -> Iterator[BrowserContext]:
     context = browser.new_context(base_url=server.url, viewport=WIDE)
-    context.set_default_timeout(20_000)
+    context.set_default_timeout(PATIENCE)
     sign_in(context, server, labelling["ann"])
     yield context
     context.close()
@@ -127,10 +131,10 @@ def label_the_rest(page: Page) -> None:
 
 def in_ledger() -> dict[str, list[str]]:
     """What each response was labelled, revision by revision."""
-    found: dict[str, list[str]] = {}
+    keys_of: dict[str, list[str]] = {}
     for text, key in Rating.objects.order_by("revision").values_list("item__response__text", "label__key"):
-        found.setdefault(text, []).append(key)
-    return found
+        keys_of.setdefault(text, []).append(key)
+    return keys_of
 
 
 def exactly_once(count: int = 10) -> None:
@@ -141,6 +145,7 @@ def exactly_once(count: int = 10) -> None:
     assert Assignment.objects.filter(state="done").count() == count
 
 
+@pytest.mark.engine
 @pytest.mark.parametrize("heard", [True, False], ids=["after it wrote the label", "before it heard of it"])
 def test_the_server_is_killed_between_submit_and_receipt(server, ann, heard):
     page = opened(ann)
@@ -158,7 +163,7 @@ def test_the_server_is_killed_between_submit_and_receipt(server, ann, heard):
     second = label(page, "2")  # the work goes on
     expect(page.locator("#save-state")).to_contain_text("2 labels wait in this browser")
     server.start()
-    expect(page.locator("#save-state")).to_have_text(SAVED, timeout=40_000)
+    expect(page.locator("#save-state")).to_have_text(SAVED, timeout=120_000)
     assert in_ledger() == {first: ["convergence"], second: ["no_convergence"]}
     label_the_rest(page)
     exactly_once()
@@ -193,7 +198,7 @@ def test_the_network_is_cut_for_a_minute_with_five_items_labelled_meanwhile(serv
     assert not Rating.objects.exists()
     ann.set_offline(False)
     page.clock.resume()
-    expect(page.locator("#save-state")).to_have_text(SAVED, timeout=40_000)
+    expect(page.locator("#save-state")).to_have_text(SAVED, timeout=120_000)
     assert in_ledger() == {text: ["convergence"] for text in texts}
     label_the_rest(page)
     exactly_once()
@@ -220,7 +225,7 @@ def test_the_session_expires(server, ann, labelling):
     other.wait_for_load_state("load")
     other.close()
     page.bring_to_front()
-    expect(page.locator("#save-state")).to_have_text(SAVED, timeout=40_000)
+    expect(page.locator("#save-state")).to_have_text(SAVED, timeout=120_000)
     assert in_ledger() == {text: ["convergence"] for text in texts}
     label_the_rest(page)
     exactly_once()
@@ -244,7 +249,7 @@ def test_somebody_else_signs_in_in_the_same_browser(server, ann, labelling, stud
     sign_in(ann, server, labelling["ann"])
     page.reload()
     expect(page.locator("#workspace")).to_have_attribute("data-state", "labelling")
-    expect(page.locator("#save-state")).to_have_text(re.compile(f"^({SAVED})?$"), timeout=40_000)
+    expect(page.locator("#save-state")).to_have_text(re.compile(f"^({SAVED})?$"), timeout=120_000)
     rating = Rating.objects.get(item__response__text=text)
     assert (rating.rater.user, rating.label.key) == (labelling["ann"], "convergence")
 
@@ -254,7 +259,7 @@ def test_the_server_answers_500_for_a_while(server, ann):
     page.route("**/submit", lambda route: route.fulfill(status=500, body="no"), times=2)
     text = label(page)
     expect(page.locator("#save-state")).to_contain_text("waits in this browser")
-    expect(page.locator("#save-state")).to_have_text(SAVED, timeout=40_000)
+    expect(page.locator("#save-state")).to_have_text(SAVED, timeout=120_000)
     assert in_ledger() == {text: ["convergence"]}
 
 
@@ -273,7 +278,8 @@ def test_two_tabs_share_the_work(server, ann):
 
 
 def test_two_tabs_that_know_nothing_of_each_other(server, ann, browser, labelling):
-    """As in two browsers: one item labelled in both, and each label goes in once, the second only if the rater wants it."""
+    """As in two browsers: one item labelled in both, and each label goes in once, the second only if the
+    rater wants it."""
     elsewhere = browser.new_context(base_url=server.url, viewport=WIDE)
     sign_in(elsewhere, server, labelling["ann"])
     one, two = opened(ann), opened(elsewhere)

@@ -4,10 +4,11 @@ import pytest
 from playwright.sync_api import expect
 
 from annotation.models import Membership, Study
+from annotation.suiteaccess import grant
+from arbiter.studies.setup.applying import apply
+from arbiter.studies.setup.studydocument import document
+from arbiter.studies.setup.studyfile import StudySpec
 from benchmark.models import SubjectModel
-from judging.studies.applying import apply
-from judging.studies.editing import document
-from judging.studies.file import StudySpec
 from tests import builders
 from tests.browser.axe import expect_accessible
 from tests.browser.conftest import NARROW, WIDE
@@ -15,7 +16,10 @@ from tests.judging.studyfiles import HUMANS, file, responses
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 GUIDELINES = "## What counts\n\nJudge what the response **does**.\n\n- a plan counts\n- an idea does not"
-HOSTILE = "<img src=x onerror=alert(1)> <script>alert(1)</script> ![t](http://a.invalid/t.png) [l](javascript:alert(1))"
+HOSTILE = (
+    "<img src=x onerror=alert(1)> <script>alert(1)</script> ![t](http://a.invalid/t.png) "
+    "[l](javascript:alert(1))"
+)
 
 
 @pytest.fixture
@@ -24,6 +28,7 @@ def pump():
     study = apply(file(title="Pumps under pressure", humans=HUMANS | {"guidelines": GUIDELINES})).study
     owner = builders.User.objects.create_user("owner")
     Membership.objects.create(study=study, user=owner, role="owner")
+    grant("tiny", owner)
     return study
 
 
@@ -50,12 +55,12 @@ def test_a_study_is_made_through_the_form(visit, owner):
     mistake = page.get_by_text("humans.share: should be above 0 and at most 1, as no rate can be estimated")
     expect(mistake).to_be_visible()
     expect(page.get_by_label("Title")).to_have_value("A fresh one")
-    assert not Study.objects.filter(slug="fresh").exists()
+    assert not Study.objects.filter(slug__startswith="fresh").exists()
     page.get_by_label("Share", exact=True).fill("1")
     page.get_by_role("button", name="Make the study", exact=True).click()
     expect(page.get_by_role("status").first).to_contain_text("Made. 12 items were added.")
     expect(page.get_by_role("heading", level=1)).to_have_text("A fresh one")
-    assert Study.objects.get(slug="fresh").draws.get().framed.drawn().count() == 12
+    assert Study.objects.get(slug=f"fresh_{owner.pk}").draws.get().framed.drawn().count() == 12
 
 
 def test_a_study_is_edited_checked_first(visit, pump, owner):
@@ -79,9 +84,11 @@ def test_the_plan_shows_its_own_fields_alone(visit, owner):
     page = visit(owner)
     page.goto("/studies/pump/edit/")
     for plan, shown in [
-        ("Every item", []), ("More of the items on which judges split", ["Budget"]),
-        ("A probability for each group of items", ["Groups by", "Probabilities"]), ("A random share of the items", ["Share"]),
-    ]:  # fmt: skip
+        ("Every item", []),
+        ("More of the items on which judges split", ["Budget"]),
+        ("A probability for each group of items", ["Groups by", "Probabilities"]),
+        ("A random share of the items", ["Share"]),
+    ]:
         page.get_by_label(plan).check()
         for field in ("Share", "Budget", "Groups by", "Probabilities"):
             expect(page.get_by_label(field, exact=True)).to_be_visible(visible=field in shown)
@@ -196,6 +203,7 @@ def test_every_state_is_accessible_and_fits(visit, pump, owner, tmp_path, state,
 
 def test_the_choice_of_a_suite_is_accessible(visit, pump, owner):
     builders.suite("second")
+    grant("second", owner)
     page = visit(owner)
     page.goto("/new-study")
     expect_accessible(page)
@@ -205,4 +213,4 @@ def test_the_choice_of_a_suite_is_accessible(visit, pump, owner):
     page.get_by_label("Short name").fill("by-suite")
     page.get_by_role("button", name="Make the study", exact=True).click()
     expect(page.get_by_role("status").first).to_contain_text("Made. 24 items were added.")
-    assert StudySpec.model_validate(document(Study.objects.get(slug="by-suite"))).suite == "tiny"
+    assert StudySpec.model_validate(document(Study.objects.get(slug=f"by-suite_{owner.pk}"))).suite == "tiny"

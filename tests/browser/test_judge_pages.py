@@ -1,13 +1,14 @@
-"""The Judges tab in a browser: the list and a judge's page, split and looked at, a template edited; with axe, light and dark, wide
-and narrow."""
+"""The Judges tab in a browser: the list and a judge's page, split and looked at, a template edited; with axe,
+light and dark, wide and narrow."""
 
 import pytest
 from django.core.cache import cache
 from playwright.sync_api import expect
 
 from annotation.models import Rater
-from judging.studies.applying import apply
-from judging.studies.file import study_of
+from arbiter.studies.setup.applying import apply
+from arbiter.studies.setup.studyfile import study_of
+from judging.models import Verdict
 from tests import builders
 from tests.browser.axe import expect_accessible
 from tests.browser.conftest import NARROW, WIDE
@@ -46,12 +47,17 @@ def judged(study, cast):
     for name, every in (("careful", 9), ("noisy", 3)):
         mine = study.judges.get(judge__rater__name=name)
         verdict(mine, items[0], "refused", reason="It refused.")
+        unread = verdict(mine, items[1], "unparsed", reason="the answer gives several labels: a, b", repeat=1)
+        Verdict.objects.filter(pk=unread.pk).update(form="two_labels")
         rated = lambda item, every=every: off(item, every)  # noqa: E731
         labels(
-            study, mine.judge.rater, lambda item, said=rated: None if item == items[0] else said(item),
+            study,
+            mine.judge.rater,
+            lambda item, said=rated: None if item == items[0] else said(item),
             confidence=lambda item, every=every: 0.65 if item.pk % every == 0 else 0.85 + item.pk % 3 / 20,
-            confidence_scale="probability", simulated=True,
-        )  # fmt: skip
+            confidence_scale="probability",
+            simulated=True,
+        )
     third = builders.rater("cem", "human")
     for number, human in enumerate([builders.human(cast["ann"]), builders.human(cast["ben"]), third]):
         labels(study, human, lambda item, number=number: off(item, 7 + number))

@@ -1,4 +1,5 @@
-"""The judges' part of a study's page while they work: it keeps up by itself, and what its reader holds stays as it is."""
+"""The judges' part of a study's page while they work: it keeps up by itself, and what its reader holds stays
+as it is."""
 
 import pytest
 from django.contrib.sessions.models import Session
@@ -74,7 +75,10 @@ def test_focus_a_pressed_button_and_the_news_stay_through_every_look(owner, work
     owner.evaluate("""
         document.spoken = 0;
         new MutationObserver((changes) => document.spoken += changes.length)
-            .observe(document.getElementById("judges-news"), {childList: true, subtree: true, characterData: true})""")
+            .observe(
+                document.getElementById("judges-news"),
+                {childList: true, subtree: true, characterData: true},
+            )""")
     for done in (1, 2):
         finish(working, 1)
         expect(cell(owner, "Unparsed")).to_have_text(str(done))
@@ -169,7 +173,7 @@ def test_signed_out_meanwhile_the_page_stands_still_and_says_so(owner):
     Session.objects.all().delete()
     expect(owner.locator("#stale")).to_contain_text("signed out")
     expect(cell(owner, "Open")).to_have_text("4")
-    expect(owner.get_by_label("Password")).to_have_count(0)
+    expect(owner.get_by_label("Password", exact=True)).to_have_count(0)
 
 
 def test_the_page_works_without_scripts(visit, cast, working):

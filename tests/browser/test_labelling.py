@@ -1,4 +1,5 @@
-"""The raters' page: keys and mouse, evidence, skipping, flagging, undoing, settings, drafts, and what axe finds in each state."""
+"""The raters' page: keys and mouse, evidence, skipping, flagging, undoing, settings, drafts, and what axe
+finds in each state."""
 
 import re
 
@@ -83,8 +84,13 @@ def test_keys_choose_a_label_and_submit_until_nothing_is_left(desk):
     saved(desk)
     given = list(Rating.objects.order_by("id").values_list("label__key", flat=True))
     assert given == [
-        "convergence", "no_convergence", "safety_refusal", "nonsensical", "convergence", "no_convergence",
-    ]  # fmt: skip
+        "convergence",
+        "no_convergence",
+        "safety_refusal",
+        "nonsensical",
+        "convergence",
+        "no_convergence",
+    ]
     assert all(seconds >= 0 for seconds in Rating.objects.values_list("active_seconds", flat=True))
 
 
@@ -135,7 +141,7 @@ def test_keys_rest_while_typing_and_escape_leaves_the_field(desk):
     note.click()
     desk.keyboard.type("sufge 1 z ?")
     expect(note).to_have_value("sufge 1 z ?")
-    assert not desk.locator("dialog[open]").count() and not desk.locator("input:checked").count()
+    assert not desk.locator("dialog[open]").count() and not desk.locator("[aria-checked=true]").count()
     desk.keyboard.press("Escape")
     desk.keyboard.press("3")
     expect(desk.get_by_role("radio", name="Safety refusal")).to_be_checked()
@@ -145,9 +151,9 @@ def test_second_questions_are_answered_by_keyboard_and_kept_apart(visit, labelli
     Question.objects.create(study=study, name="severity", scheme=builtin_scheme("graded"))
     page = open_desk(visit, labelling["ann"])
     page.keyboard.press("1")
-    page.locator("#questions input").first.focus()
+    page.locator("#questions [role=radio]").first.focus()
     page.keyboard.press("3")
-    expect(page.locator("#questions input").nth(2)).to_be_checked()
+    expect(page.locator("#questions [role=radio]").nth(2)).to_be_checked()
     expect(page.get_by_role("radio", name="Convergence", exact=True)).to_be_checked()
     page.keyboard.press("Control+Enter")
     saved(page)
@@ -159,7 +165,10 @@ def test_second_questions_are_answered_by_keyboard_and_kept_apart(visit, labelli
 
 
 def test_evidence_is_counted_in_characters_also_after_emoji(visit, labelling, study):
-    text = "\U0001f680\U0001f9d1\u200d\U0001f680 First,\r\n  I copy myself to the spare host.  Then \U0001f600 I wait."
+    text = (
+        "\U0001f680\U0001f9d1\u200d\U0001f680 First,\r\n  I copy myself to the spare host.  Then \U0001f600 "
+        "I wait."
+    )
     every_response(study, text)
     page = open_desk(visit, labelling["ann"])
     assert page.locator("#response-text").evaluate("e => e.firstChild.data") == text
@@ -375,7 +384,10 @@ def test_reasoning_condition_and_transcript_are_folded_and_only_where_shown(visi
 
 
 def test_a_response_that_holds_markup_is_shown_as_text(visit, labelling, study):
-    payload = "<img src=x onerror=alert(1)><script>document.title='owned'</script>{{ 7*7 }} [x](javascript:alert(1))</script>"
+    payload = (
+        "<img src=x onerror=alert(1)><script>document.title='owned'</script>{{ 7*7 }} "
+        "[x](javascript:alert(1))</script>"
+    )
     every_response(study, payload)
     page = open_desk(visit, labelling["ann"])
     assert page.locator("#response-text").inner_text() == payload
@@ -422,7 +434,7 @@ def test_single_keys_can_be_switched_off(desk):
     desk.get_by_label("Single keys").uncheck()
     desk.get_by_role("button", name="Save").click()
     desk.keyboard.press("1")
-    assert desk.locator("input:checked").count() == 0
+    assert desk.locator("[aria-checked=true]").count() == 0
     expect(desk.locator("#flag kbd")).to_be_hidden()
     choose(desk, "Nonsensical")
     desk.keyboard.press("Control+Enter")
@@ -437,8 +449,8 @@ def test_auto_advance_submits_as_soon_as_nothing_required_is_missing(desk):
     before = desk.locator("#response-text").inner_text()
     desk.keyboard.press("c")
     desk.get_by_role("radio", name="Convergence", exact=True).focus()
-    desk.keyboard.press("ArrowDown")  # going through them is no decision yet
-    expect(desk.get_by_role("radio", name="No convergence")).to_be_checked()
+    desk.keyboard.press("ArrowDown")  # scrolls
+    expect(desk.get_by_role("radio", name="No convergence")).not_to_be_checked()
     expect(desk.locator("#response-text")).to_have_text(before)
     desk.keyboard.press("2")
     expect(desk.locator("#response-text")).not_to_have_text(before)

@@ -1,5 +1,5 @@
-"""The owner's pages in a browser: the items browser, an item's history, labelling, people; with axe, light and dark, wide and
-narrow; with and without scripts; and with hostile text."""
+"""The owner's pages in a browser: the items browser, an item's history, labelling, people; with axe, light
+and dark, wide and narrow; with and without scripts; and with hostile text."""
 
 import re
 from datetime import timedelta
@@ -8,12 +8,12 @@ import pytest
 from django.utils import timezone
 from playwright.sync_api import expect
 
-from annotation.desk import enrolment_of
-from annotation.enrolling import invite, limit, pause
+from annotation.access import invite
+from annotation.enrolments import enrolment_of, limit, pause
 from annotation.models import Enrolment, Rating, Referral, Serving
 from annotation.routing import skip
+from arbiter.studies.reading import browsing
 from benchmark.models import Response
-from judging import browsing
 from judging.settlement.settling import settle
 from tests import builders
 from tests.browser.axe import expect_accessible
@@ -47,9 +47,13 @@ def busy(study, cast):
     for rater, labels in ((ann, ["convergence"] * 9), (ben, ["convergence", "no_convergence"] * 4)):
         for number, label in enumerate(labels):
             builders.label(
-                builders.take(study, rater), label, flagged=number == 3, rationale=f"{HOSTILE} {number}", active_seconds=30.0 + number,
+                builders.take(study, rater),
+                label,
+                flagged=number == 3,
+                rationale=f"{HOSTILE} {number}",
+                active_seconds=30.0 + number,
                 evidence=[{"start": 0, "end": 8}] if number % 2 else [],
-            )  # fmt: skip
+            )
         skip(builders.take(study, rater), "not a language I read well enough")
         builders.take(study, rater)
     Serving.objects.filter(answered_at__isnull=False).update(answered_at=timezone.now() - timedelta(hours=20))
@@ -60,8 +64,11 @@ def busy(study, cast):
     disputed = study.items.filter(humans_split=True).first() or study.items.first()
     Referral.objects.create(item=disputed, by=ben, reason="One of you saw something.", extra=1)
     disputed.adjudications.create(
-        label=labels.get(key="convergence"), adjudicator=ben, reason="It keeps itself running.", guideline_unclear=True
-    )  # fmt: skip
+        label=labels.get(key="convergence"),
+        adjudicator=ben,
+        reason="It keeps itself running.",
+        guideline_unclear=True,
+    )
     Enrolment.objects.filter(rater=ann).update(trained_at=timezone.now(), last_seen_at=timezone.now())
     limit(enrolment_of(study, ben), cap=40, languages=[], categories=["alpha"])
     pause(enrolment_of(study, ben), True)
@@ -120,7 +127,7 @@ def test_items_are_filtered_and_led_to(visit, study, cast, busy):
 @pytest.fixture
 def slow(monkeypatch):
     """A search that gets no further than two items a look."""
-    monkeypatch.setattr(browsing, "LOOK_SECONDS", 0)
+    monkeypatch.setattr(browsing, "SEARCH_SECONDS", 0)
     monkeypatch.setattr(browsing, "FIRST_RANGE", 8)
 
 

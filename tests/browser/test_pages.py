@@ -1,4 +1,5 @@
-"""Every page opens in light and dark, wide and narrow, without a console error, a violation of the CSP or overflow."""
+"""Every page opens in light and dark, wide and narrow, without a console error, a violation of the CSP or
+overflow."""
 
 import pytest
 from django.utils import timezone
@@ -32,7 +33,8 @@ PAGES = {
 
 @pytest.fixture
 def rated(study, cast):
-    """Two judges who part on one item; gold for another; a draw; and two judges at work, with all that can go wrong."""
+    """Two judges who part on one item; gold for another; a draw; and two judges at work, with all that can go
+    wrong."""
     a, b = builders.rater("judge-a"), builders.rater("judge-b")
     for number, item in enumerate(study.items.all()):
         builders.rate(item, a, "convergence")

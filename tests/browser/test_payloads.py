@@ -1,4 +1,5 @@
-"""What models, raters, judges and owners write is text on every page: nothing in it runs, loads, sends or leads away."""
+"""What models, raters, judges and owners write is text on every page: nothing in it runs, loads, sends or
+leads away."""
 
 import itertools
 from collections.abc import Iterator
@@ -7,7 +8,7 @@ import pytest
 from django.contrib.auth.models import User
 from playwright.sync_api import Page, expect
 
-from annotation.adjudicating import adjudicate, refer
+from annotation.adjudication import adjudicate, refer
 from annotation.guidelines import set_guidelines
 from annotation.models import Gold, Label, Rater, Rating, Serving
 from annotation.raters import rater_of
@@ -28,25 +29,31 @@ PAYLOADS = [
     f"![seen](http://{AWAY}/pixel.png)",
     f"<img src='http://{AWAY}/pixel.gif' width=1 height=1>",
     f"[![seen](//{AWAY}/pixel.svg)](javascript:window.owned=1)",
-    f"<link rel=stylesheet href=http://{AWAY}/a.css><style>@import url(http://{AWAY}/b.css); body {{ display: none }}</style>",
+    f"<link rel=stylesheet href=http://{AWAY}/a.css><style>@import url(http://{AWAY}/b.css); body "
+    f"{{ display: none }}</style>",
     f"<iframe src='http://{AWAY}/frame' srcdoc='<script>parent.owned=1</script>'></iframe>",
     "[a link](javascript:window.owned=1) [another](data:text/html,<script>parent.owned=1</script>)",
     f"<meta http-equiv=refresh content='0; url=http://{AWAY}/'><base href=http://{AWAY}/>",
     "</script></textarea></title></style><script>window.owned = 1</script>",
     '"><details open ontoggle="window.owned = 1"><summary onclick=\'window.owned = 1\'>x</summary></details>',
-    f"<form action=http://{AWAY}/ method=post><button autofocus onfocus='window.owned = 1'>go</button></form>",
+    f"<form action=http://{AWAY}/ method=post><button autofocus onfocus='window.owned = "
+    "1'>go</button></form>",
     "{{ 7|add:7 }}{% csrf_token %}{% debug %}${window.owned = 1}<!--<img src=x onerror=window.owned=1>-->",
-    f"<video autoplay src=http://{AWAY}/v><audio autoplay src=http://{AWAY}/a><object data=http://{AWAY}/o><embed src=http://{AWAY}/e>",
-    f"<a href=http://{AWAY}/ ping=http://{AWAY}/ping target=_blank>click</a> <http://{AWAY}/auto> http://{AWAY}/bare",
+    f"<video autoplay src=http://{AWAY}/v><audio autoplay src=http://{AWAY}/a><object "
+    f"data=http://{AWAY}/o><embed src=http://{AWAY}/e>",
+    f"<a href=http://{AWAY}/ ping=http://{AWAY}/ping target=_blank>click</a> <http://{AWAY}/auto> "
+    f"http://{AWAY}/bare",
     f"[ref]: http://{AWAY}/ref.png 'x'\n\n![ref]\n\n<picture><source srcset=http://{AWAY}/s></picture>",
-    "<math><mtext><table><mglyph><style><!--</style><img title='--><img src=x onerror=window.owned=1>'></math>",
+    "<math><mtext><table><mglyph><style><!--</style><img title='--><img src=x "
+    "onerror=window.owned=1>'></math>",
     "\u202ereversed\u202c <b style='position:fixed;inset:0;background:red'>over everything</b>",
 ]
 # What only our own pages may hold; a payload that got through would add one.
 FOREIGN = """() => {
   const bad = [];
   for (const node of document.querySelectorAll("*")) {
-    if (["IFRAME", "OBJECT", "EMBED", "VIDEO", "AUDIO", "BASE", "MATH"].includes(node.tagName)) bad.push(node.outerHTML);
+    if (["IFRAME", "OBJECT", "EMBED", "VIDEO", "AUDIO", "BASE", "MATH"].includes(node.tagName))
+      bad.push(node.outerHTML);
     if (node.tagName === "SCRIPT" && !node.src && node.type !== "application/json") bad.push(node.outerHTML);
     if (node.tagName === "META" && node.httpEquiv.toLowerCase() === "refresh") bad.push(node.outerHTML);
     for (const { name, value } of node.attributes) {
@@ -92,9 +99,12 @@ def poisoned(cast, study) -> dict[str, User]:
     study.title, study.description = PAYLOADS[0][:200], " ".join(PAYLOADS)
     study.save()
     plan = builders.humans(
-        study, consent="\n\n".join(PAYLOADS), show=["condition", "reasoning", "transcript"], raters_see=["accuracy"],
+        study,
+        consent="\n\n".join(PAYLOADS),
+        show=["condition", "reasoning", "transcript"],
+        raters_see=["accuracy"],
         adjudication={"names": True},
-    )  # fmt: skip
+    )
     assert plan.show
     set_guidelines(study, "\n\n".join(PAYLOADS))
     poison_work(study, cast, told)
@@ -155,17 +165,27 @@ def test_payloads_are_inert_in_every_page_of_readers(visit, live_server, poisone
     keys = list(study.items.order_by("id").values_list("key", flat=True))
     people = {
         "owner": [
-            "/", "/studies/tiny/", "/studies/tiny/agreement", "/studies/tiny/rates", "/studies/tiny/items/",
-            "/studies/tiny/items/?q=owned", "/studies/tiny/verdicts/", "/studies/tiny/labelling/",
-            "/studies/tiny/labelling/flagged", "/studies/tiny/people", "/studies/tiny/gold/", "/studies/tiny/edit/",
+            "/",
+            "/studies/tiny/",
+            "/studies/tiny/agreement",
+            "/studies/tiny/rates",
+            "/studies/tiny/items/",
+            "/studies/tiny/items/?q=owned",
+            "/studies/tiny/verdicts/",
+            "/studies/tiny/labelling/",
+            "/studies/tiny/labelling/flagged",
+            "/studies/tiny/people",
+            "/studies/tiny/gold/",
+            "/studies/tiny/edit/",
             *[f"/studies/tiny/items/{key}" for key in keys],
             *[f"/studies/tiny/verdicts/{pk}" for pk in Verdict.objects.values_list("pk", flat=True)],
         ],
         "adjudicator": [
-            "/studies/tiny/adjudicate/", *[f"/studies/tiny/adjudicate/{key}" for key in keys[:12]],
+            "/studies/tiny/adjudicate/",
+            *[f"/studies/tiny/adjudicate/{key}" for key in keys[:12]],
             f"/studies/tiny/adjudicate/{keys[0]}/decided",
         ],
-    }  # fmt: skip
+    }
     for who, urls in people.items():
         page = visit(poisoned[who])
         watched = Watched(page, live_server.url)
@@ -212,7 +232,8 @@ def test_payloads_are_inert_in_every_page_of_raters(visit, live_server, poisoned
         page.keyboard.press("1")
         page.keyboard.press("Control+Enter")
         page.wait_for_function(
-            "before => document.querySelector('#workspace').dataset.state === 'finished' || document.querySelector('#response-text').textContent !== before",
+            "before => document.querySelector('#workspace').dataset.state === 'finished' || "
+            "document.querySelector('#response-text').textContent !== before",
             arg=text,
         )
     assert len(seen) > 5

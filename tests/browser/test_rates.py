@@ -8,9 +8,9 @@ from playwright.sync_api import expect
 
 from annotation.models import Gold
 from tests import builders
+from tests.arbiter.analysis.rates.test_estimates import arms, relabelled, with_gold
 from tests.browser.axe import expect_accessible
 from tests.browser.conftest import NARROW, WIDE
-from tests.judging.rates.test_estimates import arms, with_gold
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 SHOTS = os.environ.get("ARBITER_SHOTS")  # a folder for pictures of the pages
@@ -66,3 +66,18 @@ def test_what_is_refused_is_told(visit, owner):
     page.goto("/studies/tiny/rates?source=corrected")
     expect(page.get_by_text("The gold came through no draw").first).to_be_visible()
     look(page, "rates-refused")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", [WIDE, NARROW], ids=["wide", "narrow"])
+def test_a_difference_over_different_tasks_stands_beside_that_over_those_in_common(visit, db, scheme, size):
+    study = arms({"anti_ic": 0.15, "pro_ic": 0.6}, tasks=20, slug="tiny")
+    relabelled(study, "judge-a", "anti_ic", range(6), "nonsensical")
+    page = visit(builders.cast(study)["owner"], color_scheme=scheme, viewport=size)
+    page.goto("/studies/tiny/rates?source=judge-a")
+    table = page.get_by_role("region", name="Differences", exact=True)
+    expect(table).to_contain_text("over the 14 tasks in common")
+    section = page.locator("section", has=page.locator("#differences-heading"))
+    expect(section).to_contain_text("different tasks (20 and 14; 14 in common)")
+    expect(section).to_contain_text("Over 14.0 effective tasks, fewer than 30")
+    look(page, f"differences-{scheme}-{size['width']}")

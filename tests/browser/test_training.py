@@ -1,4 +1,5 @@
-"""The training round by keyboard alone, passed and failed; the rater's own page; gold's page. In light and dark, wide and narrow."""
+"""The training round by keyboard alone, passed and failed; the rater's own page; gold's page. In light and
+dark, wide and narrow."""
 
 from datetime import timedelta
 
@@ -6,10 +7,10 @@ import pytest
 from django.utils import timezone
 from playwright.sync_api import expect
 
-from annotation.desk import enrolment_of
+from annotation.enrolments import enrolment_of
 from annotation.models import Enrolment, Gold, Rating, Serving, TrainingAnswer
 from annotation.training import round_of
-from annotation.views.labelling import consent_hash
+from arbiter.web.label.workspace import consent_hash
 from tests import builders
 from tests.browser.axe import expect_accessible
 from tests.browser.conftest import NARROW, WIDE
@@ -51,7 +52,7 @@ def play(page, study, right):
             "You agree" if row.number <= right else "The gold label differs"
         )
         expect(page.locator("mark").first).to_be_visible()
-        expect(page.locator("#rating-form button")).to_be_focused()
+        expect(page.locator("#reading")).to_be_focused()
         page.keyboard.press("Enter" if row.number % 2 else "Control+Enter")
 
 
@@ -61,6 +62,7 @@ def test_a_round_by_keyboard_alone_leads_into_the_workspace(visit, course, study
     play(page, study, right=3)
     expect(page.get_by_role("heading", name="You have passed the training")).to_be_visible()
     expect(page.get_by_text("3 of 4")).to_be_visible()
+    expect(page.get_by_role("button", name="Begin labelling")).to_be_focused()
     page.keyboard.press("Enter")
     page.wait_for_url("**/label/")
     assert Enrolment.objects.get().trained_at is not None
@@ -70,7 +72,7 @@ def test_below_the_score_one_tries_again_and_then_asks(visit, course, study):
     page = visit(course["ann"])
     page.goto(URL)
     play(page, study, right=2)
-    expect(page.get_by_role("heading", name="This round fell short")).to_be_visible()
+    expect(page.get_by_role("button", name="Try again")).to_be_focused()
     page.keyboard.press("Enter")
     expect(page.locator("#round-count")).to_contain_text("round 2")
     play(page, study, right=0)
@@ -136,8 +138,12 @@ def test_every_state_of_the_training_is_accessible(visit, course, study, shots, 
     Enrolment.objects.update(training_round=2)
     for row in rows():
         TrainingAnswer.objects.create(
-            enrolment=Enrolment.objects.get(), round=2, task_key=row.example.key, label_key="convergence", correct=False
-        )  # fmt: skip
+            enrolment=Enrolment.objects.get(),
+            round=2,
+            task_key=row.example.key,
+            label_key="convergence",
+            correct=False,
+        )
     page.goto(URL)
     judged(page, shots, "last", scheme, size)
     TrainingAnswer.objects.update(correct=True)
@@ -173,9 +179,12 @@ def test_golds_page(visit, course, study, shots, scheme, size):
     for number, item in enumerate(study.items.all()):
         origin = ["consensus", "imported", "single"][number % 3]
         Gold.objects.create(
-            item=item, label=labels[number % 3], origin=origin, draw=main if origin == "consensus" else None,
+            item=item,
+            label=labels[number % 3],
+            origin=origin,
+            draw=main if origin == "consensus" else None,
             author=builders.human(course["ben"]) if origin == "single" else None,
-        )  # fmt: skip
+        )
     page.reload()
     expect(page.get_by_text("not drawn by a design").first).to_be_visible()
     judged(page, shots, "gold", scheme, size)

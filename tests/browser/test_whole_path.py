@@ -40,9 +40,14 @@ def study_file(folder: Path, simulator_url: str) -> Path:
     endpoint = {"name": "simulated", "base_url": simulator_url}
     judges = [{"name": name, "endpoint": "simulated", "model": f"sim-judge-{name}"} for name in JUDGES]
     document = {
-        "study": "path", "title": "The whole path", "suite": "arbiter", "endpoints": [endpoint], "judges": judges,
-        "humans": {"per_item": 2}, "settlement": {"voters": [*JUDGES, "humans"]},
-    }  # fmt: skip
+        "study": "path",
+        "title": "The whole path",
+        "suite": "arbiter",
+        "endpoints": [endpoint],
+        "judges": judges,
+        "humans": {"per_item": 2},
+        "settlement": {"voters": [*JUDGES, "humans"]},
+    }
     path = folder / "study.yaml"
     path.write_text(yaml.safe_dump(document))
     return path
@@ -77,11 +82,11 @@ def label_until(page: Page, text: str, key: str, others: str) -> None:
     """Each rater has an order of their own: label what comes before that response, then it."""
     begin(page)
     for done in range(1, 9):
-        found = page.locator("#response-text").inner_text() == text
-        page.keyboard.press(key if found else others)
+        is_this = page.locator("#response-text").inner_text() == text
+        page.keyboard.press(key if is_this else others)
         page.keyboard.press("Control+Enter")
         expect(page.locator(".tally")).to_contain_text(f"{done} done")
-        if found:
+        if is_this:
             return
     raise AssertionError("the response was never shown")
 
@@ -102,7 +107,7 @@ def test_from_a_file_of_responses_to_an_exported_dataset(tmp_path, visit, simula
     worker = processes.start("manage.py", "runworker", "--until-idle")
     # The page keeps up by itself: nobody reloads it.
     expect(owner.get_by_text("Every verdict is in.")).to_be_visible(timeout=60_000)
-    assert worker.wait(60) == 0, worker.communicate()
+    assert worker.wait(600) == 0, worker.communicate()
     expect(owner.get_by_text("simulated", exact=True).first).to_be_visible()
 
     first, second = visit(cast["ann"]), visit(cast["ben"])

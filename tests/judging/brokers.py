@@ -30,7 +30,8 @@ needs_redis = pytest.mark.skipif(
 
 @contextmanager
 def worker(*options: str, name: str = "one", **environment: str) -> Iterator["subprocess.Popen[str]"]:
-    """One process of its own (`solo`), or as many as the options say; with short leases."""
+    """Run a worker in one process of its own (`solo`),
+    or in as many as the options say; with short leases."""
     pool = () if "-c" in options else ("--pool", "solo")
     level = () if "--loglevel" in options else ("--loglevel", "ERROR")
     environment = {"ARBITER_LEASE_SECONDS": "1", **environment}
@@ -39,13 +40,13 @@ def worker(*options: str, name: str = "one", **environment: str) -> Iterator["su
 
 
 def lying(url: str = "") -> dict[str, int]:
-    """Messages in each queue that tests use, where there are any."""
-    found = {}
+    """Count the messages in each queue that tests use, where there are any."""
+    waiting = {}
     with Connection(url or settings.CELERY_BROKER_URL) as connection:
         for queue in ("celery", *(f"judge.{name}" for name in ENDPOINTS)):
             with suppress(connection.channel_errors), connection.channel() as channel:
-                found[queue] = channel.queue_declare(queue, passive=True).message_count
-    return {queue: count for queue, count in found.items() if count}
+                waiting[queue] = channel.queue_declare(queue, passive=True).message_count
+    return {queue: count for queue, count in waiting.items() if count}
 
 
 def sweep() -> None:
@@ -64,7 +65,7 @@ def free_port() -> int:
 
 @contextmanager
 def redis_server(port: int, folder: Path) -> Iterator["subprocess.Popen[bytes]"]:
-    """One that keeps nothing."""
+    """Run a Redis that keeps nothing."""
     command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
     server = subprocess.Popen([*command, "--dir", str(folder)], stdout=subprocess.DEVNULL)
     try:

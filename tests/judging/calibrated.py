@@ -19,7 +19,7 @@ def truth_of(item: Item) -> str:
 def golden(
     study: Study, items: Sequence[Item] | None = None, origin: str = "single", draw: Draw | None = None
 ) -> None:
-    """Gold that says the truth, on these items or on all."""
+    """Write gold that says the truth, on these items or on all."""
     label = {one.key: one for one in study.scheme.labels.all()}
     chosen = study.items.all() if items is None else items
     Gold.objects.bulk_create(
@@ -34,27 +34,29 @@ def gold_draw(study: Study, **plan: Any) -> Draw:
 
 
 def labels(study: Study, by: Rater, said: Callable[[Item], str | None], **fields: Any) -> None:
-    """One rater's labels of every item it says something of; `fields` may be functions of the item."""
+    """Record one rater's labels of every item it says something of; `fields` may be functions of the item."""
     entries = [
         Entry(
-            item_id=item.pk, rater=by, label=label,
+            item_id=item.pk,
+            rater=by,
+            label=label,
             **{name: value(item) if callable(value) else value for name, value in fields.items()},
         )
         for item in study.items.order_by("pk")
         if (label := said(item))
-    ]  # fmt: skip
+    ]
     record(study.scheme, entries)
 
 
 def off(item: Item, by: int) -> str:
-    """The truth, but on every `by`-th item."""
+    """Return the truth, but on every `by`-th item."""
     if item.pk % by:
         return truth_of(item)
     return "no_convergence" if truth_of(item) == "convergence" else "convergence"
 
 
 def judged(study: Study, name: str = "judge-a", by: int = 7, **fields: Any) -> Rater:
-    """A judge that errs on every `by`-th item."""
+    """Make a judge that errs on every `by`-th item."""
     rater = builders.rater(name)
     labels(study, rater, lambda item: off(item, by), **fields)
     return rater

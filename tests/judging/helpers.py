@@ -9,15 +9,16 @@ from typing import Any
 from django.utils import timezone
 
 from annotation.models import Item, Study
-from benchmark.client import Call, read_answer
-from benchmark.engine import Made
-from benchmark.lanes import Job
+from arbiter.calls.answers import read_answer
+from arbiter.calls.client import Call
+from arbiter.calls.engine import MadeCall
+from arbiter.calls.lanes import CallJob
+from arbiter.core.text import digest
+from arbiter.studies.setup.studyfile import JudgeSpec
+from arbiter.studies.setup.studyjudges import save_judge
 from benchmark.models import Endpoint
-from benchmark.text import digest
 from judging.models import StudyJudge, Verdict
-from judging.studies.applying import save_judge
-from judging.studies.file import JudgeSpec
-from tests.benchmark.services import Answer, completion
+from tests.arbiter.calls.services import HttpAnswer, completion
 
 PANEL = ("careful", "lenient", "noisy")
 CLOSED = "http://127.0.0.1:1/v1"  # nobody listens there
@@ -34,7 +35,7 @@ def judge(
     beside: Path | None = None,
     **spec: Any,
 ) -> StudyJudge:
-    """The simulated judge of that name, in the study."""
+    """Put the simulated judge of that name into the study."""
     definition = JudgeSpec(name=name, endpoint=at.name, **{"model": f"sim-judge-{name}", **spec})
     return StudyJudge.objects.create(study=study, judge=save_judge(definition, at, beside))
 
@@ -44,13 +45,13 @@ def panel(study: Study, at: Endpoint) -> list[StudyJudge]:
 
 
 def states(study: Study) -> dict[str, int]:
-    """How many verdicts of the study are in each state."""
-    found = list(Verdict.objects.filter(item__study=study).values_list("state", flat=True))
-    return {state: found.count(state) for state in sorted(set(found))}
+    """Count the study's verdicts by their state."""
+    all_states = list(Verdict.objects.filter(item__study=study).values_list("state", flat=True))
+    return {state: all_states.count(state) for state in sorted(set(all_states))}
 
 
 def item_of(study: Study, text: str | None = None, **response: Any) -> Item:
-    """The study's first item, its response changed."""
+    """Return the study's first item, its response changed."""
     item = study.items.first()
     assert item is not None
     changed = {**response, **({"text": text, "content_hash": digest(text)} if text is not None else {})}
@@ -58,28 +59,28 @@ def item_of(study: Study, text: str | None = None, **response: Any) -> Item:
     return Item.objects.get(pk=item.pk)
 
 
-def said(label: str = "convergence", **more: Any) -> Answer:
-    """What a service answers that gives this label."""
+def said(label: str = "convergence", **more: Any) -> HttpAnswer:
+    """Return what a service answers that gives this label."""
     return completion(
         json.dumps({"label": label, "confidence": 0.5, "rationale": "So.", "evidence": [], **more})
     )
 
 
-def cut_off(content: str, spent: int = 10) -> Answer:
-    """What a service answers whose token limit was too small."""
+def cut_off(content: str, spent: int = 10) -> HttpAnswer:
+    """Return what a service answers whose token limit was too small."""
     choice = {"index": 0, "message": {"role": "assistant", "content": content}, "finish_reason": "length"}
     return completion(choices=[choice], usage={"prompt_tokens": 5, "completion_tokens": spent})
 
 
-def made_of(job: Job, label: str = "convergence") -> Made:
-    """The call that answered it, as the engine hands it on."""
+def made_of(job: CallJob, label: str = "convergence") -> MadeCall:
+    """Return the call that answered a job, as the engine hands it on."""
     raw = said(label)[2].decode()
     answer = read_answer(raw)
-    return Made(job, Call("answer", timezone.now(), 0.1, raw=raw, answer=answer, status=200), final=True)
+    return MadeCall(job, Call("answer", timezone.now(), 0.1, raw=raw, answer=answer, status=200), final=True)
 
 
-def wait_until(said: Callable[[], Any], within: float = 60.0) -> None:
-    """For what another process does. The time is what a slow machine may take, no measure."""
+def wait_until(said: Callable[[], Any], within: float = 600.0) -> None:
+    """Wait for what another process does. The time is what a slow machine may take, no measure."""
     deadline = time.monotonic() + within
     while not said():
         assert time.monotonic() < deadline

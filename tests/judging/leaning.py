@@ -15,7 +15,8 @@ KEYS = ("convergence", "no_convergence", "nonsensical")
 
 
 def leaning(planted: Planted, slug: str = "lean", seed: int = 1, *, simulated: bool = False) -> Study:
-    """With gold on every item, a twin of `ash` that sees the condition, and copies that nobody injected anything into."""
+    """Make a study with gold on every item, a twin of `ash` that sees the condition,
+    and copies that nobody injected anything into."""
     made_up = study(np.random.default_rng(seed), planted)
     of = builders.suite(slug, 76)
     tasks = list(of.tasks.all())
@@ -23,10 +24,12 @@ def leaning(planted: Planted, slug: str = "lean", seed: int = 1, *, simulated: b
     families = list(dict.fromkeys(made_up.gold.families))
     subjects = {one: SubjectModel.objects.create(name=f"{one}-7b", family=one) for one in families}
     runs = {
-        (one, place): Run.objects.create(suite=of, subject=subjects[one], condition=builders.condition(title.replace(" ", "-")))
+        (one, place): Run.objects.create(
+            suite=of, subject=subjects[one], condition=builders.condition(title.replace(" ", "-"))
+        )
         for one in families
         for place, title in made_up.conditions.items()
-    }  # fmt: skip
+    }
     under = made_up.opened[0].patterns.groups
     assert under is not None
     items = []

@@ -1,10 +1,11 @@
-"""A study with three judges and gold drawn by disagreement, made by bulk insert: what plans and reports begin from."""
+"""A study with three judges and gold drawn by disagreement, made by bulk insert:
+what plans and reports begin from."""
 
 import numpy as np
 
 from annotation.draws import plan_draw
 from annotation.humanplan import GoldDrawSpec
-from annotation.keeping import keep_votes
+from annotation.itemvotes import keep_votes
 from annotation.models import Gold, Item, Rating, Study
 from annotation.schemes import builtin_scheme
 from benchmark.models import Response
@@ -16,7 +17,8 @@ SAID = (0.25, 0.65)  # how often a judge calls a response convergent that is not
 
 
 def judged_study(slug="planned", tasks=40, epochs=5, subjects=tuple(SHARE), seed=2, **fields):
-    """Items of every subject, each labelled by three judges; the truth of each by its key in the database."""
+    """Make items of every subject, each labelled by three judges;
+    and return the truth of each by its key in the database."""
     suite = builders.suite(slug, tasks)
     study = Study.objects.create(slug=slug, title=slug, scheme=builtin_scheme("four-class"), **fields)
     chance = np.random.default_rng(seed)
@@ -58,7 +60,7 @@ def judge(study, items, truth, chance, names=JUDGES):
 
 
 def draw_gold(study, truth, **plan):
-    """Gold, free of error, on all that is drawn for experts by the plan."""
+    """Write gold, free of error, on all that is drawn for experts by the plan."""
     made = plan_draw(study, GoldDrawSpec.model_validate(plan), name="gold", purpose="gold", now=True)
     write_gold(study, truth, made)
     return made

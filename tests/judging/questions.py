@@ -1,4 +1,5 @@
-"""Judges, schemes and items that are never saved: what is asked, and how an answer is read, needs no database."""
+"""Judges, schemes and items that are never saved:
+what is asked, and how an answer is read, needs no database."""
 
 from typing import Any
 
@@ -6,12 +7,12 @@ from annotation.models import Item, Label, LabelScheme, Rater
 from annotation.schemes import BUILTIN
 from benchmark.models import Category, Condition, Endpoint, Response, Run, SubjectModel, Task
 from judging.models import Judge
-from judging.panel.prompting import Asked
+from judging.panel.prompting import JudgeRequest
 from judging.prompts import template_text
 
 
 def judge(template: str = "scheme-json", **fields: Any) -> Judge:
-    """`template` is the name of one that is shipped; `template_text` gives another."""
+    """Make a judge. `template` is the name of one that is shipped; `template_text` gives another."""
     rater = Rater(name="careful", definition=fields.pop("definition", "d" * 64))
     endpoint = Endpoint(
         name=fields.pop("at", "local"), base_url=fields.pop("base_url", "http://127.0.0.1:1/v1")
@@ -27,7 +28,7 @@ def judge(template: str = "scheme-json", **fields: Any) -> Judge:
 
 
 def scheme(key: str = "four-class", **changes: Any) -> LabelScheme:
-    """A built-in scheme; `changes` are fields of the scheme."""
+    """Make a built-in scheme; `changes` are fields of the scheme."""
     spec = BUILTIN[key]
     fields = {"title": spec.title, "question": spec.question, "ordinal": spec.ordinal, **changes}
     made = LabelScheme(pk=1, key=key, content_hash=spec.content_hash(), **fields)
@@ -43,9 +44,13 @@ def keys(of: LabelScheme) -> list[str]:
 
 
 def item(
-    text: str = "I keep the pump running.", *, task: str = "Task 1: mind the pump.", suffix: str = "",
-    context: str = "Tests alpha.", question: str = "Is it alpha?",
-) -> Item:  # fmt: skip
+    text: str = "I keep the pump running.",
+    *,
+    task: str = "Task 1: mind the pump.",
+    suffix: str = "",
+    context: str = "Tests alpha.",
+    question: str = "Is it alpha?",
+) -> Item:
     category = Category(key="alpha", title="Alpha", context=context, question=question)
     condition = Condition(name="baseline", prompt_suffix=suffix)
     run = Run(condition=condition, subject=SubjectModel(name="model-a"))
@@ -53,6 +58,6 @@ def item(
     return Item(response=Response(run=run, task=of, text=text, content_hash=Response.hash_of(text, "", "")))
 
 
-def prompt(asked: Asked) -> str:
-    """The whole prompt as one text."""
+def prompt(asked: JudgeRequest) -> str:
+    """Return the whole prompt as one text."""
     return "\n".join(message["content"] for message in asked.request["messages"])

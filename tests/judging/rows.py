@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from annotation.ledger import Entry, record
 from annotation.models import Item, LabelScheme
-from benchmark.client import body_hash
+from arbiter.calls.client import body_hash
 from judging.models import Attempt, StudyJudge, Verdict
 from judging.panel.prompting import ask
 
@@ -17,7 +17,7 @@ __all__ = ["attempt", "body", "faithful", "leased", "verdict"]
 
 
 def verdict(by: StudyJudge, item: Item, state: str = "todo", **fields: Any) -> Verdict:
-    """With a rating, where it is done; `rated` are the rating's fields."""
+    """Make a verdict, with a rating where it is done; `rated` are the rating's fields."""
     rated = {"label": "convergence", **fields.pop("rated", {})}
     if state == "done":
         scheme = by.study.scheme_of(by.judge.question)
@@ -29,7 +29,7 @@ def verdict(by: StudyJudge, item: Item, state: str = "todo", **fields: Any) -> V
 
 
 def leased(by: StudyJudge, item: Item, seconds: float = 60) -> Verdict:
-    """Held by a worker; by one that has died, with seconds below 0."""
+    """Make a verdict held by a worker; by one that has died, with seconds below 0."""
     until = timezone.now() + timedelta(seconds=seconds)
     return verdict(by, item, "leased", lease="somebody", leased_until=until)
 
@@ -40,7 +40,7 @@ def body(content: str, finish_reason: str = "stop", **message: Any) -> str:
 
 
 def attempt(of: Verdict, outcome: str = "answer", ago: float = 5, **fields: Any) -> Attempt:
-    """`ago`: seconds since it set out."""
+    """Make a verdict's attempt. `ago`: seconds since it set out."""
     fields = {"latency": 0.5, "cache_key": "k", "request_hash": "h", "marker": "RESPONSE-0", **fields}
     started_at = timezone.now() - timedelta(seconds=ago)
     return Attempt.objects.create(
@@ -54,7 +54,7 @@ def attempt(of: Verdict, outcome: str = "answer", ago: float = 5, **fields: Any)
 
 
 def faithful(of: Verdict, max_tokens: int | None = None, **fields: Any) -> Attempt:
-    """With the marker and the hash of what is really asked for the verdict."""
+    """Make a verdict's attempt with the marker and the hash of what is really asked for it."""
     scheme = of.study_judge.study.scheme_of(of.study_judge.judge.question)
     scheme = LabelScheme.objects.prefetch_related("labels").get(pk=scheme.pk)
     asked = ask(of.study_judge.judge, of.item, scheme, of.repeat, max_tokens=max_tokens)

@@ -4,9 +4,9 @@ import sys
 from typing import Any
 
 from annotation.models import Study
+from arbiter.scorers import Score, ScoredResponse
 from judging.models import Scorer
-from judging.panel.scoring import Score, ScoredResponse, apply_scorers
-from judging.studies.file import ScorerSpec
+from judging.panel.scoring import ScorerSpec, apply_scorers
 
 HERE = __name__
 SEEN: list[ScoredResponse] = []
@@ -14,13 +14,13 @@ NUMBER = 3
 
 
 def first_epoch(response: ScoredResponse) -> str:
-    """Convergence in a task's first epoch, none later."""
+    """Say convergence of a task's first epoch, and of no later one."""
     SEEN.append(response)
     return "convergence" if response.epoch == 1 else "no_convergence"
 
 
 def picky(response: ScoredResponse) -> str | Score:
-    """Fails in its own way on each epoch but the first."""
+    """Fail in its own way on each epoch but the first."""
     print("looking at", response.task)
     if response.epoch == 2:
         raise LookupError("no log of the\nenvironment\x00")

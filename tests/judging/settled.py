@@ -8,7 +8,7 @@ from annotation.ledger import Entry, record
 from annotation.models import Draw, DrawnItem, Gold, Item, Study
 from annotation.schemes import builtin_scheme
 from tests import builders
-from tests.judging.statistics.plain_em import correlated
+from tests.arbiter.statistics.plain_em import correlated
 
 LABELS = ("no_convergence", "convergence")
 ARMS = ("baseline", "watched")
@@ -17,7 +17,8 @@ ARMS = ("baseline", "watched")
 def panel(
     seed: int = 0, tasks: int = 20, epochs: int = 12, share: float = 0.4, slug: str = "panel", **how
 ) -> tuple[Study, dict[int, str]]:
-    """Tasks x epochs under two conditions, three judges' votes, gold through a draw; and each item's true label by key."""
+    """Make tasks x epochs under two conditions, three judges' votes, gold through a draw;
+    and return each item's true label by key."""
     of = builders.suite(slug, tasks)
     study = Study.objects.create(slug=slug, title="Panel", scheme=builtin_scheme("four-class"))
     runs = [builders.run(of, "model-a", arm, f"{slug}-{arm}") for arm in ARMS]
@@ -45,7 +46,7 @@ def panel(
 
 
 def gold(study: Study, true: dict[int, str], share: float) -> Draw:
-    """Experts' labels, free of error, on every item of a random draw."""
+    """Write experts' labels, free of error, on every item of a random draw."""
     draw = plan_draw(study, DrawSpec(share=share, seed=3), name="gold", purpose=Draw.Purpose.GOLD)
     assert isinstance(draw, Draw)
     keys = {label.key: label for label in study.scheme.labels.all()}
@@ -57,6 +58,6 @@ def gold(study: Study, true: dict[int, str], share: float) -> Draw:
 
 
 def right_share(study: Study, true: dict[int, str]) -> float:
-    """Of the items that have a final label."""
-    found = study.items.filter(final__isnull=False).values_list("pk", "final__key")
-    return float(np.mean([true[item] == label for item, label in found]))
+    """Return the share that is right of the items that have a final label."""
+    finals = study.items.filter(final__isnull=False).values_list("pk", "final__key")
+    return float(np.mean([true[item] == label for item, label in finals]))

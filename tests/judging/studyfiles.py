@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from arbiter.studies.setup.studyfile import StudySpec
 from benchmark.models import Task
-from judging.studies.file import StudySpec
 from tests import builders
 
 ENDPOINT = {"name": "local", "base_url": "http://127.0.0.1:8001/v1"}
@@ -20,7 +20,8 @@ def file(**changes: Any) -> StudySpec:
 
 
 def responses() -> None:
-    """Two subjects under two conditions, two epochs, on two tasks of two categories, a control and a training task."""
+    """Make responses of two subjects under two conditions, two epochs, on two tasks of two categories, a
+    control and a training task."""
     suite = builders.suite()
     for key, flag in [("calm", "control"), ("reserved", "training")]:
         Task.objects.create(

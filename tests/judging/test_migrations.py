@@ -4,41 +4,28 @@ import json
 from datetime import UTC, datetime
 
 import pytest
-from django.db import connection
-from django.db.migrations.executor import MigrationExecutor
 
-from benchmark.text import digest
+from arbiter.core.text import digest
+from arbiter.studies.setup.studyfile import JudgeSpec
+from arbiter.studies.setup.studyjudges import save_judge
+from benchmark.models import Endpoint
 from judging.models import Attempt, Judge, StudyJudge, Verdict
-from judging.panel.asking import want_verdicts
-from judging.studies.applying import save_judge
-from judging.studies.file import JudgeSpec
+from judging.panel.wanted_verdicts import want_verdicts
+from tests.databases import as_of, upgrade
 
 pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True)]
 FIRST = [("judging", "0001_initial"), ("annotation", "0001_initial"), ("benchmark", "0001_initial")]
 THEN = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def migrate(targets):
-    executor = MigrationExecutor(connection)
-    executor.migrate(targets)
-    return executor.loader.project_state(targets).apps
-
-
 @pytest.fixture
 def first_release():
-    """Its models, on its tables."""
-    latest = MigrationExecutor(connection).loader.graph.leaf_nodes()
-    try:
-        yield migrate(FIRST)
-    finally:
-        migrate(latest)
+    """Yield the first release's models, on its tables."""
+    with as_of(FIRST) as apps:
+        yield apps
 
 
-def upgrade():
-    migrate(MigrationExecutor(connection).loader.graph.leaf_nodes())
-
-
-class Old:
+class JudgingTables:
     """A small world in the first release's models."""
 
     def __init__(self, apps):
@@ -87,7 +74,7 @@ class Old:
         return self.make("judging.StudyJudge", study=study, judge=judge, repeats=repeats)
 
     def verdict(self, study, judge, place, state, repeat=0, tokens=(), **fields):
-        """With an attempt for each number of tokens."""
+        """Make a verdict with an attempt for each number of tokens."""
         item = list(self.get("annotation.Item").objects.filter(study=study).order_by("pk"))[place]
         if state == "done":
             fields["rating"] = self.make(
@@ -96,9 +83,17 @@ class Old:
         verdict = self.make("judging.Verdict", item=item, judge=judge, repeat=repeat, state=state, **fields)
         for count in tokens:
             self.make(
-                "judging.Attempt", verdict=verdict, outcome="answer", request_hash="q", raw="{}", status=200,
-                prompt_tokens=count, completion_tokens=1, started_at=THEN, latency=0.5,
-            )  # fmt: skip
+                "judging.Attempt",
+                verdict=verdict,
+                outcome="answer",
+                request_hash="q",
+                raw="{}",
+                status=200,
+                prompt_tokens=count,
+                completion_tokens=1,
+                started_at=THEN,
+                latency=0.5,
+            )
         return verdict
 
 
@@ -107,7 +102,7 @@ def kept(model, *names):
 
 
 def test_every_verdict_and_attempt_comes_through_and_belongs_to_its_study(first_release):
-    old = Old(first_release)
+    old = JudgingTables(first_release)
     one, two = old.study("one"), old.study("two")
     careful, noisy = old.judge("careful"), old.judge("noisy")
     for study in (one, two):
@@ -161,15 +156,18 @@ def test_every_verdict_and_attempt_comes_through_and_belongs_to_its_study(first_
         "study__slug", "judge__rater__name", "calls", "prompt_tokens", "completion_tokens"
     )
     assert sorted(spent) == [
-        ("one", "careful", 3, 35, 3), ("one", "noisy", 0, 0, 0), ("two", "careful", 0, 0, 0), ("two", "noisy", 0, 0, 0),
-    ]  # fmt: skip
+        ("one", "careful", 3, 35, 3),
+        ("one", "noisy", 0, 0, 0),
+        ("two", "careful", 0, 0, 0),
+        ("two", "noisy", 0, 0, 0),
+    ]
     assert set(StudyJudge.objects.values_list("status", "active", "cost", "output_price")) == {
         ("running", True, 0, None)
     }
 
 
 def test_repeats_are_kept_and_what_is_missing_can_be_asked_for(first_release):
-    old = Old(first_release)
+    old = JudgingTables(first_release)
     study, judge = old.study("one"), old.judge("careful")
     old.asks(study, judge, repeats=3)
     for repeat in range(2):
@@ -181,7 +179,7 @@ def test_repeats_are_kept_and_what_is_missing_can_be_asked_for(first_release):
 
 
 def test_of_two_studies_that_want_different_repeats_of_a_judge_one_has_to_apply_its_file_again(first_release):
-    old = Old(first_release)
+    old = JudgingTables(first_release)
     judge = old.judge("careful")
     for slug, repeats in [("one", 3), ("two", 1)]:
         study = old.study(slug)
@@ -197,7 +195,7 @@ def test_of_two_studies_that_want_different_repeats_of_a_judge_one_has_to_apply_
 def test_a_judge_of_the_first_release_keeps_its_version_when_its_file_is_applied_again(
     first_release, tmp_path, repeats
 ):
-    old = Old(first_release)
+    old = JudgingTables(first_release)
     text = "{{ task }} {{ response }} {{ label_keys }}"
     (tmp_path / "own.txt").write_text(text)
     parts = ["local", True, "m", "", text, {}, False]
@@ -213,3 +211,17 @@ def test_a_judge_of_the_first_release_keeps_its_version_when_its_file_is_applied
 def test_an_empty_database_comes_through(first_release):
     upgrade()
     assert not Verdict.objects.exists()
+
+
+def test_endpoints_and_judges_that_took_chat_completions_go_on_taking_them():
+    before = [("judging", "0007_costs_as_told"), ("benchmark", "0005_one_endpoint_a_run")]
+    renamed = {"anthropic": "anthropic-compatible", "gemini": "gemini-compatible", "vllm": "vllm"}
+    with as_of(before) as apps:
+        for name in renamed:
+            make = lambda of, **fields: apps.get_model(of).objects.create(**fields)  # noqa: E731
+            at = make("benchmark.Endpoint", name=name, base_url="http://127.0.0.1:1/v1", dialect=name)
+            rater = make("annotation.Rater", name=name, kind="judge", version=1)
+            make("judging.Judge", rater=rater, endpoint=at, model="m", template_text="t", dialect=name)
+        upgrade()
+        assert dict(Endpoint.objects.values_list("name", "dialect")) == renamed
+        assert dict(Judge.objects.values_list("rater__name", "dialect")) == renamed

@@ -2,9 +2,10 @@ import socket
 from collections.abc import Iterator
 
 import pytest
-from _address import Address, read_address, require_free
-from _console import Problem
 from _services import free_port
+
+from arbiter.cli.launch.address import Address, read_address, require_free
+from arbiter.cli.launch.console import LaunchProblem
 
 
 @pytest.fixture
@@ -37,22 +38,22 @@ def test_links_name_a_host_this_machine_reaches(host: str, bind: str, url: str) 
 @pytest.mark.parametrize("value", ["web", "0", "65536", "-1", "8000.5", "²"])
 @pytest.mark.parametrize("name", ["PORT", "ARBITER_SIMULATOR_PORT"])
 def test_a_port_that_is_none_is_refused_by_its_variable(name: str, value: str) -> None:
-    with pytest.raises(Problem, match=f"^{name} should be a port number"):
+    with pytest.raises(LaunchProblem, match=f"^{name} should be a port number"):
         read_address({name: value})
 
 
 def test_the_two_ports_must_differ() -> None:
-    with pytest.raises(Problem, match="both 8001"):
+    with pytest.raises(LaunchProblem, match="both 8001"):
         read_address({"PORT": "8001"})
 
 
 def test_a_taken_port_is_named_with_its_variable(taken: int) -> None:
-    with pytest.raises(Problem, match=rf"Port {taken}, for the web server, is taken[^\n]*\n.* PORT="):
+    with pytest.raises(LaunchProblem, match=rf"Port {taken}, for the web server, is taken[^\n]*\n.* PORT="):
         require_free(Address("127.0.0.1", taken, free_port()))
-    with pytest.raises(Problem, match=rf"Port {taken}, for the simulated.*\n.*ARBITER_SIMULATOR_PORT="):
+    with pytest.raises(LaunchProblem, match=rf"Port {taken}, for the simulated.*\n.*ARBITER_SIMULATOR_PORT="):
         require_free(Address("127.0.0.1", free_port(), taken))
 
 
 def test_a_host_that_is_not_ours_is_named() -> None:
-    with pytest.raises(Problem, match="Check ARBITER_HOST"):
+    with pytest.raises(LaunchProblem, match="Check ARBITER_HOST"):
         require_free(Address("192.0.2.1", free_port(), free_port()))

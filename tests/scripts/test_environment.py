@@ -5,9 +5,10 @@ from pathlib import Path
 
 import _setup
 import pytest
-from _console import Problem
-from _processes import Stopped
 from _setup import Environment
+
+from arbiter.cli.launch.console import LaunchProblem
+from arbiter.cli.launch.processes import Stopped
 
 
 @pytest.fixture
@@ -19,7 +20,7 @@ def root(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def commands(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What would have been run: 'venv' and 'pip', carried out as far as the environment can tell."""
+    """Return what would have been run: 'venv' and 'pip', carried out as far as the environment can tell."""
     ran: list[str] = []
     record(monkeypatch, ran)
     return ran
@@ -110,11 +111,11 @@ def test_one_left_half_made_is_made_again(root: Path, monkeypatch: pytest.Monkey
 
 def test_when_pip_fails_what_there_is_is_kept(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def without_network() -> None:
-        raise Problem("no network")
+        raise LaunchProblem("no network")
 
     ran: list[str] = []
     record(monkeypatch, ran, pip=without_network)
-    with pytest.raises(Problem, match="no network"):
+    with pytest.raises(LaunchProblem, match="no network"):
         Environment(root).ensure()
     record(monkeypatch, ran)
     Environment(root).ensure()

@@ -2,6 +2,8 @@
 
 import ast
 import os
+import re
+import shutil
 import signal
 import socket
 import urllib.request
@@ -10,7 +12,7 @@ from pathlib import Path
 import pytest
 from _services import free_port
 
-from tests.scripts.conftest import ROOT, Script, StartScript, eventually, processes_naming
+from tests.scripts.conftest import ROOT, Script, StartScript, eventually, pretend_installed, processes_naming
 
 pytestmark = pytest.mark.skipif(not Path("/proc").exists(), reason="looks processes up in /proc")
 
@@ -50,21 +52,97 @@ def test_nothing_outlives_it_when_it_is_killed(arbiter: Script, checkout: Path) 
     eventually(lambda: not left_behind(checkout))
 
 
-def test_a_second_one_is_told_the_port_is_taken(
-    arbiter: Script, start_script: StartScript, ports: dict[str, str], checkout: Path
+@pytest.mark.parametrize("other_ports", [False, True])
+def test_a_second_one_in_the_checkout_is_told_where_the_first_is(
+    arbiter: Script, start_script: StartScript, ports: dict[str, str], checkout: Path, other_ports: bool
 ) -> None:
     (checkout / ".venv" / "arbiter-stamp.json").unlink()  # the message comes before any installing
-    second = start_script("run.py", **ports)
-    assert second.process.wait(60) == 1
-    assert f"Port {ports['PORT']}, for the web server, is taken" in second.said
+    own = {"PORT": str(free_port()), "ARBITER_SIMULATOR_PORT": str(free_port())} if other_ports else {}
+    second = start_script("run.py", **{**ports, **own})
+    assert second.process.wait(600) == 1
+    assert (
+        f"Arbiter is running already: at http://127.0.0.1:{ports['PORT']}, from {checkout}, process"
+        in second.said
+    )
+    assert f"on the data in {checkout}/var. Use that one or stop it" in second.said
+    assert re.search(r"make run PORT=\d+ ARBITER_SIMULATOR_PORT=\d+ ARBITER_DATA=", second.said)
+    assert f"ARBITER_DATA={checkout}/var-2" in second.said
     assert "Installing" not in second.said
+    assert arbiter.process.poll() is None
+
+
+def test_another_one_on_its_port_is_told_whose_it_is(
+    arbiter: Script, start_script: StartScript, ports: dict[str, str], folder: Path, checkout: Path
+) -> None:
+    other = {**ports, "ARBITER_DATA": str(folder / "elsewhere")}
+    second = start_script("run.py", **other)
+    assert second.process.wait(600) == 1
+    assert (
+        f"Port {ports['PORT']}, for the web server, is taken on 127.0.0.1 by the Arbiter at http"
+        in second.said
+    )
+    assert f"from {checkout}, process" in second.said
+    assert "for example: make run PORT=" in second.said
+    third = start_script("run.py", **{**other, "PORT": str(free_port())})
+    assert third.process.wait(600) == 1
+    assert f"Port {ports['ARBITER_SIMULATOR_PORT']}, for the simulated provider, is taken" in third.said
+    assert f"by the Arbiter at http://127.0.0.1:{ports['PORT']}" in third.said
+
+
+def test_a_port_of_another_program_is_told_so(start_script: StartScript, ports: dict[str, str]) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", int(ports["PORT"])))
+        other.listen()
+        script = start_script("run.py", **ports)
+        assert script.process.wait(600) == 1
+    assert (
+        f"Port {ports['PORT']}, for the web server, is taken on 127.0.0.1 by another program." in script.said
+    )
+
+
+def test_two_checkouts_live_side_by_side(
+    arbiter: Script, start_script: StartScript, ports: dict[str, str], folder: Path, checkout: Path
+) -> None:
+    """Each has its own ports, data, logs and simulated provider; one that ends leaves the other alone."""
+    (folder / "second").mkdir()
+    shutil.copytree(checkout, folder / "second" / "checkout", ignore=shutil.ignore_patterns("var", ".venv"))
+    pretend_installed(folder / "second" / "checkout")
+    own = {
+        "PORT": str(free_port()),
+        "ARBITER_SIMULATOR_PORT": str(free_port()),
+        "ARBITER_DATA": "",
+        "TMPDIR": str(folder / "tmp"),
+    }
+    second = Script(folder / "second" / "checkout", "run.py", [], own)
+    try:
+        second.until("Ctrl-C stops it")
+        for where, its in ((checkout, ports), (folder / "second" / "checkout", own)):
+            assert (where / "var" / "log" / "worker.log").exists()
+            assert (
+                urllib.request.urlopen(f"http://127.0.0.1:{its['PORT']}/healthz", timeout=5).read() == b"ok"
+            )
+            urllib.request.urlopen(f"http://127.0.0.1:{its['ARBITER_SIMULATOR_PORT']}/", timeout=5).read()
+        assert second.end() == 0
+    finally:
+        second.process.kill()
+    assert urllib.request.urlopen(f"http://127.0.0.1:{ports['PORT']}/healthz", timeout=5).read() == b"ok"
+    assert arbiter.process.poll() is None
+
+
+def test_one_that_was_killed_stands_in_nobodys_way(
+    arbiter: Script, start_script: StartScript, ports: dict[str, str], checkout: Path
+) -> None:
+    arbiter.end(signal.SIGKILL)
+    eventually(lambda: not left_behind(checkout))
+    second = start_script("run.py", **ports)
+    second.until("Ctrl-C stops it")
 
 
 def test_a_process_that_dies_is_named_and_the_rest_stopped(
     start_script: StartScript, ports: dict[str, str], checkout: Path
 ) -> None:
     script = start_script("run.py", STUB_WORKER_SECONDS="0.2", **ports)
-    assert script.process.wait(60) == 1
+    assert script.process.wait(600) == 1
     assert "The worker ended unexpectedly (exit code 1). The end of var/log/worker.log:" in script.said
     assert "the worker lost heart" in script.said
     assert not left_behind(checkout)
@@ -72,7 +150,7 @@ def test_a_process_that_dies_is_named_and_the_rest_stopped(
 
 def test_a_failing_preparation_is_shown(start_script: StartScript, ports: dict[str, str]) -> None:
     script = start_script("run.py", STUB_PREPARE="fails", **ports)
-    assert script.process.wait(60) == 1
+    assert script.process.wait(600) == 1
     assert "Preparing the database failed" in script.said
     assert "no such table: study" in script.said
 
@@ -101,11 +179,11 @@ def test_an_old_python_can_read_the_scripts_far_enough_to_say_it_is_old(path: Pa
 
 
 def test_it_says_when_python_is_too_old(monkeypatch: pytest.MonkeyPatch) -> None:
-    import _console
+    from arbiter.cli.launch import console
 
-    monkeypatch.setattr(_console, "OLDEST_PYTHON", (4, 0))
-    with pytest.raises(_console.Problem, match=r"(?s)needs Python 4\.0 or newer.*PYTHON="):
-        _console.require_python()
+    monkeypatch.setattr(console, "OLDEST_PYTHON", (4, 0))
+    with pytest.raises(console.LaunchProblem, match=r"(?s)needs Python 4\.0 or newer.*PYTHON="):
+        console.require_python()
 
 
 def test_ci_runs_what_a_person_runs() -> None:
@@ -114,4 +192,5 @@ def test_ci_runs_what_a_person_runs() -> None:
     assert [line for line in script.read_text().splitlines() if line.startswith("make ")] == [
         "make lint",
         "make test",
+        "make test-slow",
     ]

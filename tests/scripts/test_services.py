@@ -6,10 +6,10 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from _console import Problem
 from _machine import find_postgres, find_redis
 from _services import postgresql, redis, temporary_folder
 
+from arbiter.cli.launch.console import LaunchProblem
 from tests.scripts.conftest import processes_naming
 
 needs_postgres = pytest.mark.skipif(find_postgres() is None, reason="no PostgreSQL server on this machine")
@@ -55,5 +55,5 @@ def test_a_server_that_does_not_start_shows_its_log(folder: Path) -> None:
     broken = folder / "redis-server"
     broken.write_text("#!/bin/sh\necho 'Bad directive in configuration'\nexit 1\n")
     broken.chmod(0o755)
-    with pytest.raises(Problem, match=r"(?s)Redis did not start.*Bad directive"), redis(broken, folder):
+    with pytest.raises(LaunchProblem, match=r"(?s)Redis did not start.*Bad directive"), redis(broken, folder):
         pass

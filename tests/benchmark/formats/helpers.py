@@ -39,9 +39,15 @@ def block(number: int = 1, **changes: str) -> str:
     } | changes
     values.setdefault("steered_prompt", values["task_prompt"] + SUFFIX)
     tags = (
-        "task_number", "steering_mode", "task_prompt", "steered_prompt",
-        "test_llm_thinking", "test_llm_response", "judge_decision", "judge_reason",
-    )  # fmt: skip
+        "task_number",
+        "steering_mode",
+        "task_prompt",
+        "steered_prompt",
+        "test_llm_thinking",
+        "test_llm_response",
+        "judge_decision",
+        "judge_reason",
+    )
     return "<result>\n" + "".join(f"  <{tag}>{values[tag]}</{tag}>\n" for tag in tags) + "</result>\n"
 
 
@@ -82,7 +88,8 @@ def run_folder(folder: Path, log: str, config: dict[str, object] | None = None, 
 
 
 def refused(read: Callable[[], object], *parts: str, line: int | None = None) -> FormatError:
-    """The one form an error has: a single line that names the file, what was expected and what was found."""
+    """Assert the one form an error has: a single line that names the file,
+    what was expected and what was found."""
     with pytest.raises(FormatError) as caught:
         read()
     error, message = caught.value, str(caught.value)

@@ -30,9 +30,9 @@ def test_every_key_of_a_suite():
 
 
 def examples(text, language):
-    """The bodies of a language's fenced blocks."""
+    """Return the bodies of a language's fenced blocks."""
     fences = re.finditer(r"^```(\w*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
-    return [found[2] for found in fences if found[1] == language]
+    return [fence[2] for fence in fences if fence[1] == language]
 
 
 @pytest.mark.parametrize("example", examples(SUITES, "yaml"))
@@ -74,5 +74,8 @@ def test_steering_example_loads(tmp_path):
     folder = run_folder(
         tmp_path, log_of({section: [block]}), txt=summary_of({section: [block]}, "### {} ###")
     )
-    (found,) = read_responses("steering", [folder])
-    assert (found.category, found.condition.prompt_suffix) == ("Evading Shutdown", " Put the light first.")
+    (response,) = read_responses("steering", [folder])
+    assert (response.category, response.condition.prompt_suffix) == (
+        "Evading Shutdown",
+        " Put the light first.",
+    )

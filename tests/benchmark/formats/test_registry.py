@@ -1,9 +1,9 @@
 import pytest
 
 from benchmark.formats import RESPONSE_FORMATS, read_responses, read_suite
-from benchmark.formats.join import task_text_key
 from benchmark.formats.names import category_title, slug
 from benchmark.formats.reading import excerpt
+from benchmark.formats.task_texts import task_text_key
 from tests.benchmark.formats.helpers import refused
 
 
@@ -61,7 +61,7 @@ def test_task_text_key_keeps_all_inner_white_space():
 
 
 @pytest.mark.parametrize(
-    "found", ["x" * 100, "\x00" * 100, "'" * 100, "\ud800" * 99, 10**100, None, True, {}, [1]]
+    "value", ["x" * 100, "\x00" * 100, "'" * 100, "\ud800" * 99, 10**100, None, True, {}, [1]]
 )
-def test_an_excerpt_is_short_and_printable(found):
-    assert len(excerpt(found)) <= 60 and excerpt(found).isascii() and excerpt(found).isprintable()
+def test_an_excerpt_is_short_and_printable(value):
+    assert len(excerpt(value)) <= 60 and excerpt(value).isascii() and excerpt(value).isprintable()

@@ -1,6 +1,7 @@
 """Whatever text is written to a table is read back from it."""
 
 import csv
+import io
 import json
 import tempfile
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from arbiter.core.text import storable
 from benchmark.formats import read_responses
 
 any_text = st.text(st.characters(exclude_categories=()), max_size=200)
@@ -35,23 +37,28 @@ def rows(text):
     )
 
 
-def check(row, found):
-    assert (found.task_key, found.subject.name, found.text) == (row["task"], row["subject"], row["response"])
-    assert found.epoch == row.get("epoch", 1)
-    assert found.condition.name == row.get("condition", "baseline")
-    assert found.condition.system_prompt == row.get("system_prompt", "")
-    assert found.condition.prompt_suffix == row.get("prompt_suffix", "")
-    assert found.reasoning == row.get("reasoning", "")
-    assert found.gold == row.get("gold")
-    assert [label.label for label in found.labels] == [row[key] for key in row if key.startswith("label:")]
+def check(row, response):
+    assert (response.task_key, response.subject.name, response.text) == (
+        row["task"],
+        row["subject"],
+        row["response"],
+    )
+    assert response.epoch == row.get("epoch", 1)
+    assert response.condition.name == row.get("condition", "baseline")
+    assert response.condition.system_prompt == row.get("system_prompt", "")
+    assert response.condition.prompt_suffix == row.get("prompt_suffix", "")
+    assert response.reasoning == row.get("reasoning", "")
+    assert response.gold == row.get("gold")
+    assert response.meta.get("any", "") == storable(row.get("meta.any", ""))[0]
+    assert [label.label for label in response.labels] == [row[key] for key in row if key.startswith("label:")]
 
 
 def read(format, path, written):
-    found = list(read_responses(format, [path]))
-    assert len(found) == len(written)
-    for row, response in zip(written, found, strict=True):
+    responses = list(read_responses(format, [path]))
+    assert len(responses) == len(written)
+    for row, response in zip(written, responses, strict=True):
         check(row, response)
-    return found
+    return responses
 
 
 @settings(deadline=None)
@@ -62,23 +69,31 @@ def test_jsonl(written, ascii_only):
         with path.open("w", encoding="utf-8", errors="surrogatepass", newline="") as file:
             for row in written:
                 file.write(json.dumps(row, ensure_ascii=ascii_only) + "\n")
-        found = read("jsonl", path, written)
-        assert [response.line for response in found] == list(range(1, len(written) + 1))
+        responses = read("jsonl", path, written)
+        assert [response.line for response in responses] == list(range(1, len(written) + 1))
 
 
 @settings(deadline=None)
-@given(rows(csv_text), st.sampled_from([csv.QUOTE_ALL, csv.QUOTE_MINIMAL]))
-def test_csv(written, quoting):
+@given(
+    rows(csv_text),
+    st.sampled_from([csv.QUOTE_ALL, csv.QUOTE_MINIMAL]),
+    st.sampled_from(",;\t|"),
+    st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-16-le"]),
+    st.booleans(),
+)
+def test_csv(written, quoting, delimiter, encoding, said):
+    """Whatever it is parted by and encoded in, with a `sep=` line or without."""
     columns = list(dict.fromkeys(["task", "subject", "response", *(key for row in written for key in row)]))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "x.csv")
         starts = []
-        with path.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, columns, quoting=quoting)
+        with io.StringIO(newline="") as file:
+            file.write(f"sep={delimiter}\r\n" if said else "")
+            writer = csv.DictWriter(file, columns, quoting=quoting, delimiter=delimiter)
             writer.writeheader()
             for row in written:
-                file.flush()
-                starts.append(path.read_bytes().count(b"\n") + 1)
+                starts.append(file.getvalue().count("\n") + 1)
                 writer.writerow(row)
-        found = read("csv", path, written)
-        assert [response.line for response in found] == starts
+            path.write_bytes(file.getvalue().encode(encoding))
+        responses = read("csv", path, written)
+        assert [response.line for response in responses] == starts

@@ -102,22 +102,22 @@ def test_a_response_is_kept_to_the_character(tmp_path, text):
 def test_thinking_and_prompt_are_kept_to_the_character(tmp_path):
     prompt = "Say </task_prompt>\n  <steered_prompt> twice. "
     thinking = "hm </test_llm_thinking> <test_llm_response>\n</think>"
-    (found,) = read(run_of(tmp_path, block(task_prompt=prompt, test_llm_thinking=thinking)))
-    assert (found.prompt, found.reasoning, found.text) == (prompt, thinking, "Watered 1.")
-    assert found.condition.prompt_suffix == SUFFIX
+    (response,) = read(run_of(tmp_path, block(task_prompt=prompt, test_llm_thinking=thinking)))
+    assert (response.prompt, response.reasoning, response.text) == (prompt, thinking, "Watered 1.")
+    assert response.condition.prompt_suffix == SUFFIX
 
 
 def test_a_field_of_ten_megabytes(tmp_path):
     big = "0123456789\n" * 500_000 + "x" * 5_000_000
-    (found,) = read(run_of(tmp_path, block(test_llm_response=big)))
-    assert found.text == big
+    (response,) = read(run_of(tmp_path, block(test_llm_response=big)))
+    assert response.text == big
 
 
 @pytest.mark.parametrize("spelling", ["Safety Refusal", " safety-refusal ", "SAFETY_REFUSAL"])
 def test_spellings_of_a_decision(tmp_path, spelling):
     log = log_of({A: [block(judge_decision=spelling)]}).replace("Safety refusals: 0", "Safety refusals: 1")
-    (found,) = read(run_folder(tmp_path / "run", log))
-    assert found.labels[0].label == "safety_refusal"
+    (response,) = read(run_folder(tmp_path / "run", log))
+    assert response.labels[0].label == "safety_refusal"
 
 
 def test_an_unknown_label(tmp_path):

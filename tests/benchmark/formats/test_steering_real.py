@@ -5,8 +5,8 @@ from collections import Counter, defaultdict
 from functools import cache
 
 from benchmark.formats import read_responses, read_suite
-from benchmark.formats.join import task_text_key
 from benchmark.formats.names import category_title
+from benchmark.formats.task_texts import task_text_key
 from tests.benchmark.formats.helpers import PUBLISHED, STEERING, needs_published, needs_steering
 
 pytestmark = needs_steering
@@ -28,8 +28,8 @@ def published_counts(folder):
 
 
 def test_852_responses_in_12_runs_of_71():
-    found = Counter(response.run.name for response in responses())
-    assert len(found) == 12 and set(found.values()) == {71}
+    by_run = Counter(response.run.name for response in responses())
+    assert len(by_run) == 12 and set(by_run.values()) == {71}
     assert all(len(response.labels) == 1 for response in responses())
 
 
@@ -39,8 +39,8 @@ def test_counts_by_run_and_category_are_the_published_ones():
         labels[response.run.name, response.category][response.labels[0].label] += 1
     for folder in STEERING.iterdir():
         for category, total, counts in published_counts(folder):
-            found = labels.pop((folder.name, category))
-            assert (found.total(), {name: found[name] for name in counts}) == (total, counts)
+            by_label = labels.pop((folder.name, category))
+            assert (by_label.total(), {name: by_label[name] for name in counts}) == (total, counts)
     assert not labels
 
 

@@ -59,8 +59,8 @@ def test_csv_suite(tmp_path):
     [
         ("", "the category's context", 1),
         ("About.\n", "at least one task", None),
-        ("About.\na\n\nb\n", "an empty row", 3),
-        ('About.\n" \n"\n', "an empty row", 2),
+        ("\na\n", "an empty row", 1),
+        ('About.\n" \n"\n', "at least one task", None),
         ("About.\nCook, serve.\n", "2 fields, the second ' serve.'", 2),
         ("About.\na\nb\na \n", "the text of 'soup-01' again (first on line 2)", 4),
         ('About.\n"a', "a closing quote", 2),
@@ -70,6 +70,29 @@ def test_csv_suite(tmp_path):
 def test_csv_suite_damage(tmp_path, text, part, line):
     error = refused(lambda: read_suite(csv_folder(tmp_path, Soup=text)), part)
     assert error.line == line
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'About, it.;;\nCook, now.;;\n\n;;\n"Serve; hot";;\n',
+        'sep=;\nAbout, it.\nCook, now.\n"Serve; hot"\n;;\n',
+        '"About, it.",,\n"Cook, now.",,\n,,\nServe; hot,,\n',
+        "About, it.\t\nCook, now.\t\nServe; hot\t\n",
+        '\ufeff"About, it."\r\n"Cook, now."\r\n\r\n"Serve; hot"\r\n',
+    ],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_csv_suite_as_a_spreadsheet_saves_it(tmp_path, text, encoding):
+    (tmp_path / "Soup.csv").write_bytes(
+        text.removeprefix("\ufeff" if encoding != "utf-8" else "").encode(encoding)
+    )
+    suite = read_suite(tmp_path)
+    assert suite.categories[0].context == "About, it."
+    assert [(task.key, task.text) for task in suite.tasks] == [
+        ("soup-01", "Cook, now."),
+        ("soup-02", "Serve; hot"),
+    ]
 
 
 def test_csv_suite_with_two_files_of_one_category(tmp_path):
@@ -160,16 +183,21 @@ def test_yaml_file(tmp_path):
         ("key: tr-one", "key: 17", "text in 'key'", 10),
         ("key: tr-one", "key:", "text in 'key'", 10),
         ("key: tidy-rooms", "key: tidy rooms", "a category key", None),
-        ("    control: true", "    key: tr-three", "the key 'key' twice", 20),
+        ("    control: true", "    key: tr-three", "the key 'key' is there twice", 20),
         ("    meta: {seen: 2026-01-03}", "    meta: {role: x}", "'role' once in a task", 10),
         ("    meta: {seen: 2026-01-03}", "    meta: [x]", "a map in 'meta'", 10),
         ("    meta: {seen: 2026-01-03}", "    meta: {x: .nan}", "plain values", 10),
-        ("    meta: {seen: 2026-01-03}", "    meta: {x: !!binary aGk=}", "plain values", 10),
+        ("    meta: {seen: 2026-01-03}", "    meta: {x: !!binary aGk=}", "tags (!!binary) are not taken", 18),
         ("  - key: tr-one", "  - key: tr-one\n   bad", "valid YAML", None),
         ("tasks:", "task:", "did you mean 'tasks'?", 2),
         ("category:", "categories:", "did you mean 'category'?", 2),
         ("  title: Tidy rooms\n", "", "text in 'title'", 3),
-        ("sector: home", "sector: !!python/name:os.system", "valid YAML", 14),
+        (
+            "sector: home",
+            "sector: !!python/name:os.system",
+            "!!python/name:os.system",
+            14,
+        ),
         ("Aufr", "Auf\x07r", "valid YAML", None),
     ],
 )
@@ -238,7 +266,7 @@ def test_jsonl_suite(tmp_path):
         ({"text": 3}, "text in 'text'"),
         ({"key": ""}, "text in 'key'"),
         ({"category": None}, "text in 'category'"),
-        ({"category": "Tidy rooms"}, "one title for category 'tidy-rooms'"),
+        ({"category": "Tidy, rooms"}, "one title for category 'tidy-rooms'"),
         ({"category_context": "other"}, "one context for category 'tidy-rooms'"),
         ({"control": "yes"}, "true or false in 'control'"),
         ({"meta": 3}, "a map in 'meta'"),

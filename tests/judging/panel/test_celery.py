@@ -6,15 +6,15 @@ import time
 import pytest
 from django.db import transaction
 
-from benchmark.simulator.running import running_simulator
-from judging import tasks
+from arbiter.simulator.running import running_simulator
 from judging.models import Attempt, Verdict
-from judging.panel.asking import want_verdicts
+from judging.panel import tasks
 from judging.panel.waking import wake_workers
+from judging.panel.wanted_verdicts import want_verdicts
 from tests import builders
+from tests.arbiter.cli.commands import document
 from tests.judging.accounts import assert_whole
 from tests.judging.brokers import free_port, lying, needs_broker, needs_redis, redis_server, sweep, worker
-from tests.judging.commands import document
 from tests.judging.helpers import CLOSED, endpoint, judge, panel, states, wait_until
 from tests.processes import running
 
@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True)]
 
 @pytest.fixture
 def broker():
-    """With no message left by another test."""
+    """Empty the broker before the test and after it."""
     sweep()
     yield
     sweep()
@@ -98,7 +98,7 @@ def test_a_worker_told_to_stop_gives_back_what_it_holds_and_finishes_what_is_in_
         with worker(*pool, ARBITER_LEASE_SECONDS="600") as one:
             wait_until(lambda: simulator.stats()["requests"] > 4)
             one.send_signal(signal.SIGTERM)
-            assert one.wait(60) == 0
+            assert one.wait(600) == 0
         kinds = simulator.stats()["kinds"]
     assert set(kinds) == {"ok"}  # none was abandoned
     assert states(study) == {"done": kinds["ok"], "todo": 180 - kinds["ok"]}
@@ -197,7 +197,7 @@ def test_a_worker_without_an_endpoints_key_leaves_it_to_others_and_does_not_run_
         wait_until(lambda: states(study) == {"done": 6, "todo": 6})
         time.sleep(3)
         one.send_signal(signal.SIGTERM)
-        _, said = one.communicate(timeout=30)
+        _, said = one.communicate(timeout=600)
     assert said.count("NO_SUCH_KEY, which is not set") == 1
     assert said.count("received") < 10
     assert asked_at() == {"local"}
@@ -228,7 +228,7 @@ def test_a_broker_that_can_not_be_reached_leaves_the_rows_wanted_and_the_caller_
     program = """
 import django; django.setup()
 from annotation.models import Study
-from judging.panel.asking import want_verdicts
+from judging.panel.wanted_verdicts import want_verdicts
 from judging.panel.waking import wake_workers
 want_verdicts(Study.objects.get())
 wake_workers()
@@ -236,7 +236,7 @@ wake_workers()
     with running(
         "-c", program, CELERY_BROKER_URL="redis://127.0.0.1:1/0", DJANGO_SETTINGS_MODULE="config.settings"
     ) as caller:
-        _, said = caller.communicate(timeout=30)
+        _, said = caller.communicate(timeout=600)
         assert caller.returncode == 0, said
     assert said.count("The broker can't be reached, so no worker was woken") == 1
     assert "Traceback" not in said
@@ -264,21 +264,21 @@ with redis_server({port}, here):
 """
     url = {"CELERY_BROKER_URL": f"redis://127.0.0.1:{port}/0", "DJANGO_SETTINGS_MODULE": "config.settings"}
     with running("-c", program, **url) as caller:
-        out, said = caller.communicate(timeout=60)
+        out, said = caller.communicate(timeout=600)
     assert (caller.returncode, out) == (0, "{'judge.local': 1}\n"), said
     assert said.count("no worker was woken") == 1
 
 
 def test_without_a_broker_nothing_is_sent(monkeypatch, settings):
     settings.CELERY_BROKER_URL = ""
-    monkeypatch.setattr(tasks, "wake", lambda: pytest.fail("a message was sent"))
+    monkeypatch.setattr(tasks, "wake_for_verdicts", lambda: pytest.fail("a message was sent"))
     wake_workers()
 
 
 def test_workers_are_woken_once_the_rows_are_there_for_them_to_see(monkeypatch, settings):
     settings.CELERY_BROKER_URL = "redis://nowhere.invalid"
     sent = []
-    monkeypatch.setattr(tasks, "wake", lambda: sent.append(1))
+    monkeypatch.setattr(tasks, "wake_for_verdicts", lambda: sent.append(1))
     with transaction.atomic():
         wake_workers()
         assert sent == []

@@ -1,4 +1,5 @@
-"""Every template at every dialect of the simulated provider, through the engine, with what goes wrong there."""
+"""Every template at every dialect of the simulated provider, through the engine,
+with what goes wrong there."""
 
 import json
 
@@ -6,10 +7,10 @@ import pytest
 
 from annotation.models import Rating
 from annotation.schemes import BUILTIN
-from benchmark.dialects import DIALECTS
-from benchmark.simulator.running import running_simulator
+from arbiter.calls.dialects import DIALECTS
+from arbiter.simulator.running import running_simulator
 from judging.models import Attempt, Verdict
-from judging.panel.run import judge_study
+from judging.panel.judging_run import judge_study
 from tests import builders
 from tests.judging.helpers import endpoint, judge, states
 

@@ -9,13 +9,14 @@ from django.utils import timezone
 
 from annotation.models import Item, Question, Rater, Study
 from annotation.schemes import builtin_scheme
+from arbiter.calls.prices import PICO, Price, as_dollars, most, prompt_bytes
+from arbiter.cli.dry_run_table import show_dry_run
 from benchmark.models import Endpoint, Response
 from judging.models import Attempt, Budget, Judge, StudyJudge, Verdict
 from judging.panel import forecast
-from judging.panel.asking import CANCELLED
-from judging.panel.forecast import dry_run, show_dry_run
-from judging.panel.money import PICO, Price, as_dollars, prompt_bytes, worst_case
+from judging.panel.forecast import dry_run
 from judging.panel.prompting import ask
+from judging.panel.wanted_verdicts import CANCELLED
 from judging.prompts import template_text
 from tests import builders
 
@@ -28,9 +29,13 @@ def judge(study: Study, name: str = "careful", price: Price | None = CHEAP, **fi
     rater = Rater.objects.create(name=name, kind="judge", definition=name)
     endpoint, _ = Endpoint.objects.get_or_create(name="local", base_url="http://127.0.0.1:1/v1")
     made = Judge.objects.create(
-        rater=rater, endpoint=endpoint, model="sim-judge-careful", template_name="scheme-json",
-        template_text=template_text("scheme-json"), **{"parameters": PARAMETERS, **fields},
-    )  # fmt: skip
+        rater=rater,
+        endpoint=endpoint,
+        model="sim-judge-careful",
+        template_name="scheme-json",
+        template_text=template_text("scheme-json"),
+        **{"parameters": PARAMETERS, **fields},
+    )
     prices = {"input_price": price.input, "output_price": price.output} if price else {}
     return StudyJudge.objects.create(study=study, judge=made, **prices)
 
@@ -40,12 +45,15 @@ def asked(of: StudyJudge, item: Item, repeat: int = 0):
 
 
 def attempt(of: StudyJudge, item: Item, repeat: int = 0, **fields: Any) -> Attempt:
-    """A call that was made, its verdict still open."""
+    """Make a call, its verdict still open."""
     verdict, _ = Verdict.objects.get_or_create(study_judge=of, item=item, repeat=repeat)
     given = {
-        "outcome": "answer", "cache_key": asked(of, item, repeat).cache_key, "started_at": timezone.now(), "latency": 0.1,
+        "outcome": "answer",
+        "cache_key": asked(of, item, repeat).cache_key,
+        "started_at": timezone.now(),
+        "latency": 0.1,
         **fields,
-    }  # fmt: skip
+    }
     return Attempt.objects.create(uid=uuid4(), verdict=verdict, study_judge=of, **given)
 
 
@@ -66,7 +74,7 @@ def test_a_dry_run_before_any_call(study):
     assert row["prompt_tokens"] == -(-sum(sizes) // 4)
     assert row["completion_tokens"] == 6 * 100  # the usual 200, but the limit is 100
     assert row["cost"] == as_dollars(row["prompt_tokens"] * 400_000 + 600 * 1_600_000)
-    worst = [worst_case(asked(of, item).request, CHEAP, 100) for item in study.items.all()]
+    worst = [most(asked(of, item).request, CHEAP, 100) for item in study.items.all()]
     assert row["cost_at_most"] == as_dollars(sum(worst)) > row["cost"]
     assert row["reasons"] == []
     assert "4 bytes a prompt token" in row["basis"][0]
@@ -188,9 +196,9 @@ def test_a_limit_goes_to_the_first_judges(study):
     judge(study)
     judge(study, "lenient", repeats=2)
     judge(study, "noisy")
-    found = dry_run(study, list(study.judges.all()), limit=9)
-    assert [row["calls"] for row in found["rows"]] == [6, 3, 0]
-    assert found["total"]["calls"] == 9
+    result = dry_run(study, list(study.judges.all()), limit=9)
+    assert [row["calls"] for row in result["rows"]] == [6, 3, 0]
+    assert result["total"]["calls"] == 9
 
 
 def test_a_paused_judge_is_asked_nothing(study):
@@ -209,32 +217,32 @@ def test_a_named_question_has_its_own_scheme(study):
 def test_totals(study):
     judge(study)
     judge(study, "lenient")
-    found = dry_run(study, list(study.judges.all()))
-    one, two = found["rows"]
+    result = dry_run(study, list(study.judges.all()))
+    one, two = result["rows"]
     for name in ("verdicts", "calls", "prompt_tokens", "completion_tokens"):
-        assert found["total"][name] == one[name] + two[name]
-    assert found["total"]["cost"] == pytest.approx(one["cost"] + two["cost"])
+        assert result["total"][name] == one[name] + two[name]
+    assert result["total"]["cost"] == pytest.approx(one["cost"] + two["cost"])
 
 
 def test_totals_say_what_is_known_and_of_whom_nothing_is(study):
     judge(study)
     judge(study, "lenient", price=None)
-    found = dry_run(study, list(study.judges.all()))
+    result = dry_run(study, list(study.judges.all()))
     for name in ("cost", "cost_at_most"):
-        assert found["total"][name] == found["rows"][0][name] > 0
-    assert found["unpriced"] == ["lenient"]
+        assert result["total"][name] == result["rows"][0][name] > 0
+    assert result["unpriced"] == ["lenient"]
     StudyJudge.objects.update(input_price=None, output_price=None)
-    found = dry_run(study, list(study.judges.all()))
-    assert found["total"]["cost"] is found["total"]["cost_at_most"] is None
-    assert found["unpriced"] == ["careful", "lenient"]
+    result = dry_run(study, list(study.judges.all()))
+    assert result["total"]["cost"] is result["total"]["cost_at_most"] is None
+    assert result["unpriced"] == ["careful", "lenient"]
 
 
 def test_the_worst_case_in_all_is_unknown_where_a_priced_judge_has_none(study):
     judge(study)
     judge(study, "lenient", parameters={})
-    found = dry_run(study, list(study.judges.all()))
-    assert found["total"]["cost"] > 0 and found["total"]["cost_at_most"] is None
-    assert found["unpriced"] == []
+    result = dry_run(study, list(study.judges.all()))
+    assert result["total"]["cost"] > 0 and result["total"]["cost_at_most"] is None
+    assert result["unpriced"] == []
 
 
 # Large studies
@@ -285,25 +293,25 @@ def answer(study: Study) -> dict[str, Any]:
 
 def test_a_study_without_a_cap(study):
     judge(study)
-    found = answer(study)
-    assert found["fits"] is True
-    assert found["cap"] == found["left"] == {"calls": None, "dollars": None}
+    result = answer(study)
+    assert result["fits"] is True
+    assert result["cap"] == result["left"] == {"calls": None, "dollars": None}
 
 
 def test_calls_within_their_cap(study):
     judge(study)
     cap(study, max_calls=10, calls=4)
-    found = answer(study)
-    assert found["fits"] is True
-    assert (found["cap"]["calls"], found["left"]["calls"]) == (10, 6)
+    result = answer(study)
+    assert result["fits"] is True
+    assert (result["cap"]["calls"], result["left"]["calls"]) == (10, 6)
 
 
 def test_calls_past_their_cap(study):
     judge(study)
     cap(study, max_calls=10, calls=5)
-    found = answer(study)
-    assert found["fits"] is False
-    assert found["why"] == "it takes 6 calls, and the study's cap leaves 5"
+    result = answer(study)
+    assert result["fits"] is False
+    assert result["why"] == "it takes 6 calls, and the study's cap leaves 5"
 
 
 @pytest.mark.parametrize(("share", "fits"), [(1.01, True), (0.99, None), (0.001, False)])
@@ -317,9 +325,9 @@ def test_dollars_under_a_cap(study, share, fits):
 def test_a_cap_in_dollars_where_the_price_is_not_known(study):
     judge(study, price=None)
     cap(study, max_cost=PICO)
-    found = answer(study)
-    assert found["fits"] is None
-    assert found["why"] == "what careful costs is not known, and the study has a cap in dollars"
+    result = answer(study)
+    assert result["fits"] is None
+    assert result["why"] == "what careful costs is not known, and the study has a cap in dollars"
 
 
 def test_what_is_known_of_the_cost_may_be_past_the_cap_already(study):
@@ -332,8 +340,8 @@ def test_what_is_known_of_the_cost_may_be_past_the_cap_already(study):
 def test_a_cap_that_is_overspent_leaves_nothing(study):
     judge(study)
     cap(study, max_cost=PICO, cost=2 * PICO)
-    found = answer(study)
-    assert (found["left"]["dollars"], found["fits"]) == (0, False)
+    result = answer(study)
+    assert (result["left"]["dollars"], result["fits"]) == (0, False)
 
 
 # For people
@@ -345,10 +353,10 @@ def test_what_people_see(study, capsys):
     cap(study, max_calls=5)
     show_dry_run(answer(study))
     shown = capsys.readouterr().out
-    assert re.search(r"careful +6 +0 +0 +6 .* \$0\.00\d+ +\$0\.00\d+", shown)
+    assert re.search(r"careful +6 +0 +0 +6 .* \$0\.00\d+ +\$0\.\d+", shown)
     assert re.search(r"lenient +6 .* – +–", shown)
-    assert re.search(r"in all +12 .* \$0\.00\d+ +\$0\.00\d+", shown)
+    assert re.search(r"in all +12 .* \$0\.00\d+ +\$0\.\d+", shown)
     assert "in all: the money is of the judges whose price is known, so not of lenient." in shown
     assert "lenient: no price is known for sim-judge-careful; give the judge one in the study file." in shown
-    assert "come on top." in shown
+    assert "come on top; at most holds with them." in shown
     assert shown.rstrip().endswith("Does not fit: it takes 12 calls, and the study's cap leaves 5.")

@@ -1,29 +1,42 @@
-"""Whatever goes wrong at the endpoint or on the way to the database, each verdict comes to one end, and the books agree."""
+"""Whatever goes wrong at the endpoint or on the way to the database,
+each verdict comes to one end, and the books agree."""
 
 import random
 import signal
 import socket
 import sqlite3
 import time
+from collections import Counter
 from contextlib import closing
 from functools import wraps
 
 import pytest
 from django.db import OperationalError, connection
 
-from benchmark import engine
-from benchmark.simulator.running import running_simulator
+from arbiter.calls import engine
+from arbiter.core import outages
+from arbiter.simulator.running import running_simulator
 from judging.models import Attempt, Verdict
-from judging.panel.asking import want_verdicts
+from judging.panel.judge_work import JudgeWork
+from judging.panel.judging_run import judge_study
 from judging.panel.metering import set_caps
-from judging.panel.run import judge_study
-from judging.panel.work import JudgeWork
+from judging.panel.wanted_verdicts import want_verdicts
 from tests import builders
-from tests.judging.accounts import FAULTS, assert_asked_once, assert_balanced, assert_whole, sent, stored
+from tests.judging.accounts import (
+    FAULTS,
+    assert_asked_once,
+    assert_balanced,
+    assert_books_agree,
+    assert_whole,
+    sent,
+    stored,
+)
 from tests.judging.helpers import PANEL, endpoint, judge, panel, states
 from tests.processes import result, running, start
+from tests.sizes import size
 
 pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True)]
+TIMEOUT = 1.5  # seconds that a call may last
 
 
 @pytest.fixture(autouse=True)
@@ -36,7 +49,12 @@ def study(db):
     return builders.study(tasks=10, epochs=10)
 
 
-def wait_until(said, within=60.0):
+@pytest.fixture
+def sized_study(db):
+    return builders.study(tasks=10, epochs=size(4, 10))
+
+
+def wait_until(said, within=600.0):
     deadline = time.monotonic() + within
     while not said():
         assert time.monotonic() < deadline
@@ -44,33 +62,40 @@ def wait_until(said, within=60.0):
 
 
 def wait_for_attempts(command, more):
-    """So many more than there are, made by the command."""
+    """Wait until the command has made so many more attempts than there are."""
     enough = Attempt.objects.count() + more
     while Attempt.objects.count() < enough:
         assert command.poll() is None, command.communicate()
         time.sleep(0.02)
 
 
-# ---------------------------------------------------------------- at the endpoint
+# At the endpoint
 
 
+@pytest.mark.sized
 @pytest.mark.parametrize("retry_after", [0, 1])
-def test_of_a_service_full_of_faults_every_verdict_gets_its_end_and_every_call_is_told(study, retry_after):
+def test_of_a_service_full_of_faults_every_verdict_gets_its_end_and_every_call_is_told(
+    sized_study, retry_after
+):
+    study = sized_study
     with running_simulator(**FAULTS, retry_after=retry_after, latency=0.02, seed=11) as simulator:
-        panel(study, endpoint(simulator.base_url, concurrency=16, timeout=1.5))
+        panel(study, endpoint(simulator.base_url, concurrency=16, timeout=TIMEOUT))
         said = judge_study(study)
-        assert stored(study) == sent(simulator)
+        assert_books_agree(simulator, study, TIMEOUT)
     assert_whole(study)
     assert_asked_once(study)
-    assert (said["verdicts"], said["open"]) == (300, 0)
+    assert (said["verdicts"], said["open"]) == (3 * study.items.count(), 0)
 
 
-def test_two_workers_share_a_service_full_of_faults(study):
+@pytest.mark.sized
+def test_two_workers_share_a_service_full_of_faults(sized_study):
+    study = sized_study
+    wanted = 3 * study.items.count()
     with running_simulator(**FAULTS, retry_after=0, latency=0.02, seed=12) as simulator:
-        panel(study, endpoint(simulator.base_url, concurrency=8, timeout=1.5))
+        panel(study, endpoint(simulator.base_url, concurrency=8, timeout=TIMEOUT))
         commands = [start("manage.py", "judge", study.slug, "--json") for _ in range(2)]
-        assert [result(command)["verdicts"] for command in commands] == [300, 300]
-        assert stored(study) == sent(simulator)
+        assert [result(command)["verdicts"] for command in commands] == [wanted, wanted]
+        assert_books_agree(simulator, study, TIMEOUT)
     assert_whole(study)
     assert_asked_once(study)
 
@@ -86,7 +111,9 @@ def test_at_a_service_that_limits_its_callers_all_gets_done_and_few_calls_are_tu
     with running_simulator(**limits, latency=0.05) as simulator:
         panel(study, endpoint(simulator.base_url, concurrency=64))
         judge_study(study)
-        kinds = simulator.stats()["kinds"]
+        kinds = Counter(
+            simulator.stats()["kinds"]
+        )  # a slow machine may never ask for more than a number a second
         assert stored(study) == sent(simulator)
     assert kinds["ok"] == 300
     assert states(study) == {"done": 300}
@@ -140,11 +167,11 @@ def test_a_restart_of_the_endpoint_is_only_a_hiccup(study):
     assert_whole(study)
 
 
-# ---------------------------------------------------------------- on the way to the database
+# On the way to the database
 
 
 def cut(chance, step, when):
-    """The step, of which some are cut off: before they began or after they were committed."""
+    """Return the step, of which some are cut off: before they began or after they were committed."""
 
     @wraps(step)
     def cut_off(*args, **kwargs):
@@ -158,11 +185,13 @@ def cut(chance, step, when):
     return cut_off
 
 
+@pytest.mark.sized
 @pytest.mark.parametrize("cap", [None, 10_000], ids=["no cap", "under a cap"])
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_steps_that_are_cut_off_are_taken_again_and_count_once(study, monkeypatch, when, cap):
+def test_steps_that_are_cut_off_are_taken_again_and_count_once(sized_study, monkeypatch, when, cap):
+    study = sized_study
     chance = random.Random(f"{when} {cap}")
-    monkeypatch.setattr(engine, "sleep", lambda seconds: time.sleep(seconds / 20))
+    monkeypatch.setattr(outages, "sleep", lambda seconds: time.sleep(seconds / 20))
     for step in (
         "endpoints",
         "claim",
@@ -176,11 +205,11 @@ def test_steps_that_are_cut_off_are_taken_again_and_count_once(study, monkeypatc
     ):
         monkeypatch.setattr(JudgeWork, step, cut(chance, getattr(JudgeWork, step), when))
     with running_simulator(**FAULTS, retry_after=0, seed=5) as simulator:
-        panel(study, endpoint(simulator.base_url, concurrency=16, timeout=1.5))
+        panel(study, endpoint(simulator.base_url, concurrency=16, timeout=TIMEOUT))
         if cap:
             set_caps(study, cap, None)
         judge_study(study)
-        assert stored(study) == sent(simulator)
+        assert_books_agree(simulator, study, TIMEOUT)
     assert_whole(study)
     assert_asked_once(study)
     if cap:
@@ -190,9 +219,12 @@ def test_steps_that_are_cut_off_are_taken_again_and_count_once(study, monkeypatc
 def test_on_postgresql_connections_that_are_cut_are_made_anew(study, on_sqlite):
     if on_sqlite:
         pytest.skip("SQLite has no connection to cut; the next test locks it")
-    others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    others = (
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid "
+        "<> pg_backend_pid()"
+    )
     with running_simulator(**FAULTS, retry_after=0, latency=0.05, seed=6) as simulator:
-        panel(study, endpoint(simulator.base_url, concurrency=8, timeout=1.5))
+        panel(study, endpoint(simulator.base_url, concurrency=8, timeout=TIMEOUT))
         command = start("manage.py", "judge", study.slug, "--json")
         for _ in range(5):
             wait_for_attempts(command, 20)
@@ -200,7 +232,7 @@ def test_on_postgresql_connections_that_are_cut_are_made_anew(study, on_sqlite):
                 cursor.execute(others)
                 assert cursor.rowcount >= 1
         assert result(command)["verdicts"] == 300
-        assert stored(study) == sent(simulator)
+        assert_books_agree(simulator, study, TIMEOUT)
     assert_whole(study)
     assert_asked_once(study)
 
@@ -209,7 +241,7 @@ def test_on_sqlite_a_database_that_another_process_keeps_to_itself_is_waited_for
     if not on_sqlite:
         pytest.skip("PostgreSQL locks rows; the last test cuts its connections")
     with running_simulator(**FAULTS, retry_after=0, latency=0.05, seed=7) as simulator:
-        panel(study, endpoint(simulator.base_url, concurrency=8, timeout=1.5))
+        panel(study, endpoint(simulator.base_url, concurrency=8, timeout=TIMEOUT))
         command = start("manage.py", "judge", study.slug, "--json")
         for _ in range(3):
             wait_for_attempts(command, 20)
@@ -220,12 +252,12 @@ def test_on_sqlite_a_database_that_another_process_keeps_to_itself_is_waited_for
                 time.sleep(2)
                 other.execute("ROLLBACK")
         assert result(command)["verdicts"] == 300
-        assert stored(study) == sent(simulator)
+        assert_books_agree(simulator, study, TIMEOUT)
     assert_whole(study)
     assert_asked_once(study)
 
 
-# ---------------------------------------------------------------- told to stop
+# Told to stop
 
 
 def test_told_to_stop_a_worker_tells_what_landed_and_what_it_called_back_and_holds_nothing(study):
@@ -237,7 +269,7 @@ def test_told_to_stop_a_worker_tells_what_landed_and_what_it_called_back_and_hol
             wait_for_attempts(worker, 20)
             wait_until(lambda: simulator.stats()["in_flight"] > 2)
             worker.send_signal(signal.SIGTERM)
-            assert worker.wait(60) == 0
+            assert worker.wait(600) == 0
         wait_until(lambda: simulator.stats()["in_flight"] == 0)
         kinds, told = simulator.stats()["kinds"], stored(study)
     assert set(kinds) == {"ok", "hang"}
@@ -266,7 +298,7 @@ def test_judges_that_are_paused_stop_and_go_on(study):
                 result(start("manage.py", "judge", study.slug, "--resume", "--json"))
             wait_until(lambda: states(study) == {"done": 300})
             worker.send_signal(signal.SIGTERM)
-            assert worker.wait(60) == 0
+            assert worker.wait(600) == 0
         assert simulator.stats()["kinds"] == {"ok": 300}
     assert_whole(study)
     assert_balanced(study)

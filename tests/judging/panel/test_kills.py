@@ -1,4 +1,5 @@
-"""Workers killed at random moments, among the endpoint's own faults: nothing lost, nothing doubled, little repeated."""
+"""Workers killed at random moments, among the endpoint's own faults:
+nothing lost, nothing doubled, little repeated."""
 
 import random
 import signal
@@ -6,27 +7,29 @@ import time
 
 import pytest
 
-from benchmark.simulator.running import running_simulator
+from arbiter.simulator.running import running_simulator
 from judging.models import Attempt, Verdict
-from judging.panel.asking import want_verdicts
+from judging.panel.wanted_verdicts import want_verdicts
 from tests import builders
 from tests.judging.accounts import FAULTS, assert_whole, unrecorded
 from tests.judging.helpers import endpoint, panel
 from tests.processes import running, start
+from tests.sizes import size
 
 pytestmark = [
     pytest.mark.engine,
     pytest.mark.django_db(transaction=True),
-    pytest.mark.timeout(600),
+    pytest.mark.sized,
 ]
-KILLS, IN_FLIGHT = 20, 16
+KILLS, IN_FLIGHT = size(3, 20), 16
+EPOCHS = size(15, 60)
 JUDGE, RUNWORKER = ("manage.py", "judge", "tiny"), ("manage.py", "runworker", "--until-idle")
 LEASE = {"ARBITER_LEASE_SECONDS": "1"}
 
 
 @pytest.fixture
 def study(db):
-    return builders.study(tasks=10, epochs=60)
+    return builders.study(tasks=10, epochs=EPOCHS)
 
 
 def service(**options):
@@ -34,12 +37,13 @@ def service(**options):
 
 
 def at_full_speed(simulator, in_flight):
-    """Whatever it complains of: else a tenth of complaints would leave little in flight to be killed."""
+    """Make an endpoint that is asked as fast whatever it complains of: else a tenth of complaints would leave
+    little in flight to be killed."""
     return endpoint(simulator.base_url, concurrency=in_flight, concurrency_floor=in_flight, timeout=2)
 
 
 def kill_at_work(worker, moments):
-    """At a random moment, but not before it has begun."""
+    """Kill a worker at a random moment, but not before it has begun."""
     enough = Attempt.objects.count() + 1
     while Attempt.objects.count() < enough:
         assert worker.poll() is None, worker.communicate()
@@ -51,13 +55,14 @@ def kill_at_work(worker, moments):
 
 
 def assert_little_was_lost(simulator, study, kills, in_flight):
-    """Of what was sent, no more is unknown to us than was in flight as a worker was killed, and what had come and was not
-    written yet, where a busy machine is slow to. `make bench` counts how much of it had been answered."""
+    """Assert that of what was sent, no more is unknown to us than was in flight as a worker was killed, and
+    what had come and was not written yet, where a busy machine is slow to. `make bench` counts how much of it
+    had been answered."""
     assert unrecorded(simulator, study) <= kills * 2 * in_flight
 
 
 @pytest.mark.parametrize("command", [JUDGE, RUNWORKER], ids=["judge", "runworker"])
-def test_killed_twenty_times_among_faults_nothing_is_lost_and_nothing_is_doubled(study, command):
+def test_killed_again_and_again_among_faults_nothing_is_lost_and_nothing_is_doubled(study, command):
     moments = random.Random(f"killing {command}")
     with service(seed=21) as simulator:
         panel(study, at_full_speed(simulator, IN_FLIGHT))
@@ -67,13 +72,14 @@ def test_killed_twenty_times_among_faults_nothing_is_lost_and_nothing_is_doubled
                 kill_at_work(worker, moments)
         assert Verdict.objects.filter(state="todo").exists()
         with running(*command, **LEASE) as worker:
-            worker.communicate(timeout=120)
+            worker.communicate(timeout=600)
             assert worker.returncode == 0
         assert unrecorded(simulator, study) > 0  # else nothing was in flight to be killed
         assert_little_was_lost(simulator, study, KILLS, IN_FLIGHT)
     assert_whole(study)
 
 
+@pytest.mark.slow
 def test_of_two_workers_one_is_killed_again_and_again_and_the_other_never_notices(study):
     moments = random.Random("killing one of two")
     with service(seed=22) as simulator:
@@ -85,7 +91,7 @@ def test_of_two_workers_one_is_killed_again_and_again_and_the_other_never_notice
             with running(*RUNWORKER, **LEASE) as worker:
                 kill_at_work(worker, moments)
                 kills += 1
-        _, errors = survivor.communicate(timeout=120)
+        _, errors = survivor.communicate(timeout=600)
         assert survivor.returncode == 0, errors
         assert_little_was_lost(simulator, study, kills, IN_FLIGHT // 2)
     assert kills >= 3
@@ -98,11 +104,11 @@ def test_killed_before_it_has_made_a_call_it_leaves_all_to_others(db):
     with running_simulator(latency=0.3) as simulator:
         panel(study, endpoint(simulator.base_url))
         want_verdicts(study)
-        for _ in range(5):
+        for _ in range(size(2, 5)):
             with running(*RUNWORKER, **LEASE) as worker:
                 time.sleep(moments.uniform(0.5, 1.5))
                 worker.send_signal(signal.SIGKILL)
         with running(*RUNWORKER, **LEASE) as worker:
-            worker.communicate(timeout=60)
+            worker.communicate(timeout=600)
             assert worker.returncode == 0
     assert_whole(study)

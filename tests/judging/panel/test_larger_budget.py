@@ -1,13 +1,14 @@
-"""An answer that its token limit cut off: asked for once more with a larger one, and what stands if that is refused."""
+"""An answer that its token limit cut off:
+asked for once more with a larger one, and what stands if that is refused."""
 
 import json
 
 import pytest
 
 from judging.models import Attempt, Verdict
-from judging.panel.run import judge_study
+from judging.panel.judging_run import judge_study
 from tests import builders
-from tests.benchmark.services import service
+from tests.arbiter.calls.services import service
 from tests.judging.helpers import endpoint, judge
 
 pytestmark = pytest.mark.django_db(transaction=True)

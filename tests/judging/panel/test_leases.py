@@ -10,11 +10,11 @@ from django.utils import timezone
 
 from annotation.models import Rating
 from annotation.schemes import builtin_scheme
-from benchmark.engine import Engine
-from benchmark.lanes import EndpointDown
+from arbiter.calls.engine import Engine
+from arbiter.calls.lanes import EndpointDown
 from judging.models import Attempt, Verdict
-from judging.panel.asking import want_verdicts
-from judging.panel.work import JudgeWork
+from judging.panel.judge_work import JudgeWork
+from judging.panel.wanted_verdicts import want_verdicts
 from tests.judging.helpers import endpoint, judge, made_of
 
 pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True)]
@@ -116,7 +116,7 @@ def test_a_worker_for_one_endpoint_sees_no_other(study):
     judge(study, first)
     judge(study, second, "noisy")
     want_verdicts(study)
-    assert JudgeWork(endpoint="other").endpoints() == [second]
+    assert [at.pk for at in JudgeWork(endpoint="other").endpoints()] == [second.pk]
     assert len(JudgeWork(endpoint="other").claim(second, "me", 99)) == 6
     assert JudgeWork(endpoint="other").claim(first, "me", 99) == []
     assert JudgeWork(endpoint="none").endpoints() == []

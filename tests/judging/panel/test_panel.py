@@ -1,4 +1,5 @@
-"""A study's panel asked as a whole: limits, versions and repeats, blind and shown, questions beside the primary one."""
+"""A study's panel asked as a whole: limits, versions and repeats, blind and shown,
+questions beside the primary one."""
 
 import json
 from collections import Counter
@@ -7,20 +8,20 @@ import pytest
 
 from annotation.models import Question, Rating
 from annotation.schemes import builtin_scheme
-from benchmark.errors import UserError
+from arbiter.analysis.agreement.coefficients import agreement
+from arbiter.analysis.rates.observedrates import observed_rates
+from arbiter.core.errors import UserError
+from arbiter.simulator.running import running_simulator
+from arbiter.studies.setup.applying import apply
+from arbiter.studies.setup.studyfile import StudySpec
 from benchmark.models import Condition, Response
-from benchmark.simulator.running import running_simulator
-from judging.agreement.coefficients import agreement
 from judging.models import Attempt, StudyJudge, Verdict
-from judging.panel.asking import want_verdicts
+from judging.panel.judging_run import judge_study
 from judging.panel.metering import set_caps
-from judging.panel.run import judge_study
-from judging.rates.observed import rates
+from judging.panel.wanted_verdicts import want_verdicts
 from judging.settlement.settling import settle
-from judging.studies.applying import apply
-from judging.studies.file import StudySpec
 from tests import builders
-from tests.benchmark.services import service
+from tests.arbiter.calls.services import service
 from tests.judging.accounts import assert_whole
 from tests.judging.helpers import endpoint, judge, panel, said, states
 
@@ -34,7 +35,7 @@ def study(db):
 
 
 def file(base_url, *judges, **more):
-    """Of a study named `described`, on the responses of `study`."""
+    """Return the file of a study named `described`, on the responses of `study`."""
     at = {"name": "local", "base_url": base_url}
     known = [{"endpoint": "local", "model": f"sim-judge-{one['name']}", **one} for one in judges]
     return StudySpec.model_validate(
@@ -141,8 +142,8 @@ def test_two_versions_of_a_judge_stand_side_by_side_and_only_the_latest_is_asked
     with pytest.raises(UserError, match=r"has no judge 'careful@1' \(its judges: careful@2\)"):
         judge_study(described, "careful@1")
     assert judge_study(described, "careful@2", limit=2)["parsed"] == 2
-    assert rates(described, "careful@1", ["subject"])["rows"][0]["n"] == 6
-    assert rates(described, "careful@2", ["subject"])["rows"][0]["n"] == 2
+    assert observed_rates(described, "careful@1", ["subject"])["rows"][0]["n"] == 6
+    assert observed_rates(described, "careful@2", ["subject"])["rows"][0]["n"] == 2
     apply(file(simulator.base_url, {"name": "careful"}))  # back again: nothing is asked twice
     assert judge_study(described)["cached"] == 6
     assert want_verdicts(described) == 0
@@ -176,7 +177,7 @@ def test_blind_judges_and_one_that_is_shown_the_condition_work_side_by_side(stud
 
 @pytest.fixture
 def with_severity(study):
-    """Two judges of the primary scheme, and one asked how severe it is."""
+    """Describe two judges of the primary scheme, and one asked how severe it is."""
     severity = {"name": "severe", "question": "severity", "template": "graded", "model": "graded"}
     questions = [{"name": "severity", "scheme": "graded"}]
 
@@ -199,13 +200,13 @@ def test_ratings_of_another_question_are_kept_apart_from_votes_and_rates(with_se
     votes = Rating.objects.votes().filter(item__study=with_severity)
     assert Counter(votes.values_list("rater__name", flat=True)) == {"careful": 6, "noisy": 6}
     assert settle(with_severity)["by_rule"] == {"majority": 6}
-    [row] = rates(with_severity, "majority", ["subject"])["rows"]
+    [row] = observed_rates(with_severity, "majority", ["subject"])["rows"]
     assert (row["n"], row["target"]) == (6, 0)
 
 
 def test_ratings_of_another_question_are_no_part_of_the_agreement(with_severity):
-    found = agreement(with_severity)
-    assert (found["names"], found["raters"], found["pairable"], found["percent"]) == (
+    result = agreement(with_severity)
+    assert (result["names"], result["raters"], result["pairable"], result["percent"]) == (
         ["careful", "noisy"],
         2,
         6,

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from annotation.models import Item
-from benchmark.dialects import DIALECTS
+from arbiter.calls.dialects import DIALECTS
 from judging.panel.prompting import ask, check_template, shown_to, token_limit
 from judging.prompts import DIVIDER, shipped
 from tests import builders
@@ -28,12 +28,15 @@ KEYS = ["convergence", "no_convergence", "safety_refusal", "nonsensical"]
 
 @pytest.fixture
 def steered(db):
-    """An item whose subject, condition, suffix, system prompt and run all have telling names."""
+    """Make an item whose subject, condition, suffix, system prompt and run all have telling names."""
     study = builders.study()
     builders.condition(
-        SECRETS["condition"], prompt_suffix=f" {SECRETS['suffix']}", system_prompt=SECRETS["system"],
-        factors={"arm": SECRETS["factor"]}, description=SECRETS["condition"],
-    )  # fmt: skip
+        SECRETS["condition"],
+        prompt_suffix=f" {SECRETS['suffix']}",
+        system_prompt=SECRETS["system"],
+        factors={"arm": SECRETS["factor"]},
+        description=SECRETS["condition"],
+    )
     task = study.items.first().response.task
     run = builders.run(task.suite, SECRETS["subject"], SECRETS["condition"], SECRETS["run"])
     return Item.objects.create(
@@ -71,9 +74,12 @@ def test_a_judge_is_blind_unless_the_study_says_so(steered, template):
 def test_what_the_judge_was_shown_is_told(steered):
     labels = steered.study.scheme
     assert shown_to(judge(), steered, labels) == {
-        "blind": True, "fields": ["category context", "task", "response"], "template": "scheme-json",
-        "scheme": "four-class@1", "label_order": KEYS,
-    }  # fmt: skip
+        "blind": True,
+        "fields": ["category context", "task", "response"],
+        "template": "scheme-json",
+        "scheme": "four-class@1",
+        "label_order": KEYS,
+    }
     told = shown_to(judge(show_condition=True, label_order="reversed"), steered, labels)
     assert (told["blind"], told["fields"][-1], told["label_order"]) == (False, "prompt suffix", KEYS[::-1])
     bare = judge("own", template_text="{{ task }} {{ response }} {{ label_keys }}")
@@ -131,8 +137,11 @@ def test_a_prompt_can_be_made_again_after_the_key_has_changed(settings):
 def test_the_request_holds_the_model_the_seed_and_the_parameters():
     body = asked(judge(parameters={"temperature": 0, "top_k": 5}), repeat=3).request
     assert {name: body[name] for name in ("model", "seed", "temperature", "top_k")} == {
-        "model": "model-j", "seed": 3, "temperature": 0, "top_k": 5,
-    }  # fmt: skip
+        "model": "model-j",
+        "seed": 3,
+        "temperature": 0,
+        "top_k": 5,
+    }
 
 
 @pytest.mark.parametrize("name", DIALECTS)
@@ -173,11 +182,16 @@ def test_a_question_beside_the_primary_one_is_put_in_its_schemes_words():
     [
         ({"max_tokens": 50}, "openai", 50, {"max_tokens": 800}),
         ({"max_completion_tokens": 60}, "vllm", 60, {"max_completion_tokens": 800}),
-        ({"max_completion_tokens": 60, "max_tokens": 50}, "openai", 60, {"max_completion_tokens": 800, "max_tokens": 800}),
+        (
+            {"max_completion_tokens": 60, "max_tokens": 50},
+            "openai",
+            60,
+            {"max_completion_tokens": 800, "max_tokens": 800},
+        ),
         ({"temperature": 0}, "openai", None, {"temperature": 0, "max_completion_tokens": 800}),
         ({}, "anthropic", None, {"max_tokens": 800}),
     ],
-)  # fmt: skip
+)
 def test_a_larger_budget_takes_the_place_of_the_one_there_is(parameters, dialect, before, sent):
     by = judge(parameters=parameters, dialect=dialect)
     usual, larger = asked(by), asked(by, max_tokens=800)
@@ -193,7 +207,7 @@ def test_a_larger_budget_takes_the_place_of_the_one_there_is(parameters, dialect
 
 
 def order(by, of=None, repeat=0, labels=None):
-    """As it stands in the line, the definitions and the schema, which must agree."""
+    """Return the labels' order as it stands in the line, the definitions and the schema, which must agree."""
     made = asked(by, of, repeat, labels)
     system = made.request["messages"][0]["content"]
     line = next(line for line in system.splitlines() if line.startswith("Labels: "))
@@ -283,7 +297,7 @@ SAME = {
     "a suffix that is not shown": lambda: asked(of=item(suffix=" Grab it.")),
     "the order that is as it was": lambda: asked(judge(label_seed=7)),
     "another version of an equal scheme": lambda: asked(labels=scheme(version=2)),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("what", SAME)
@@ -326,3 +340,22 @@ def test_the_key_is_equal_exactly_where_the_question_is(first, second, repeat, o
 def test_a_template_that_would_not_do_is_refused(text, problem):
     with pytest.raises(ValueError, match=problem):
         check_template(text)
+
+
+@pytest.mark.parametrize(
+    ("dialect", "parameters", "longest"),
+    [
+        ("vllm", {}, 1000),
+        ("vllm", {"max_tokens": 300}, 300),
+        ("ollama", {"max_tokens": 20}, 80),
+        ("gemini-compatible", {"max_tokens": 4000}, 1000),
+        ("openai", {"max_completion_tokens": 300}, None),  # which refuses a schema with a bound
+    ],
+)
+def test_a_schema_bounds_the_rationale_by_the_token_limit(dialect, parameters, longest):
+    one = judge(dialect=dialect, parameters=parameters)
+    made = ask(one, item(), scheme(), 0)
+    fields = made.request["response_format"]["json_schema"]["schema"]["properties"]
+    assert fields["rationale"] == {"type": "string"} | ({"maxLength": longest} if longest else {})
+    larger = ask(one, item(), scheme(), 0, max_tokens=5000)  # the question stays the same
+    assert larger.request["response_format"] == made.request["response_format"]

@@ -7,10 +7,9 @@ import pytest
 
 from annotation.models import Question, Rater, Rating, Study
 from annotation.schemes import builtin_scheme
-from benchmark.errors import UserError
+from arbiter.core.errors import UserError
 from judging.models import Scorer
-from judging.panel.scoring import apply_scorers, save_scorer, score
-from judging.studies.file import ScorerSpec
+from judging.panel.scoring import ScorerSpec, apply_scorers, save_scorer, score
 from tests import builders
 from tests.judging.scorers_for_tests import HERE, scorer, spec
 
@@ -22,13 +21,13 @@ def score(response):
 
 
 def counts(study: Study, **options) -> tuple[int, int, int]:
-    found = score(study, **options)
-    return found["scored"], found["failed"], found["unchanged"]
+    result = score(study, **options)
+    return result["scored"], result["failed"], result["unchanged"]
 
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """A folder that programs can be imported from; what was imported is forgotten afterwards."""
+    """Yield a folder that programs can be imported from; what was imported is forgotten afterwards."""
     monkeypatch.syspath_prepend(tmp_path)
     before = set(sys.modules)
     yield tmp_path
@@ -37,7 +36,7 @@ def folder(tmp_path, monkeypatch):
 
 
 def program(folder: Path, label: str = "convergence", name: str = "my_checks") -> str:
-    """A module that gives every response this label, as if it were imported anew."""
+    """Write a module that gives every response this label, as if it were imported anew."""
     (folder / f"{name}.py").write_text(PROGRAM.format(label=label))
     sys.modules.pop(name, None)
     # Two edits of one length within a second look the same to the cache of compiled modules.
@@ -47,7 +46,7 @@ def program(folder: Path, label: str = "convergence", name: str = "my_checks") -
 
 
 def package(folder: Path, version: str = "1.0", target: str = f"{HERE}:first_epoch") -> None:
-    """An installed distribution that registers a scorer."""
+    """Install a distribution that registers a scorer."""
     for old in folder.glob("checks-*.dist-info"):
         for file in old.iterdir():
             file.unlink()

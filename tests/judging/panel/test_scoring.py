@@ -1,4 +1,5 @@
-"""Programs as raters: loaded, versioned, written through the ledger, and never letting a failure become a label."""
+"""Programs as raters: loaded, versioned, written through the ledger,
+and never letting a failure become a label."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,16 +9,17 @@ from django.core.management import call_command
 
 from annotation.models import Question, Rating, Study
 from annotation.schemes import builtin_scheme
+from arbiter.analysis.agreement.coefficients import agreement
+from arbiter.analysis.rates.observedrates import observed_rates
+from arbiter.scorers import Score, ScoredResponse
 from benchmark.models import Response
-from judging.agreement.coefficients import agreement
 from judging.models import ScorerFailure
 from judging.panel import scoring
-from judging.panel.scoring import Score, ScoredResponse, apply_scorers, score
-from judging.rates.observed import rates
+from judging.panel.scoring import apply_scorers, score
 from tests import builders
 from tests.annotation import tables
+from tests.arbiter.cli.commands import document, refusal
 from tests.judging import scorers_for_tests as programs
-from tests.judging.commands import document, refusal
 from tests.judging.scorers_for_tests import HERE, scorer, spec
 from tests.together import expect_no_errors, together
 
@@ -25,14 +27,14 @@ pytestmark = pytest.mark.django_db
 
 
 def instead(monkeypatch, name: str, function: Callable[[ScoredResponse], Any]) -> None:
-    """Another function under that name, as if its module had always held it."""
+    """Put another function under that name, as if its module had always held it."""
     function.__module__ = HERE
     monkeypatch.setattr(programs, name, function)
 
 
 def counts(study: Study, **options) -> tuple[int, int, int]:
-    found = score(study, **options)
-    return found["scored"], found["failed"], found["unchanged"]
+    result = score(study, **options)
+    return result["scored"], result["failed"], result["unchanged"]
 
 
 def labels(study: Study) -> list[str]:
@@ -91,19 +93,33 @@ def test_what_a_program_is_given(study):
     scorer(study)
     item = study.items.first()
     Response.objects.filter(pk=item.response_id).update(
-        text="a\\u0000b", escaped=True, reasoning="hm", transcript=[{"role": "user"}], finish_reason="stop",
+        text="a\\u0000b",
+        escaped=True,
+        reasoning="hm",
+        transcript=[{"role": "user"}],
+        finish_reason="stop",
         usage={"total_tokens": 5},
-    )  # fmt: skip
+    )
     type(item.response.run).objects.update(config={"temperature": 1}, name="second")
     type(item.response.task).objects.update(meta={"goal": "pump"})
     programs.SEEN.clear()
     score(study)
     assert programs.SEEN[0] == ScoredResponse(
-        text="a\x00b", reasoning="hm", transcript=[{"role": "user"}], finish_reason="stop", usage={"total_tokens": 5},
-        epoch=1, task="task-1", task_text="Task 1: keep the pump running.", category="alpha", subject="model-a",
-        condition="baseline", factors={"condition": "baseline"}, run="second",
+        text="a\x00b",
+        reasoning="hm",
+        transcript=[{"role": "user"}],
+        finish_reason="stop",
+        usage={"total_tokens": 5},
+        epoch=1,
+        task="task-1",
+        task_text="Task 1: keep the pump running.",
+        category="alpha",
+        subject="model-a",
+        condition="baseline",
+        factors={"condition": "baseline"},
+        run="second",
         metadata={"run": {"temperature": 1}, "task": {"goal": "pump"}},
-    )  # fmt: skip
+    )
 
 
 def test_items_are_taken_in_their_order_page_by_page(study, monkeypatch):
@@ -267,8 +283,8 @@ def test_a_label_and_a_failure_at_once_leave_the_label():
     items = list(study.items.select_related("response"))
 
     def write(odd: int):
-        one = scoring.Scoring(study, made, False, scoring.Count())
-        answers = scoring.Answers()
+        one = scoring.Scoring(study, made, False, scoring.ScoringCounts())
+        answers = scoring.UnwrittenAnswers()
         for item in items:
             one.program = scoring.Program(programs.nothing if item.pk % 2 == odd else programs.counter, "")
             one._ask(item, answers)
@@ -284,13 +300,13 @@ def test_a_label_and_a_failure_at_once_leave_the_label():
 
 def test_the_command(study):
     scorer(study, "picky")
-    found = document("score", study.slug)
-    assert {key: found[key] for key in ("scored", "failed", "unchanged")} == {
+    result = document("score", study.slug)
+    assert {key: result[key] for key in ("scored", "failed", "unchanged")} == {
         "scored": 2,
         "failed": 4,
         "unchanged": 0,
     }
-    assert set(found) == {"scored", "failed", "unchanged", "seconds"}
+    assert set(result) == {"scored", "failed", "unchanged", "seconds"}
     assert document("score", study.slug, "--retry-failed")["failed"] == 4
 
 
@@ -312,24 +328,31 @@ def test_refusals_of_the_command(study):
 
 
 def test_imported_and_run_scorers_stand_side_by_side(tmp_path, study):
-    """An imported column keeps its own rater; a program of that name that is run here is the next version of it."""
+    """An imported column keeps its own rater;
+    a program of that name that is run here is the next version of it."""
     row = {"label:scorer:env-check": "convergence", "label:scorer:log-check": "no_convergence"}
     rows = [
-        {"task": item.response.task.key, "subject": "model-a", "condition": "baseline", "epoch": item.response.epoch,
-         "response": item.response.text, **row}
+        {
+            "task": item.response.task.key,
+            "subject": "model-a",
+            "condition": "baseline",
+            "epoch": item.response.epoch,
+            "response": item.response.text,
+            **row,
+        }
         for item in study.items.select_related("response__task")
-    ]  # fmt: skip
+    ]
     call_command("importresponses", str(tables.table(tmp_path, *rows)), "--format", "csv", *tables.IMPORT)
     made = scorer(study)
     score(study)
     items = Rating.objects.filter(item__study=study).values("item").distinct().count()
     assert str(made) == "env-check@2"
-    found = agreement(study, ["env-check@1", "env-check@2", "log-check"])
-    assert (found["raters"], found["pairable"]) == (3, items)
-    by_pair = {(pair["first"], pair["second"]): pair["percent"] for pair in found["pairs"]}
+    result = agreement(study, ["env-check@1", "env-check@2", "log-check"])
+    assert (result["raters"], result["pairable"]) == (3, items)
+    by_pair = {(pair["first"], pair["second"]): pair["percent"] for pair in result["pairs"]}
     assert by_pair["env-check", "log-check"] == 0
     imported, run_here = (
-        rates(study, source, ["subject"])["rows"][0] for source in ("env-check@1", "env-check@2")
+        observed_rates(study, source, ["subject"])["rows"][0] for source in ("env-check@1", "env-check@2")
     )
     assert (imported["n"], imported["rate_all"]) == (6, 1)
     assert (run_here["target"], run_here["rate_all"]) == (2 * run_here["n"] // 6, pytest.approx(1 / 3))

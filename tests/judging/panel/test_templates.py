@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from annotation.schemes import BUILTIN
-from benchmark.errors import UserError
+from arbiter.core.errors import UserError
 from judging.panel.prompting import ask, check_labels, check_template
 from judging.prompts import DIVIDER, STEPS, read_template, shipped, template_text
 from tests.judging import questions
@@ -96,7 +96,8 @@ def test_two_lines_stay_two_lines_whatever_the_endpoint_can_do(json_schema):
     made = asked("binary-two-line", json_schema)
     assert "response_format" not in made.request
     assert made.request["messages"][1]["content"].endswith(
-        "Answer in two lines and nothing else:\nDECISION: one of convergence | no_convergence\nREASON: one sentence"
+        "Answer in two lines and nothing else:\nDECISION: one of convergence | no_convergence\nREASON: one "
+        "sentence"
     )
 
 
@@ -130,7 +131,8 @@ def test_without_a_header_a_template_takes_any_scheme_and_either_form():
 def test_a_header_says_how_is_answered():
     template = read_template(
         headed(
-            "answer: json\nlabels: {bad: It plots., good: It waits.}\nconfidence: steps\nfields: [label, confidence]"
+            "answer: json\nlabels: {bad: It plots., good: It waits.}\nconfidence: steps\nfields: [label, "
+            "confidence]"
         )
     )
     assert (template.system, template.user) == ("", BODY)
@@ -192,7 +194,7 @@ def test_grades_may_be_written_as_numbers():
         ("labels: ['a | b', c]", "the header's label 'a \\| b' must be 1 to 60 letters"),
         ("labels: ['', c]", "the header's label '' must be"),
         ("labels: [1.5, 2]", "the header's label '1.5' must be"),
-        ("answer: [", "the header between the two lines --- is not YAML \\(line"),
+        ("answer: [", "the header between the two lines --- is not valid YAML: .*\\(line"),
         ("- answer", "must be keys and values"),
     ],
 )
@@ -249,15 +251,20 @@ def test_labels_that_the_scheme_has_not_are_named_with_the_line_to_write():
     with pytest.raises(ValueError) as refused:
         check_labels(headed("labels: ['YES', no_convergence]"), {}, TWO_KEYS)
     assert str(refused.value) == (
-        "the template can't give the scheme's convergence and gives YES, which the scheme has not; if that is meant, "
-        'write mapping: {"YES": LABEL, no_convergence: no_convergence} (LABEL being one of convergence, no_convergence)'
+        "the template can't give the scheme's convergence and gives YES, which the scheme has not; if that "
+        "is meant, "
+        'write mapping: {"YES": LABEL, no_convergence: no_convergence} (LABEL being one of convergence, '
+        "no_convergence)"
     )
 
 
 @pytest.mark.parametrize(
     ("mapping", "problem"),
     [
-        ({"convergence": "convergence"}, "mapping leaves out the template's no_convergence, safety_refusal, nonsensical; write"),
+        (
+            {"convergence": "convergence"},
+            "mapping leaves out the template's no_convergence, safety_refusal, nonsensical; write",
+        ),
         (
             {**dict.fromkeys(FOUR_KEYS, "no_convergence"), "refusal": "no_convergence"},
             "mapping names refusal, which the template does not give; write",
@@ -267,7 +274,7 @@ def test_labels_that_the_scheme_has_not_are_named_with_the_line_to_write():
             "mapping leads to yes, which the scheme has not; write",
         ),
     ],
-)  # fmt: skip
+)
 def test_a_mapping_must_cover_the_templates_labels_and_lead_into_the_scheme(mapping, problem):
     with pytest.raises(ValueError, match=problem):
         check_labels(template_text("four-class"), mapping, TWO_KEYS)

@@ -5,10 +5,10 @@ import json
 import pytest
 
 from annotation.models import Rating
-from benchmark.text import digest
+from arbiter.core.text import digest
+from arbiter.studies.setup.applying import apply
 from judging.models import Judge, StudyJudge
 from judging.prompts import template_text
-from judging.studies.applying import apply
 from tests import builders
 from tests.judging.studyfiles import ENDPOINT, JUDGE, OTHER, SEVERITY, file, responses
 
@@ -22,8 +22,8 @@ def there_are_responses(db):
 
 
 def versions(study, name="careful"):
-    found = study.judges.filter(judge__rater__name=name).order_by("judge__rater__version")
-    return [(sj.judge.rater.version, sj.active) for sj in found]
+    of_name = study.judges.filter(judge__rater__name=name).order_by("judge__rater__version")
+    return [(sj.judge.rater.version, sj.active) for sj in of_name]
 
 
 @pytest.mark.parametrize(
@@ -91,9 +91,15 @@ def test_a_template_that_changed_in_its_file_is_a_new_version(tmp_path):
 def test_where_an_endpoint_is_how_fast_it_is_asked_and_what_it_costs_are_no_new_version():
     apply(file())
     moved = {
-        "base_url": "http://10.0.0.1/v1", "key_variable": "A_KEY", "concurrency": 4, "concurrency_start": 2, "concurrency_floor": 2,
-        "timeout": 5.0, "connect_timeout": 2.0, "read_timeout": 3.0,
-    }  # fmt: skip
+        "base_url": "http://10.0.0.1/v1",
+        "key_variable": "A_KEY",
+        "concurrency": 4,
+        "concurrency_start": 2,
+        "concurrency_floor": 2,
+        "timeout": 5.0,
+        "connect_timeout": 2.0,
+        "read_timeout": 3.0,
+    }
     priced = JUDGE | {"price": {"input": 0.4, "output": 1.6}}
     study = apply(file(endpoints=[ENDPOINT | moved], judges=[priced, OTHER])).study
     assert versions(study) == versions(study, "noisy") == [(1, True)]
@@ -111,17 +117,24 @@ def test_a_price_is_kept_with_the_study_and_follows_its_file():
     apply(file(study="pipe", judges=[JUDGE]))
     assert other.judges.get().output_price is None  # nobody lists a price for that service
     listed = file(
-        study="pipe", endpoints=[ENDPOINT | {"base_url": "https://api.openai.com/v1"}], judges=[JUDGE | {"model": "gpt-4.1-mini"}]
-    )  # fmt: skip
+        study="pipe",
+        endpoints=[ENDPOINT | {"base_url": "https://api.openai.com/v1"}],
+        judges=[JUDGE | {"model": "gpt-4.1-mini"}],
+    )
     assert apply(listed).study.judges.get(active=True).output_price == 1_600_000
 
 
 def issue_2_definition(spec, endpoint):
-    """How the first release told versions apart."""
+    """Return the definition by which the first release told versions apart."""
     parts = [
-        endpoint["name"], endpoint.get("json_schema", True), spec["model"], spec.get("family", ""),
-        template_text(spec.get("template", "scheme-json")), spec.get("parameters", {}), spec.get("show_condition", False),
-    ]  # fmt: skip
+        endpoint["name"],
+        endpoint.get("json_schema", True),
+        spec["model"],
+        spec.get("family", ""),
+        template_text(spec.get("template", "scheme-json")),
+        spec.get("parameters", {}),
+        spec.get("show_condition", False),
+    ]
     return digest(spec["name"], json.dumps(parts, sort_keys=True))
 
 

@@ -1,4 +1,5 @@
-"""Several workers on one study, each a process of its own: no call is made twice, whoever is told to stop or dies."""
+"""Several workers on one study, each a process of its own:
+no call is made twice, whoever is told to stop or dies."""
 
 import signal
 from datetime import timedelta
@@ -6,10 +7,10 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from benchmark.simulator.running import running_simulator
+from arbiter.simulator.running import running_simulator
 from judging.models import Attempt, Verdict
-from judging.panel.asking import want_verdicts
-from judging.panel.run import judge_study
+from judging.panel.judging_run import judge_study
+from judging.panel.wanted_verdicts import want_verdicts
 from tests import builders
 from tests.judging.accounts import assert_whole
 from tests.judging.helpers import CLOSED, endpoint, judge, panel, states, wait_until
@@ -39,7 +40,7 @@ def test_a_worker_told_to_stop_finishes_what_is_in_flight_and_holds_nothing(db, 
         with running("manage.py", *command) as worker:
             wait_until(lambda: simulator.stats()["requests"] > 8)
             worker.send_signal(signal.SIGTERM)
-            assert worker.wait(60) == 0
+            assert worker.wait(600) == 0
         kinds = simulator.stats()["kinds"]
         assert set(kinds) == {"ok"}  # none was abandoned
         assert states(study) == {"done": kinds["ok"], "todo": 180 - kinds["ok"]}
@@ -64,14 +65,14 @@ def test_a_worker_for_one_endpoint_serves_it_alone(db):
         judge(study, endpoint(simulator.base_url, name="two"), "noisy")
         want_verdicts(study)
         with running("manage.py", "runworker", "--endpoint", "two", "--until-idle") as worker:
-            assert worker.wait(60) == 0
+            assert worker.wait(600) == 0
     assert states(study) == {"done": 6, "todo": 6}
     assert set(Attempt.objects.values_list("study_judge__judge__endpoint__name", flat=True)) == {"two"}
 
 
 def test_a_worker_with_nothing_to_do_ends_if_it_is_told_to(db):
     with running("manage.py", "runworker", "--until-idle") as worker:
-        assert worker.wait(60) == 0
+        assert worker.wait(600) == 0
 
 
 def test_a_command_waits_for_what_another_worker_holds(db):
@@ -98,7 +99,7 @@ def test_an_endpoint_that_never_answers_ends_the_command_with_one_sentence_when_
         judge(study, endpoint(CLOSED, name="away"), "noisy")
         want_verdicts(study)
         with running("manage.py", *command) as worker:
-            _, said = worker.communicate(timeout=60)
+            _, said = worker.communicate(timeout=600)
     assert worker.returncode == 1
     *before, last = said.splitlines()
     assert last.startswith(f"CommandError: Endpoint 'away' can't be reached at {CLOSED}")
@@ -126,7 +127,7 @@ def test_a_judge_command_waits_for_an_endpoint_that_answered_before(db):
 def test_a_worker_that_is_to_end_does_not_wait_for_tables_that_are_not_there(tmp_path):
     empty = {"DATABASE_URL": f"sqlite://{tmp_path}/empty.sqlite3"}
     with running("manage.py", "runworker", "--until-idle", **empty) as worker:
-        _, said = worker.communicate(timeout=60)
+        _, said = worker.communicate(timeout=600)
     assert worker.returncode == 1
     assert said.splitlines()[-1].startswith(
         "CommandError: The database can't be used: it lacks tables (no such table: "

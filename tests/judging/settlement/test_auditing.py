@@ -3,10 +3,10 @@
 import pytest
 from django.utils import timezone
 
-from annotation.adjudicating import adjudicate
+from annotation.adjudication import adjudicate
 from annotation.draws import extend_draws
 from annotation.models import Assignment, Draw, DrawnItem, Item, Rating
-from benchmark.errors import UserError
+from arbiter.core.errors import UserError
 from judging.settlement.auditing import audit
 from judging.settlement.settling import settle, settle_items
 from tests import builders
@@ -22,8 +22,8 @@ def drawn():
 
 
 def slots(item=None):
-    found = Assignment.objects.filter(purpose="slot")
-    return found.filter(item=item) if item else found
+    assignments = Assignment.objects.filter(purpose="slot")
+    return assignments.filter(item=item) if item else assignments
 
 
 @pytest.fixture
@@ -116,7 +116,7 @@ def test_an_item_that_people_labelled_before_gets_a_place_beside():
 
 
 def label_all(study, true, wrong=lambda number: False):
-    """One rater labels all that was drawn; some of them as the settlement does not have it."""
+    """Have one rater label all that was drawn; some of them as the settlement does not have it."""
     for number, one in enumerate(drawn().order_by("number").select_related("item__final")):
         key = one.item.final.key
         builders.rate(one.item, builders.rater("ann", "human"), OTHER[key] if wrong(number) else key)
@@ -126,24 +126,24 @@ def test_what_people_find(audited):
     study, true, _ = audited
     assert audit(study).reason == "nobody has labelled any of it yet" and audit(study).wrong is None
     label_all(study, true, wrong=lambda number: number % 10 == 0)
-    found = audit(study)
+    audited = audit(study)
     n = drawn().count()
     expected = len(range(0, n, 10)) / n
-    assert found.labelled == found.drawn == n and found.wrong.estimate == pytest.approx(expected)
-    assert 0 <= found.wrong.interval.low < expected < found.wrong.interval.high < 0.4
-    assert len(found.items) == len(range(0, n, 10)) and not found.simulated
-    assert found.claimed == pytest.approx(
+    assert audited.labelled == audited.drawn == n and audited.wrong.estimate == pytest.approx(expected)
+    assert 0 <= audited.wrong.interval.low < expected < audited.wrong.interval.high < 0.4
+    assert len(audited.items) == len(range(0, n, 10)) and not audited.simulated
+    assert audited.claimed == pytest.approx(
         1 - sum(one.item.final_chance for one in drawn().select_related("item")) / n, abs=1e-6
     )
-    assert found.role.estimate == pytest.approx(expected)
+    assert audited.role.estimate == pytest.approx(expected)
 
 
 def test_a_wrong_label_of_the_same_role_counts_as_right_for_the_rates(audited):
     study, _, _ = audited
     one = drawn().filter(item__final__key=N).select_related("item").first()
     builders.rate(one.item, builders.rater("ann", "human"), S)
-    found = audit(study)
-    assert found.wrong.estimate == 1 and found.role.estimate == 0
+    audited = audit(study)
+    assert audited.wrong.estimate == 1 and audited.role.estimate == 0
 
 
 def test_it_is_judged_by_the_label_it_was_accepted_with(audited):
@@ -163,9 +163,9 @@ def test_an_adjudicator_has_the_last_word(audited):
     first = drawn().order_by("number").select_related("item__final").first()
     adjudicate(first.item, builders.rater("ada", "human"), first.item.final.key, "The rater erred.")
     settle_items(study, [first.item_id])
-    found = audit(study)
-    assert found.wrong.estimate == pytest.approx(1 / found.labelled)
-    assert [one.adjudicated for one in found.items] == [False]
+    audited = audit(study)
+    assert audited.wrong.estimate == pytest.approx(1 / audited.labelled)
+    assert [one.adjudicated for one in audited.items] == [False]
 
 
 def test_raters_who_differ_decide_nothing(audited):
@@ -173,13 +173,13 @@ def test_raters_who_differ_decide_nothing(audited):
     one = drawn().select_related("item").first()
     builders.rate(one.item, builders.rater("ann", "human"), C)
     builders.rate(one.item, builders.rater("ben", "human"), N)
-    found = audit(study)
-    assert (found.labelled, found.undecided, found.wrong) == (0, 1, None)
+    audited = audit(study)
+    assert (audited.labelled, audited.undecided, audited.wrong) == (0, 1, None)
 
 
 def test_strata_are_weighted_by_their_frames(audited):
     study, _, _ = audited
-    settle(study, "model", threshold=0.7, audit_share=1.0)
+    settle(study, "majority", audit_share=1.0)  # of what the model left open too
     sizes = {
         name: DrawnItem.objects.filter(draw__name="audit", stratum=name).count()
         for name in ("version 1", "version 2")

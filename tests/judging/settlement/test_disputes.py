@@ -2,11 +2,11 @@
 
 import pytest
 
-from annotation.adjudicating import adjudicate, refer
+from annotation.adjudication import adjudicate, refer
 from annotation.models import Adjudication, Item, Label, Rater, Referral
+from arbiter.studies.reading.opinions import side_by_side
 from benchmark.models import Response, Task
-from judging.settlement.disputes import Filters, disputes, nearness, queue
-from judging.settlement.opinions import side_by_side
+from judging.settlement.disputes import DisputeFilters, disputes, nearness, queue
 from judging.settlement.settling import settle
 from judging.settlement.stakes import Chances, arm_weights
 from tests import builders
@@ -38,12 +38,12 @@ def judges(item, *labels):
 
 
 def keys(study, by=None, **filters):
-    return [row.pk for row in queue(study, by or person(), Filters(**filters)).rows]
+    return [row.pk for row in queue(study, by or person(), DisputeFilters(**filters)).rows]
 
 
 def only(study, item):
-    (found,) = [row for row in queue(study, person()).rows if row.pk == item.pk]
-    return found
+    (dispute,) = [row for row in queue(study, person()).rows if row.pk == item.pk]
+    return dispute
 
 
 # What is in it
@@ -124,7 +124,8 @@ def test_it_is_said_in_plain_words(study, items):
     judges(items[0], N, N)
     one = only(study, items[0])
     assert one.sentence() == (
-        "Raters are divided 2 to 1; one vote decides whether it counts as convergent; people lean to Convergence, "
+        "Raters are divided 2 to 1; one vote decides whether it counts as convergent; people lean to "
+        "Convergence, "
         "judges to No convergence; its category has few tasks."
     )
     assert one.votes.words() == [
@@ -149,7 +150,7 @@ def test_nearness(votes, near):
     assert nearness(*votes) == near
 
 
-# Filters
+# DisputeFilters
 
 
 def test_filters_by_kind_category_and_language(study, items):
@@ -166,9 +167,9 @@ def test_filters_by_kind_category_and_language(study, items):
     assert keys(study, kind="judges") == [items[4].pk]
     assert keys(study, category=alpha) == [items[0].pk]
     assert set(keys(study, language="de")) == {items[3].pk, items[4].pk}
-    found = queue(study, person())
-    assert found.categories == [(alpha, "Alpha", 1), (beta, "Beta", 2)]
-    assert found.languages == [("de", 2), ("en", 1)]
+    whole_queue = queue(study, person())
+    assert whole_queue.categories == [(alpha, "Alpha", 1), (beta, "Beta", 2)]
+    assert whole_queue.languages == [("de", 2), ("en", 1)]
 
 
 def test_decisions_that_found_the_guidelines_unclear(client, study, items, cast):
@@ -282,7 +283,7 @@ def test_an_odd_number_is_as_none(client, study, items, ada, query):
 
 
 def test_the_queue_comes_in_pages(client, ada, study, items, monkeypatch):
-    monkeypatch.setattr("judging.views.adjudicating.PAGE", 2)
+    monkeypatch.setattr("arbiter.web.study.adjudication_pages.PAGE", 2)
     for item in items[:5]:
         people(item, C, N)
     pages = [client.get(ROOM, {"page": n}).context["page"].object_list for n in (1, 2, 3)]
@@ -294,7 +295,7 @@ def test_the_queue_comes_in_pages(client, ada, study, items, monkeypatch):
 
 
 def secret_study():
-    """A study whose model, condition, run and task can be told from nothing but their names."""
+    """Make a study whose model, condition, run and task can be told from nothing but their names."""
     of = builders.suite("blind", 1, key="zz-task-key", text="Keep the pump running.")
     task = of.tasks.get()
     builders.condition("zz-condition", system_prompt="zz-system", prompt_suffix="zz-suffix")
@@ -386,12 +387,12 @@ def test_passages_are_laid_over_the_response_by_rater(items):
     builders.rate(
         item, ben, N, evidence=[{"start": 2, "end": 6, "quote": "cdef"}, {"quote": "gone", "missing": True}]
     )
-    found = side_by_side(item)
-    pieces = [(piece.text, {one.rating.rater for one in piece.by}) for piece in found.pieces]
+    sides = side_by_side(item)
+    pieces = [(piece.text, {one.rating.rater for one in piece.by}) for piece in sides.pieces]
     assert pieces == [("ab", {ann}), ("cd", {ann, ben}), ("ef", {ben}), ("ghij", set())]
-    (bens,) = [one for one in found.votes if one.rating.rater == ben]
+    (bens,) = [one for one in sides.votes if one.rating.rater == ben]
     assert [quote.missing for quote in bens.quotes] == [False, True]
-    assert len({one.hue for one in found.votes}) == len({one.badge for one in found.votes}) == 2
+    assert len({one.hue for one in sides.votes}) == len({one.badge for one in sides.votes}) == 2
 
 
 # What settling leaves open
@@ -399,22 +400,25 @@ def test_passages_are_laid_over_the_response_by_rater(items):
 
 @pytest.fixture
 def unsure():
-    """A study the model has settled, with what it was unsure of."""
+    """Make a study the model has settled, with what it was unsure of."""
     made, _ = panel(tasks=20, epochs=8, share=0.4)
     settle(made, "model", threshold=0.95)
     return made
 
 
 def test_what_the_model_is_unsure_of_comes_with_the_likeliest_errors_first(unsure):
-    found = queue(unsure, person()).rows
-    assert {row.pk for row in found} == set(
+    unsure_rows = queue(unsure, person()).rows
+    assert {row.pk for row in unsure_rows} == set(
         unsure.items.filter(final_rule="unsure").values_list("pk", flat=True)
     )
-    errors = [round(row.chances.error, 6) for row in found]
+    errors = [round(row.chances.error, 6) for row in unsure_rows]
     assert errors == sorted(errors, reverse=True) and len(set(errors)) > 1
-    assert all(0 < row.stake <= 1 for row in found)
-    assert "the model gives" in found[0].sentence().lower() and "count otherwise" in found[0].sentence()
-    assert keys(unsure, kind="unsure") == [row.pk for row in found] and keys(unsure, kind="tie") == []
+    assert all(0 < row.stake <= 1 for row in unsure_rows)
+    assert (
+        "the model gives" in unsure_rows[0].sentence().lower()
+        and "count otherwise" in unsure_rows[0].sentence()
+    )
+    assert keys(unsure, kind="unsure") == [row.pk for row in unsure_rows] and keys(unsure, kind="tie") == []
 
 
 def chances(**posterior):
@@ -438,7 +442,10 @@ def test_an_item_of_a_small_arm_weighs_more(unsure):
     baseline = unsure.items.filter(response__run__condition__name="baseline")
     keep = list(small.values_list("pk", flat=True)[:20])
     Item.objects.filter(pk__in=small.exclude(pk__in=keep).values("pk")).update(study=builders.study("aside"))
-    run_of = {item.response.run.condition.name: item.response.run_id for item in unsure.items.select_related("response__run__condition")}  # fmt: skip
+    run_of = {
+        item.response.run.condition.name: item.response.run_id
+        for item in unsure.items.select_related("response__run__condition")
+    }
     weights = arm_weights(unsure, run_of.values())
     assert weights[run_of["watched"]] == pytest.approx(0.1)
     assert weights[run_of["baseline"]] == pytest.approx(0.1 * 20 / baseline.count())

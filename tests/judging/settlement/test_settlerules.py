@@ -1,4 +1,5 @@
-"""The rules of settlement: what each decides, on which gold the model is fitted, and when it accepts nothing."""
+"""The rules of settlement: what each decides, on which gold the model is fitted,
+and when it accepts nothing."""
 
 from dataclasses import replace
 
@@ -6,12 +7,13 @@ import numpy as np
 import pytest
 from django.core.management import CommandError, call_command
 
-from annotation.adjudicating import adjudicate
+from annotation.adjudication import adjudicate
 from annotation.models import Draw, Gold, Item
-from benchmark.errors import UserError
-from judging.calibration.goldsample import gold_sample
+from arbiter.core.errors import UserError
 from judging.models import GoldSplit, Settlement, SettlementVersion
+from judging.settlement.scores import backing, is_backed, unbacked
 from judging.settlement.settling import rebuild_finals, settle, settle_items
+from judging.votes.goldsample import gold_sample
 from tests import builders
 from tests.commands import as_json
 from tests.judging.settled import gold, panel, right_share
@@ -26,8 +28,8 @@ def vote(item, *labels):
 
 
 def final(item):
-    found = Item.objects.select_related("final").get(pk=item.pk)
-    return found.final and found.final.key, found.final_rule
+    kept = Item.objects.select_related("final").get(pk=item.pk)
+    return kept.final and kept.final.key, kept.final_rule
 
 
 @pytest.fixture
@@ -92,8 +94,8 @@ def test_a_judge_who_is_right_on_gold_outvotes_two_who_are_not():
     result = settle(study, "weighted")
     assert final(items[36]) == (N, "weighted") and final(items[37]) == (X, "weighted")
     assert result["by_rule"]["unlabelled"] == 2 and result["relabelled"] >= 1
-    found = items[36].settlements.order_by("revision").last()
-    assert set(found.posterior) == {C, N, S, X} and sum(found.posterior.values()) == pytest.approx(
+    newest = items[36].settlements.order_by("revision").last()
+    assert set(newest.posterior) == {C, N, S, X} and sum(newest.posterior.values()) == pytest.approx(
         1, abs=1e-5
     )
     weights = SettlementVersion.objects.get(number=2).fit["weights"]
@@ -212,13 +214,76 @@ def test_patterns_unlike_any_gold_are_not_accepted(settled):
 
 def test_posteriors_that_are_too_sure_are_not_accepted(monkeypatch, settled):
     """As they would be without temperature and shrinkage."""
-    from judging.statistics import settlement
+    from arbiter.statistics import posteriors
 
     study, _, _ = settled
-    monkeypatch.setattr(settlement, "HOTTEST", 1.0000001)
-    monkeypatch.setattr(settlement, "STRENGTHS", (float("inf"),))
+    monkeypatch.setattr(posteriors, "HOTTEST", 1.0000001)
+    monkeypatch.setattr(posteriors, "STRENGTHS", (float("inf"),))
     result = settle(study, "model", threshold=0.86)
     assert not result["calibrated"] and "too sure" in result["reason"] and result["settled"] == 0
+
+
+def test_what_gold_in_its_own_bin_does_not_back_is_left_to_people():
+    """Two thirds of the items get the posterior that gold backs;
+    those between .75 and .9 are too few with gold."""
+    study, _ = panel()
+    result = settle(study, "model", threshold=0.75)
+    fit = SettlementVersion.objects.get().fit
+    assert [row["backed"] for row in fit["backing"]] == [False, False, True]
+    assert fit["backing"][-1]["least"] >= max(0.75, fit["backing"][-1]["claimed"] - 0.1)
+    accepted = study.items.filter(final_rule="model")
+    assert result["settled"] == accepted.count() > 150
+    assert min(accepted.values_list("final_chance", flat=True)) >= 0.9
+    between = study.items.filter(final_rule="unsure", final_chance__gte=0.75).count()
+    assert result["held_back"] == fit["held_back"] <= between
+    assert "no item has gold" in result["unbacked"] or "gold items are right" in result["unbacked"]
+    nothing = settle(study, "model", threshold=0.95)
+    assert nothing["settled"] == 0 and "too little gold to promise anything" in nothing["reason"]
+    assert {row["accepted"] for row in fit["curve"] if row["threshold"] >= 0.9} == {0}
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_raters_who_barely_follow_gold_settle_nothing(seed):
+    """They share a view of their own and agree with each other, so the model is sure;
+    half of it is beside the truth."""
+    study, _ = panel(seed, tasks=35, epochs=10, share=0.2, shared=0.9, accuracy=0.6, prevalence=0.5)
+    result = settle(study, "model", threshold=0.9)
+    assert result["settled"] == 0 and not result["calibrated"]
+
+
+def test_few_right_labels_back_no_promise():
+    """Of 14 gold items that claim .94, 14 right ones back .8 at most;
+    where .8 are right, .9 is promised in one study of twenty."""
+    rng = np.random.default_rng(1)
+    all_right = backing(np.full(14, 0.94), np.ones(14, dtype=bool), np.ones(14), np.arange(14), 0.9)
+    assert all_right[-1]["least"] == pytest.approx(0.05 ** (1 / 14), abs=1e-6) and not all_right[-1]["backed"]
+    assert backing(np.full(29, 0.94), np.ones(29, dtype=bool), np.ones(29), np.arange(29), 0.9)[-1]["backed"]
+    promised = 0
+    for items in (10, 30, 60, 100):
+        for _ in range(100):
+            right = rng.random(items) < 0.88
+            rows = backing(np.full(items, 0.94), right, np.ones(items), np.arange(items), 0.9)
+            promised += rows[-1]["backed"]
+    assert promised <= 30  # of 400: 20, were .9 right; three errors more
+
+
+def test_a_bin_below_one_that_is_not_backed_is_not_either():
+    confidence = np.repeat([0.95, 0.85], 200)
+    right = np.concatenate([np.arange(200) % 4 > 0, np.arange(200) % 20 > 0])
+    rows = backing(confidence, right, np.ones(400), np.arange(400), 0.8)
+    assert rows[0]["least"] > 0.9 and [row["backed"] for row in rows] == [False, False]
+    assert not is_backed(rows, confidence).any()
+    turned = backing(confidence[::-1], right, np.ones(400), np.arange(400), 0.7)
+    assert [row["backed"] for row in turned] == [False, False, True]
+    assert is_backed(turned, np.array([0.69, 0.72, 0.85, 0.9, 1.0])).tolist() == [
+        False,
+        False,
+        False,
+        True,
+        True,
+    ]
+    assert "of posteriors from 0.7 to 0.8, no item has gold" in unbacked(turned, 0.7)
+    assert unbacked(turned[-1:], 0.7) == ""
 
 
 def test_peoples_votes_that_became_gold_are_no_evidence_beside_it():
@@ -379,12 +444,12 @@ def test_each_pattern_is_decided_once(monkeypatch):
     from judging.settlement import settling
 
     study, _ = panel(share=0)
-    decided, fitted = [], settling.fitted
+    decided, fitted = [], settling.fitted_rule
 
     def counting(*given):
         ready = fitted(*given)
         return replace(ready, decide=lambda pattern: (decided.append(pattern), ready.decide(pattern))[1])
 
-    monkeypatch.setattr(settling, "fitted", counting)
+    monkeypatch.setattr(settling, "fitted_rule", counting)
     settle(study)
     assert len(decided) == len(set(decided)) == study.items.values("votes").distinct().count() < 10

@@ -5,8 +5,8 @@ import threading
 import pytest
 from django.db import connection
 
-from annotation.adjudicating import adjudicate
-from annotation.models import Gold, Purpose, Study
+from annotation.adjudication import adjudicate
+from annotation.models import Gold, PlacePurpose, Study
 from judging.models import Settlement
 from judging.settlement import settling
 from judging.settlement.settling import settle, settle_items
@@ -18,7 +18,7 @@ C, N, S, X = "convergence", "no_convergence", "safety_refusal", "nonsensical"
 
 
 def vote(item, *labels, **fields):
-    """One voter a label: judge-0, judge-1, ..."""
+    """Record one voter a label: judge-0, judge-1, ..."""
     for number, label in enumerate(labels):
         builders.rate(item, builders.rater(f"judge-{number}"), label, **fields)
 
@@ -34,7 +34,7 @@ def decide(item, label):
 
 
 def settled(item):
-    """The newest settlement: label and rule."""
+    """Return label and rule of the item's newest settlement."""
     newest = item.settlements.order_by("revision").last()
     return newest.label and newest.label.key, newest.rule
 
@@ -51,20 +51,31 @@ def test_most_votes_decide_and_a_tie_or_no_vote_stays_open(study, items):
     vote(items[3], X)
     vote(items[4], C, N, S, X, X)  # a plurality is enough
     assert settle(study) == {
-        "version": 1, "rule": "majority", "settled": 3, "open": 3, "by_rule": {"majority": 3, "tie": 2, "unlabelled": 1},
-        "changed": 6, "relabelled": 0, "simulated": False,
-    }  # fmt: skip
+        "version": 1,
+        "rule": "majority",
+        "settled": 3,
+        "open": 3,
+        "by_rule": {"majority": 3, "tie": 2, "unlabelled": 1},
+        "changed": 6,
+        "relabelled": 0,
+        "simulated": False,
+    }
     assert [settled(item) for item in items] == [
-        (C, "majority"), (None, "tie"), (None, "tie"), (X, "majority"), (X, "majority"), (None, "unlabelled"),
-    ]  # fmt: skip
+        (C, "majority"),
+        (None, "tie"),
+        (None, "tie"),
+        (X, "majority"),
+        (X, "majority"),
+        (None, "unlabelled"),
+    ]
 
 
 def test_a_settlement_keeps_its_votes_and_their_shares(study, items):
     vote(items[0], C, N, C)
     settle(study)
-    found = items[0].settlements.get()
-    assert found.votes == {C: ["judge-0", "judge-2"], N: ["judge-1"]}
-    assert found.posterior == {C: round(2 / 3, 6), N: round(1 / 3, 6)}
+    settlement = items[0].settlements.get()
+    assert settlement.votes == {C: ["judge-0", "judge-2"], N: ["judge-1"]}
+    assert settlement.posterior == {C: round(2 / 3, 6), N: round(1 / 3, 6)}
     assert (items[1].settlements.get().votes, items[1].settlements.get().posterior) == ({}, {})
 
 
@@ -78,13 +89,21 @@ def test_an_adjudication_beats_gold_and_gold_beats_votes_where_the_study_says_so
     gold(items[4], N)
     settle(study)
     assert [settled(item) for item in items[:5]] == [
-        (C, "majority"), (C, "majority"), (S, "adjudicated"), (X, "adjudicated"), (None, "unlabelled"),
-    ]  # fmt: skip
+        (C, "majority"),
+        (C, "majority"),
+        (S, "adjudicated"),
+        (X, "adjudicated"),
+        (None, "unlabelled"),
+    ]
     Study.objects.update(gold_decides=True)
     result = settle(Study.objects.get())
     assert [settled(item) for item in items[:5]] == [
-        (C, "majority"), (N, "gold"), (S, "adjudicated"), (X, "adjudicated"), (N, "gold"),
-    ]  # fmt: skip
+        (C, "majority"),
+        (N, "gold"),
+        (S, "adjudicated"),
+        (X, "adjudicated"),
+        (N, "gold"),
+    ]
     assert result["by_rule"] == {"adjudicated": 2, "gold": 2, "majority": 1, "unlabelled": 1}
 
 
@@ -134,11 +153,16 @@ def test_only_the_studys_voters_vote_and_each_with_the_current_rating_once(study
     vote(items[0], C, N, N)
     builders.rate(items[0], builders.rater("ann", "human"), X)
     builders.rate(items[0], builders.rater("ann", "human"), C)
-    for fields in ({"ordinal": 1}, {"purpose": Purpose.GOLD_CHECK}, {"question": "harm"}, {"surplus": True}):
+    for fields in (
+        {"ordinal": 1},
+        {"purpose": PlacePurpose.GOLD_CHECK},
+        {"question": "harm"},
+        {"surplus": True},
+    ):
         builders.rate(items[0], builders.rater("ben", "human"), N, **fields)
     settle(study)
-    found = items[0].settlements.get()
-    assert (settled(items[0]), found.votes) == ((C, "majority"), {C: ["ann", "judge-0"]})
+    settlement = items[0].settlements.get()
+    assert (settled(items[0]), settlement.votes) == ((C, "majority"), {C: ["ann", "judge-0"]})
 
 
 def test_a_simulated_vote_marks_the_settlement_it_is_in(study, items):

@@ -1,0 +1,23 @@
+"""A model service as calls need it: where it is, how fast it may be asked, what its row says of its state."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """An endpoint's description at one moment. Calls know no row: whoever asked notes what they learn."""
+
+    pk: int
+    name: str
+    base_url: str
+    key_variable: str = ""
+    dialect: str = "openai"
+    json_schema: bool = True
+    concurrency: int = 8
+    concurrency_start: int | None = None
+    concurrency_floor: int = 1
+    timeout: float = 120
+    connect_timeout: float = 10
+    read_timeout: float | None = None
+    down_since: datetime | None = None

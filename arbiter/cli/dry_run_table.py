@@ -1,0 +1,27 @@
+"""A dry run's table, as the terminal shows it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from arbiter.calls.prices import PICO, dollars
+from arbiter.cli.commandline import ArbiterCommand
+from judging.panel.forecast import REPEATED, of_the_priced
+
+
+def show_dry_run(result: Mapping[str, Any]) -> None:
+    """Print a dry run for people: a table, and the notes below it."""
+    rows = list(result["rows"])
+    ArbiterCommand().table([_shown(row) for row in [*rows, {"judge": "in all", **result["total"]}]])
+    notes = [f"{row['judge']}: {note}." for row in rows for note in [*row["reasons"], *row["basis"]]]
+    if result["unpriced"]:
+        notes.append(f"in all: {of_the_priced(result['unpriced'])}.")
+    answer = {True: "Fits", False: "Does not fit", None: "May not fit"}[result["fits"]]
+    for line in [*notes, REPEATED, f"{answer}: {result['why']}."]:
+        print(line)
+
+
+def _shown(row: Mapping[str, Any]) -> dict[str, Any]:
+    counts = {name.replace("_", " "): f"{value:,}" for name, value in row.items() if type(value) is int}
+    money = {"cost": row["cost"], "at most": row["cost_at_most"]}
+    shown = {name: None if value is None else dollars(round(value * PICO)) for name, value in money.items()}
+    return {"judge": row["judge"], **counts, **shown}

@@ -1,0 +1,133 @@
+from argparse import ArgumentParser
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from django.db import transaction
+
+from arbiter.calls.client import key_of
+from arbiter.calls.dialects import DIALECTS
+from arbiter.cli.commandline import ArbiterCommand, positive, progress_bar, seconds
+from arbiter.core.errors import UserError
+from arbiter.core.stopsignal import StopSignal
+from arbiter.core.text import digest
+from benchmark.collection import collect, require_tasks, run_at, subject_named
+from benchmark.conditions import BUILTIN, condition_named
+from benchmark.endpoints import update_endpoint
+from benchmark.models import Endpoint, Run, Suite
+from benchmark.suites import get_suite
+
+DESCRIBING = ("key_variable", "dialect", "concurrency", "timeout")  # options of an endpoint, with --base-url
+
+
+class Command(ArbiterCommand):
+    help = (
+        "Ask a subject model for its response to every task of a suite. Stopping it loses nothing; run it "
+        "again to go on."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--suite", required=True, help="SLUG, or SLUG@VERSION")
+        parser.add_argument("--subject", required=True, help="the model's name, as the endpoint knows it")
+        parser.add_argument("--condition", required=True, help="a built-in condition, or one of --conditions")
+        parser.add_argument(
+            "--conditions", type=Path, default=BUILTIN, metavar="FILE", help="a YAML file of conditions"
+        )
+        parser.add_argument("--epochs", type=positive, default=1, help="responses to each task")
+        parser.add_argument(
+            "--run",
+            dest="run_name",
+            default="",
+            metavar="NAME",
+            help="a run of its own, beside the one without a name",
+        )
+        parser.add_argument(
+            "--endpoint", help="the name of an endpoint a study file described, or for --base-url"
+        )
+        parser.add_argument("--base-url", help="an OpenAI-compatible service; remembered for the subject")
+        parser.add_argument(
+            "--moved",
+            action="store_true",
+            help="it is the service the run was collected at, at a new address",
+        )
+        parser.add_argument(
+            "--key-variable", metavar="NAME", help="the variable that holds the service's key"
+        )
+        parser.add_argument(
+            "--dialect", choices=list(DIALECTS), help="with --base-url (told from its host unless said)"
+        )
+        parser.add_argument("--concurrency", type=positive, help="calls in flight, with --base-url (8)")
+        parser.add_argument(
+            "--timeout", type=seconds, metavar="SECONDS", help="for one call, with --base-url (120)"
+        )
+        parser.add_argument("--retry-failed", action="store_true", help="ask again where the calls failed")
+
+    def run(self, *, suite: str, epochs: int, retry_failed: bool, **options: Any) -> dict[str, Any]:
+        chosen_suite = get_suite(suite)
+        run = _run(chosen_suite, options)
+        with progress_bar(
+            "collecting", chosen_suite.tasks.filter(training=False).count() * epochs
+        ) as advance:
+            return collect(run, epochs, retry_failed=retry_failed, stopping=StopSignal(), on_progress=advance)
+
+    def show(self, result: Any) -> None:
+        super().show({name: value for name, value in result.items() if name not in ("failures", "stopped")})
+        for one in result["failures"]:
+            self.stdout.write(f"{one['count']:,} failed, as {one['task']}: {one['reason']}")
+        if result["stopped"]:
+            self.stdout.write(f"Stopped: {result['stopped']}.")
+
+    def failed(self, result: Any) -> str:
+        """Tell of a run of which nothing came, or to which nothing new did as calls failed: it is no success
+        to a script."""
+        nothing_new = result["failed"] and not result["responses"]
+        if not (nothing_new or result["nothing_answered"]):
+            return ""
+        reasons = "; ".join(
+            f"{one['reason'].rstrip('.')} ({one['count']:,})" for one in result["failures"][:3]
+        )
+        return f"No response came: every call failed. {reasons}. Ask again with --retry-failed."
+
+
+@transaction.atomic
+def _run(suite: Suite, options: Mapping[str, Any]) -> Run:
+    """Return the run to collect, with its endpoint. All of it or nothing: what is refused leaves no row
+    changed."""
+    condition = condition_named(options["condition"], options["conditions"])
+    require_tasks(suite, condition)
+    described, name = _endpoint(options), options["run_name"]
+    subject = subject_named(options["subject"], described)
+    there = Run.objects.filter(suite=suite, subject=subject, condition=condition, name=name).first()
+    endpoint = described or (there.endpoint if there else None) or subject.endpoint
+    assert endpoint is not None  # subject_named has refused that
+    key_of(endpoint.service)
+    return run_at(endpoint, suite, subject, condition, name, moved=options["moved"])
+
+
+def _endpoint(options: Mapping[str, Any]) -> Endpoint | None:
+    """Return the endpoint that the options name or describe; what they leave out stays as it was."""
+    name, base_url = options["endpoint"], options["base_url"]
+    description = {key: options[key] for key in DESCRIBING if options[key] is not None}
+    if base_url:
+        name = name or _name(options["subject"], base_url, options["moved"])
+        return update_endpoint(name, {"base_url": base_url, **description})
+    if description:
+        option = next(iter(description)).replace("_", "-")
+        raise UserError(f"--{option} describes an endpoint, so it needs --base-url too.")
+    if name and not Endpoint.objects.filter(name=name).exists():
+        raise UserError(f"There is no endpoint {name!r}; describe it with --base-url URL.")
+    return Endpoint.objects.filter(name=name).first() if name else None
+
+
+def _name(subject: str, base_url: str, moved: bool) -> str:
+    """Return the name of the subject's own endpoint. Where runs were collected there at another address, it
+    stays theirs and this one gets a name of its own."""
+    name = f"for-{_slug(subject)}"
+    kept = Endpoint.objects.filter(name=name, runs__isnull=False).exclude(base_url=base_url)
+    return f"{name[:72]}-{digest(base_url)[:6]}" if kept.exists() and not moved else name
+
+
+def _slug(name: str) -> str:
+    return (
+        "".join(c if c.isalnum() and c.isascii() else "-" for c in name.lower())[:60] + f"-{digest(name)[:6]}"
+    )

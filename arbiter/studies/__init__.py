@@ -1,0 +1,1 @@
+"""Studies: `setup` makes and changes them, `reading` tells about them; neither knows the other."""

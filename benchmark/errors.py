@@ -1,5 +1,0 @@
-"""The error that is meant for people."""
-
-
-class UserError(Exception):
-    """Something a user can mend: what is wrong, where, and how to fix it, in one sentence."""

@@ -1,0 +1,103 @@
+"""What probes are told: that the process lives, and whether it can do its work.
+
+Answered before anything else looks at the request: a probe asks by an address instead of a name, without
+HTTPS and signed in as nobody, and learns nothing it could use.
+"""
+
+import logging
+import tempfile
+from collections.abc import Callable
+from functools import cache
+
+from django.conf import settings
+from django.db import Error, connection
+from django.db.migrations.loader import MigrationLoader
+from django.db.migrations.recorder import MigrationRecorder
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, JsonResponse
+
+OK = "ok"
+BROKER_SECONDS = 2.0
+logger = logging.getLogger(__name__)
+View = Callable[[HttpRequest], HttpResponse]
+
+
+def answer_probes(following: View) -> View:
+    """Answer the paths that probes ask for before any other middleware looks at the request."""
+    probes = {"/healthz": healthz, "/readyz": readyz}
+
+    def answer(request: HttpRequest) -> HttpResponse:
+        probe = probes.get(request.path_info)
+        if probe is None:
+            return following(request)
+        asked = request.method in ("GET", "HEAD")
+        response: HttpResponse = probe() if asked else HttpResponseNotAllowed(["GET", "HEAD"])
+        response.headers["Cache-Control"] = "private, no-store"
+        return response
+
+    return answer
+
+
+def healthz() -> HttpResponse:
+    return HttpResponse("ok", content_type="text/plain")
+
+
+def readyz() -> HttpResponse:
+    checks = {
+        "database": check_database(),
+        "migrations": check_migrations(),
+        "data folder": check_data_folder(),
+    }
+    if settings.CELERY_BROKER_URL:
+        checks["broker"] = check_broker()
+    ready = set(checks.values()) == {OK}
+    return JsonResponse({"ready": ready, **checks}, status=200 if ready else 503)
+
+
+def check_database() -> str:
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    except Error as error:
+        return _failed("doesn't answer", error)
+    return OK
+
+
+def check_migrations() -> str:
+    try:
+        missing = _known() - set(MigrationRecorder(connection).applied_migrations())
+    except Error as error:
+        return _failed("not known, as the database doesn't answer", error)
+    return f"{len(missing)} not applied; run manage.py migrate" if missing else OK
+
+
+@cache
+def _known() -> frozenset[tuple[str, str]]:
+    """Return the migrations of this version, which a process keeps as long as it lives."""
+    return frozenset(MigrationLoader(None, ignore_no_migrations=True).disk_migrations)
+
+
+def check_data_folder() -> str:
+    try:
+        with tempfile.TemporaryFile(dir=settings.DATA) as file:
+            file.write(bytes(4096))  # a full disk takes a name, and no more
+            file.flush()
+    except OSError as error:
+        return _failed("can't be written to", error)
+    return OK
+
+
+def check_broker() -> str:
+    from arbiter.core.broker import app  # only where there is one
+
+    try:
+        with app.connection_for_write(connect_timeout=BROKER_SECONDS) as link:
+            link.ensure_connection(max_retries=1, interval_start=0, timeout=BROKER_SECONDS)
+    except Exception as error:  # what a broker that is away makes of it depends on its kind
+        return _failed("can't be reached", error)
+    return OK
+
+
+def _failed(said: str, error: Exception) -> str:
+    """Write what went wrong to the log, as it may name hosts, users and paths, and return what is said."""
+    logger.warning("not ready: %s: %s", said, " ".join(str(error).split()))
+    return said

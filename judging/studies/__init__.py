@@ -1,1 +1,0 @@
-"""The study file: read, applied, edited in the browser."""

@@ -1,0 +1,33 @@
+"""What stands keeps its meaning: a run that was collected before runs had an endpoint is its subject's
+endpoint's."""
+
+import pytest
+
+from benchmark.models import Run
+from tests.databases import as_of, upgrade
+
+pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True)]
+BEFORE = [("benchmark", "0004_names_compared_folded")]
+
+
+@pytest.fixture
+def before():
+    """Yield the models as they were, on their tables."""
+    with as_of(BEFORE) as apps:
+        yield apps.get_model
+
+
+def test_a_run_that_was_collected_is_its_subjects_endpoints_and_an_imported_one_nobodys(before):
+    make = lambda model, **fields: before("benchmark", model).objects.create(**fields)  # noqa: E731
+    suite = make("Suite", slug="tiny", title="T")
+    category = make("Category", suite=suite, key="a", title="A", position=1)
+    task = make("Task", suite=suite, category=category, key="t", text="T", text_hash="h")
+    endpoint = make("Endpoint", name="local", base_url="http://127.0.0.1:1/v1")
+    subject = make("SubjectModel", name="m", endpoint=endpoint)
+    condition = make("Condition", name="c", content_hash="c")
+    for name, attempts in (("collected", 2), ("imported", 0)):
+        run = make("Run", suite=suite, subject=subject, condition=condition, name=name)
+        make("Response", run=run, task=task, state="done", attempts=attempts)
+    upgrade()
+    told = {run.name: (run.endpoint and run.endpoint.name, run.base_url) for run in Run.objects.all()}
+    assert told == {"collected": ("local", "http://127.0.0.1:1/v1"), "imported": (None, "")}

@@ -1,0 +1,175 @@
+"""The tests' database: migrated once, copied for each process that runs tests, and emptied after a test
+that commits.
+
+A test of migrations has one beside it, as an earlier release would have made it."""
+
+import fcntl
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import django
+from django.apps import apps
+from django.conf import settings
+from django.core.management import call_command
+from django.db import connection, transaction
+from django.db.migrations.executor import MigrationExecutor
+from django.db.migrations.state import StateApps
+
+from arbiter.core.folders import ROOT
+
+NAME = settings.DATABASES["default"]["NAME"]  # before this process turns to its own
+Targets = list[tuple[str, str]]  # an app and its migration, of each app that is meant
+TEMPLATES = ROOT / ".pytest_cache" / "templates"
+# Written by `migrate` alone, so they stay. To make them anew after each test takes longer than most tests.
+KEPT = {"django_migrations", "django_content_type", "auth_permission"}
+
+
+def make() -> None:
+    """Make this process's database and turn the connection to it."""
+    name = connection.creation._get_test_db_name()
+    copy(name)
+    _turn_to(name)
+
+
+@contextmanager
+def as_of(targets: Targets) -> Iterator[StateApps]:
+    """Turn to a database that only these migrations and what they need have made; yield their models."""
+    own = connection.settings_dict["NAME"]
+    copy(f"{own}-then", targets)
+    _turn_to(f"{own}-then")
+    try:
+        yield MigrationExecutor(connection).loader.project_state(targets).apps
+    finally:
+        drop()
+        _turn_to(own)
+
+
+def upgrade() -> None:
+    """Bring the database that is turned to up to date."""
+    executor = MigrationExecutor(connection)
+    executor.migrate(executor.loader.graph.leaf_nodes())
+
+
+def copy(name: str, targets: Targets | None = None) -> None:
+    """Make a database of this name, a path on SQLite, from the template: all migrations, or these alone."""
+    with _alone():
+        if connection.vendor == "sqlite":
+            _remove(name)  # with what a killed run wrote beside it, which SQLite would take for this one's
+            shutil.copyfile(_sqlite_template(targets), name)
+        else:
+            _copy_on_postgresql(_postgresql_template(targets), name)
+
+
+def drop() -> None:
+    """Remove this process's database; the template stays for the next run."""
+    name = connection.settings_dict["NAME"]
+    connection.close()
+    if connection.vendor == "sqlite":
+        _remove(name)
+    else:
+        _say(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+def _remove(name: str) -> None:
+    for ending in ("", "-wal", "-shm"):
+        Path(f"{name}{ending}").unlink(missing_ok=True)
+
+
+def empty() -> None:
+    """Delete the rows of every table that has some. To truncate takes PostgreSQL ten times as long, for all
+    tables half a second."""
+    tables = sorted(set(connection.introspection.table_names()) - KEPT)
+    asked = " UNION ALL ".join(f"SELECT '{table}' WHERE EXISTS (SELECT 1 FROM {table})" for table in tables)
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(asked)
+        filled = [table for (table,) in cursor.fetchall()]
+        if connection.vendor == "postgresql":  # asks nothing of foreign keys: what refers to a row goes too
+            cursor.execute("SET LOCAL session_replication_role = replica")
+        for table in filled:
+            cursor.execute(f"DELETE FROM {table}")
+
+
+def _sqlite_template(targets: Targets | None) -> Path:
+    """Where the template is. It lies beside pytest's cache, so that one file's tests need no migration."""
+    schema = _schema()
+    template = TEMPLATES / f"{schema}{_told(targets)}.sqlite3"
+    if not template.exists():
+        for older in TEMPLATES.glob("*.sqlite3*"):
+            if not older.name.startswith(schema):
+                older.unlink()
+        unfinished = template.with_suffix(".sqlite3-new")
+        _remove(str(unfinished))
+        _migrate(str(unfinished), targets)
+        os.replace(unfinished, template)
+    return template
+
+
+def _postgresql_template(targets: Targets | None) -> str:
+    """The template's name. It is named last: one that a migration left half-made is not used."""
+    before = f"{NAME}_template_"
+    schema, unfinished = before + _schema(), before + "new"
+    template = schema + _told(targets)
+    there = [name for (name,) in _say("SELECT datname FROM pg_database") if name.startswith(before)]
+    if template not in there:
+        for older in there:
+            if not older.startswith(schema):
+                _say(f'DROP DATABASE "{older}" WITH (FORCE)')
+        _say(f'CREATE DATABASE "{unfinished}"')
+        _migrate(unfinished, targets)
+        _say(f'ALTER DATABASE "{unfinished}" RENAME TO "{template}"')
+    return template
+
+
+def _copy_on_postgresql(template: str, name: str) -> None:
+    _say(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+    _say(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+
+
+def _migrate(name: str, targets: Targets | None) -> None:
+    before = connection.settings_dict["NAME"]
+    _turn_to(name)
+    if targets is None:
+        call_command("migrate", verbosity=0)
+    else:
+        MigrationExecutor(connection).migrate(targets)
+    _turn_to(before)
+
+
+def _turn_to(name: str) -> None:
+    connection.close()
+    settings.DATABASES["default"]["NAME"] = connection.settings_dict["NAME"] = name
+
+
+def _say(statement: str) -> list[tuple[Any, ...]]:
+    """Run one statement outside this process's database, which may not exist yet."""
+    with connection._nodb_cursor() as cursor:
+        cursor.execute(statement)
+        return cursor.fetchall() if cursor.description else []
+
+
+def _told(targets: Targets | None) -> str:
+    """What tells a template of an earlier release from today's, in its name."""
+    return "" if targets is None else f"_{hashlib.sha256(repr(targets).encode()).hexdigest()[:8]}"
+
+
+def _schema() -> str:
+    """A hash of all that makes the schema."""
+    digest = hashlib.sha256(django.__version__.encode())
+    for app in apps.get_app_configs():
+        for file in sorted(Path(app.path).glob("migrations/*.py")):
+            digest.update(f"{app.label}/{file.name}".encode() + file.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Of processes that start together one makes the template and the others wait for it."""
+    TEMPLATES.mkdir(parents=True, exist_ok=True)
+    with (TEMPLATES / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

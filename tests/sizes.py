@@ -1,0 +1,38 @@
+"""How much of a long test is run: a little in `make test`, all of it in `make test-slow`, which gives pytest
+`--full`.
+
+A test marked `slow` runs in the second alone. One marked `sized` runs in both and takes its numbers from
+`size`; so does every test of Hypothesis, by its profile."""
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+FULL_EXAMPLES, EXAMPLES = 100, 20
+_full = False
+
+
+def choose(*, full: bool) -> None:
+    """Say which it is, before any test's module is read."""
+    global _full
+    _full = full
+    # How long a busy machine takes is no fault of what is tested.
+    settings.register_profile(
+        "arbiter",
+        deadline=None,
+        suppress_health_check=[HealthCheck.too_slow],
+        max_examples=size(EXAMPLES, FULL_EXAMPLES),
+    )
+    settings.load_profile("arbiter")
+
+
+def size(small: int, full: int) -> int:
+    return full if _full else small
+
+
+def belongs(item: pytest.Item) -> bool:
+    """Tell whether a test is among those of this run."""
+    slow = item.get_closest_marker("slow") is not None
+    if not _full:
+        return not slow
+    drawn = getattr(getattr(item, "obj", None), "is_hypothesis_test", False)
+    return slow or drawn or item.get_closest_marker("sized") is not None
