@@ -166,15 +166,23 @@ def _filled(tasks, size, hits):
 
 
 @settings(max_examples=size(20, 40), deadline=None)
-@given(st.integers(1, 12), st.integers(1, 20), st.floats(0.5, 0.99), st.sampled_from([_dealt, _filled]))
+@given(st.integers(4, 12), st.integers(1, 20), st.floats(0.5, 0.99), st.sampled_from([_dealt, _filled]))
 @example(7, 24, 0.95, _dealt)
 @example(7, 24, 0.95, _filled)
+@example(2, 11, 0.5, _filled)
 def test_the_bounds_rise_with_the_count_without_a_jump(tasks, size, level, hits_of):
     n = tasks * size
     rates = [clustered_rate(hits_of(tasks, size, hits), [size] * tasks, level) for hits in range(n + 1)]
     low, high = np.array([one.low for one in rates]), np.array([one.high for one in rates])
     assert (np.diff(low) >= -1e-9).all() and (np.diff(high) >= -1e-9).all()
     assert max(np.diff(low).max(), np.diff(high).max()) <= 5 / n  # as a rate moves by 1 / n
+
+
+def test_with_two_tasks_one_more_in_one_of_them_can_widen_the_interval():
+    """20 of 22 over two tasks, as 10 and 10, and 21, as 11 and 10: now the tasks differ."""
+    even, uneven = (clustered_rate(hits, [11, 11], 0.6) for hits in ([10, 10], [11, 10]))
+    assert even.low is not None and uneven.low is not None
+    assert -0.03 < uneven.low - even.low < 0
 
 
 @given(counts_by_task, st.floats(0.5, 0.99))
