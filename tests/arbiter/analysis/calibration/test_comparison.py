@@ -32,13 +32,13 @@ def test_what_changed(study):
     golden(study)
     first = judged(study, by=7)
     items = list(study.items.order_by("pk"))
-    right = next(item for item in items if off(item, 7) == truth_of(item))
+    right = next(item for item in items if off(item, 7) == truth_of(item) == "convergence")
     lost = [item for item in items if item != right][-2:]
 
     def said(item):
         if item in lost:
             return None
-        return "safety_refusal" if item == right and truth_of(item) != "safety_refusal" else truth_of(item)
+        return "safety_refusal" if item == right else truth_of(item)
 
     second = second_version(study, said)
     comparison = compare_judges(study, first, second)
