@@ -12,6 +12,7 @@ from django.core.cache import cache
 from django.db import transaction
 from django.test import TransactionTestCase
 
+from arbiter.core import countcache
 from tests import builders, databases, sizes
 
 TransactionTestCase._fixture_teardown = lambda _: databases.empty()
@@ -22,10 +23,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--full", action="store_true", help="run what `make test` leaves out, see tests/sizes.py"
     )
+    parser.addoption(
+        "--new-draws", action="store_true", help="let Hypothesis draw examples it has not drawn before"
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    sizes.choose(full=config.getoption("--full"))
+    sizes.choose(full=config.getoption("--full"), new_draws=config.getoption("--new-draws"))
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -91,9 +95,11 @@ def on_sqlite() -> bool:
 
 
 @pytest.fixture(autouse=True)
-def nothing_remembered() -> None:
-    """Keys are used again from test to test, so what a process remembers by them would be another test's."""
+def nothing_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keys are used again from test to test, so what a process remembers by them would be another test's. Nor
+    does a count become old where a busy machine took long for it."""
     cache.clear()
+    monkeypatch.setattr(countcache, "SLOW", float("inf"))
 
 
 @pytest.fixture
