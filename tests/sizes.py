@@ -2,7 +2,10 @@
 `--full`.
 
 A test marked `slow` runs in the second alone. One marked `sized` runs in both and takes its numbers from
-`size`; so does every test of Hypothesis, by its profile."""
+`size`; so does every test of Hypothesis, by its profile.
+
+Hypothesis draws the same examples each time, so that a failure is the fault of what was changed. With
+`--new-draws` it draws others, to look for what nobody thought of."""
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -11,14 +14,15 @@ FULL_EXAMPLES, EXAMPLES = 100, 20
 _full = False
 
 
-def choose(*, full: bool) -> None:
-    """Say which it is, before any test's module is read."""
+def choose(*, full: bool, new_draws: bool) -> None:
+    """Say which it is and what is drawn, before any test's module is read."""
     global _full
     _full = full
     # How long a busy machine takes is no fault of what is tested.
     settings.register_profile(
         "arbiter",
         deadline=None,
+        derandomize=not new_draws,
         suppress_health_check=[HealthCheck.too_slow],
         max_examples=size(EXAMPLES, FULL_EXAMPLES),
     )
