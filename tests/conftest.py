@@ -3,6 +3,7 @@
 import os
 import signal
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,18 @@ from django.db import transaction
 from django.test import TransactionTestCase
 
 from arbiter.core import countcache
+from arbiter.studies.reading import browsing
+from judging.votes import kept_figures
 from tests import builders, databases, sizes
+from tests.ports import ReservePort, reserved_port
 
 TransactionTestCase._fixture_teardown = lambda _: databases.empty()
+# What an answer of ours may depend on: how long it took. Tests of that say so themselves.
+LASTING = {
+    countcache: ["SLOW"],
+    kept_figures: ["SLOW"],
+    browsing: ["SEARCH_SECONDS", "COUNT_SECONDS", "QUICK"],
+}
 SHARED = Path(os.environ.get("ARBITER_SHARED", Path(__file__).parent.parent.parent / "shared"))
 
 
@@ -97,9 +107,18 @@ def on_sqlite() -> bool:
 @pytest.fixture(autouse=True)
 def nothing_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keys are used again from test to test, so what a process remembers by them would be another test's. Nor
-    does a count become old where a busy machine took long for it."""
+    is a count or a figure kept, or a search cut short, because a busy machine took long for it."""
     cache.clear()
-    monkeypatch.setattr(countcache, "SLOW", float("inf"))
+    for module, seconds in LASTING.items():
+        for name in seconds:
+            monkeypatch.setattr(module, name, float("inf"))
+
+
+@pytest.fixture
+def reserve_port() -> Iterator[ReservePort]:
+    """Return a function that gives a port nobody else gets before the test is over, each time another."""
+    with ExitStack() as kept:
+        yield lambda: kept.enter_context(reserved_port())
 
 
 @pytest.fixture

@@ -36,6 +36,7 @@ from annotation.raterprogress import progress
 from annotation.routing import AHEAD, serve, skip
 from annotation.submitting import Conflict, Submission, answer_in, last_answered, submit
 from tests.processes import start
+from tests.waiting import wait_until
 
 LABELS = ["convergence", "no_convergence", "safety_refusal", "nonsensical"]
 PROCESSES, RATERS = 8, 4
@@ -217,17 +218,17 @@ def ready(folder: Path) -> None:
 # All of them
 
 
-def drain(study: Study, folder: Path, within: float) -> None:
+def drain(study: Study, folder: Path, within: float = 600) -> None:
     """Run eight processes, one of which is killed and another takes its place; then let whoever is left label
     what is left."""
     for name in names():
         Rater.objects.create(name=name, kind="human")
     processes = [begin(study, folder, number) for number in range(PROCESSES)]
     try:
-        until(lambda: len(list(folder.glob("*.ready"))) == PROCESSES, 60)
+        wait_until(lambda: len(list(folder.glob("*.ready"))) == PROCESSES)
         (folder / "go").touch()
         count = Rating.objects.filter(item__study=study).count
-        until(lambda: count() > study.items.count() // 4, within)
+        wait_until(lambda: count() > study.items.count() // 4, within)
         processes[0].send_signal(signal.SIGKILL)
         processes[0].communicate()
         processes[0] = begin(study, folder, 0)
@@ -249,13 +250,6 @@ def begin(study: Study, folder: Path, number: int) -> Any:
         str(number),
         ARBITER_ASSIGNMENT_LEASE_MINUTES=str(LEASE / 60),
     )
-
-
-def until(so: Callable[[], bool], within: float) -> None:
-    deadline = time.monotonic() + within
-    while not so():
-        assert time.monotonic() < deadline, f"nothing came of it within {within:g} s"
-        time.sleep(0.02)
 
 
 def finish(study: Study, folder: Path) -> None:

@@ -165,7 +165,7 @@ def test_one_who_is_late_in_one_window_and_given_the_item_anew_in_another_has_la
 def test_of_processes_with_raters_who_vanish_and_one_that_is_killed_every_label_counts_as_it_should(tmp_path):
     study = builders.study(tasks=10, epochs=10)
     builders.draw(study, per_item=3, seed=1)
-    drain(study, tmp_path, within=120)
+    drain(study, tmp_path)
     counts = account(study, tmp_path, 3)
     assert counts.wrong() == {}
     # It was no easy run.

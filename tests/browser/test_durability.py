@@ -2,12 +2,11 @@
 page never says "Saved" before it is."""
 
 import re
-import socket
 import subprocess
 import sys
-import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from urllib.request import urlopen
 
 import pytest
@@ -19,6 +18,7 @@ from annotation.models import Assignment, Rating, Serving
 from tests import builders
 from tests.browser.conftest import PATIENCE, WIDE
 from tests.processes import ROOT, environment
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 URL = "/studies/tiny/label/"
@@ -28,10 +28,8 @@ SAVED = "Saved"
 class Server:
     """A server of our own, to be killed and started again at the same address."""
 
-    def __init__(self) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+    def __init__(self, port: int) -> None:
+        self.port = port
         self.url = f"http://127.0.0.1:{self.port}"
         self.start()
 
@@ -46,13 +44,12 @@ class Server:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        for _ in range(300):
-            try:
-                urlopen(f"{self.url}/healthz", timeout=1).read()
-                return
-            except OSError:
-                time.sleep(0.1)
-        raise AssertionError("the server did not answer")
+        wait_until(self.answers)
+
+    def answers(self) -> bool:
+        with suppress(OSError):
+            return bool(urlopen(f"{self.url}/healthz", timeout=60).read())
+        return False
 
     def kill(self) -> None:
         subprocess.run(["pkill", "-KILL", "-g", str(self.process.pid)], check=False)
@@ -60,8 +57,8 @@ class Server:
 
 
 @pytest.fixture
-def server(labelling) -> Iterator[Server]:
-    made = Server()
+def server(labelling, reserve_port) -> Iterator[Server]:
+    made = Server(reserve_port())
     yield made
     made.kill()
 
@@ -367,17 +364,14 @@ def test_the_back_button_loses_nothing_and_repeats_nothing(server, ann):
     exactly_once()
 
 
-def test_drafts_are_on_the_server_within_a_second(server, ann, browser, labelling):
+def test_drafts_are_on_the_server_before_they_are_sent(server, ann, browser, labelling):
     page = opened(ann)
     text = page.locator("#response-text").inner_text()
     page.keyboard.press("2")
     page.get_by_role("textbox", name="Note").fill("from the first machine")
-    for _ in range(40):
-        draft = Serving.objects.get(item__response__text=text).draft
-        if draft and draft["note"]:
-            break
-        page.wait_for_timeout(50)
-    assert draft["label"] == "no_convergence" and draft["note"] == "from the first machine"
+    served = Serving.objects.filter(item__response__text=text)
+    wait_until(lambda: (served.get().draft or {}).get("note") == "from the first machine")
+    assert served.get().draft["label"] == "no_convergence"
     second = browser.new_context(base_url=server.url, viewport=WIDE)  # another machine
     sign_in(second, server, labelling["ann"])
     there = opened(second)

@@ -1,7 +1,6 @@
 """Celery workers as processes of their own, a broker that a test may kill, and what lies in its queues."""
 
 import shutil
-import socket
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -14,8 +13,8 @@ from kombu import Connection
 from redis import Redis
 from redis.exceptions import ConnectionError as NotThere
 
-from tests.judging.helpers import wait_until
 from tests.processes import running
+from tests.waiting import wait_until
 
 ENDPOINTS = ("local", "other", "later", "paid")  # whose queues tests use
 WORKER = ("-m", "celery", "-A", "config.celery", "worker", "--without-gossip", "--without-mingle")
@@ -55,12 +54,6 @@ def sweep() -> None:
         for queue in lying():
             with connection.channel() as channel:
                 channel.queue_purge(queue)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextmanager

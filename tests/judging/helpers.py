@@ -1,8 +1,6 @@
 """Builders for judges and what is asked of them."""
 
 import json
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -77,11 +75,3 @@ def made_of(job: CallJob, label: str = "convergence") -> MadeCall:
     raw = said(label)[2].decode()
     answer = read_answer(raw)
     return MadeCall(job, Call("answer", timezone.now(), 0.1, raw=raw, answer=answer, status=200), final=True)
-
-
-def wait_until(said: Callable[[], Any], within: float = 600.0) -> None:
-    """Wait for what another process does. The time is what a slow machine may take, no measure."""
-    deadline = time.monotonic() + within
-    while not said():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)

@@ -2,10 +2,10 @@ import socket
 from collections.abc import Iterator
 
 import pytest
-from _services import free_port
 
 from arbiter.cli.launch.address import Address, read_address, require_free
 from arbiter.cli.launch.console import LaunchProblem
+from tests.ports import ReservePort
 
 
 @pytest.fixture
@@ -47,13 +47,13 @@ def test_the_two_ports_must_differ() -> None:
         read_address({"PORT": "8001"})
 
 
-def test_a_taken_port_is_named_with_its_variable(taken: int) -> None:
+def test_a_taken_port_is_named_with_its_variable(taken: int, reserve_port: ReservePort) -> None:
     with pytest.raises(LaunchProblem, match=rf"Port {taken}, for the web server, is taken[^\n]*\n.* PORT="):
-        require_free(Address("127.0.0.1", taken, free_port()))
+        require_free(Address("127.0.0.1", taken, reserve_port()))
     with pytest.raises(LaunchProblem, match=rf"Port {taken}, for the simulated.*\n.*ARBITER_SIMULATOR_PORT="):
-        require_free(Address("127.0.0.1", free_port(), taken))
+        require_free(Address("127.0.0.1", reserve_port(), taken))
 
 
-def test_a_host_that_is_not_ours_is_named() -> None:
+def test_a_host_that_is_not_ours_is_named(reserve_port: ReservePort) -> None:
     with pytest.raises(LaunchProblem, match="Check ARBITER_HOST"):
-        require_free(Address("192.0.2.1", free_port(), free_port()))
+        require_free(Address("192.0.2.1", reserve_port(), reserve_port()))

@@ -28,7 +28,7 @@ time.sleep(60)
 def is_alive(pid: int) -> bool:
     try:
         return "Z" not in Path("/proc", str(pid), "stat").read_text().rpartition(")")[2].split()[0]
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):  # the second where it ends as it is read
         return False
 
 

@@ -7,19 +7,25 @@ import shutil
 import signal
 import socket
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from _services import free_port
 
+from tests.ports import ReservePort
 from tests.scripts.conftest import ROOT, Script, StartScript, eventually, pretend_installed, processes_naming
 
 pytestmark = pytest.mark.skipif(not Path("/proc").exists(), reason="looks processes up in /proc")
 
 
 @pytest.fixture
-def ports() -> dict[str, str]:
-    return {"PORT": str(free_port()), "ARBITER_SIMULATOR_PORT": str(free_port()), "ARBITER_DATA": ""}
+def new_ports(reserve_port: ReservePort) -> Callable[[], dict[str, str]]:
+    return lambda: {"PORT": str(reserve_port()), "ARBITER_SIMULATOR_PORT": str(reserve_port())}
+
+
+@pytest.fixture
+def ports(new_ports: Callable[[], dict[str, str]]) -> dict[str, str]:
+    return {**new_ports(), "ARBITER_DATA": ""}
 
 
 def left_behind(checkout: Path) -> list[str]:
@@ -35,7 +41,7 @@ def arbiter(start_script: StartScript, ports: dict[str, str]) -> Script:
 
 def test_it_answers_and_prints_the_links(arbiter: Script, ports: dict[str, str]) -> None:
     base = f"http://127.0.0.1:{ports['PORT']}"
-    assert urllib.request.urlopen(f"{base}/healthz", timeout=5).read() == b"ok"
+    assert urllib.request.urlopen(f"{base}/healthz", timeout=60).read() == b"ok"
     assert f"Arbiter is running at {base}" in arbiter.said
     assert f"owner  {base}/sign-in/one" in arbiter.said
 
@@ -54,10 +60,15 @@ def test_nothing_outlives_it_when_it_is_killed(arbiter: Script, checkout: Path) 
 
 @pytest.mark.parametrize("other_ports", [False, True])
 def test_a_second_one_in_the_checkout_is_told_where_the_first_is(
-    arbiter: Script, start_script: StartScript, ports: dict[str, str], checkout: Path, other_ports: bool
+    arbiter: Script,
+    start_script: StartScript,
+    ports: dict[str, str],
+    new_ports: Callable[[], dict[str, str]],
+    checkout: Path,
+    other_ports: bool,
 ) -> None:
     (checkout / ".venv" / "arbiter-stamp.json").unlink()  # the message comes before any installing
-    own = {"PORT": str(free_port()), "ARBITER_SIMULATOR_PORT": str(free_port())} if other_ports else {}
+    own = new_ports() if other_ports else {}
     second = start_script("run.py", **{**ports, **own})
     assert second.process.wait(600) == 1
     assert (
@@ -72,7 +83,12 @@ def test_a_second_one_in_the_checkout_is_told_where_the_first_is(
 
 
 def test_another_one_on_its_port_is_told_whose_it_is(
-    arbiter: Script, start_script: StartScript, ports: dict[str, str], folder: Path, checkout: Path
+    arbiter: Script,
+    start_script: StartScript,
+    ports: dict[str, str],
+    reserve_port: ReservePort,
+    folder: Path,
+    checkout: Path,
 ) -> None:
     other = {**ports, "ARBITER_DATA": str(folder / "elsewhere")}
     second = start_script("run.py", **other)
@@ -83,7 +99,7 @@ def test_another_one_on_its_port_is_told_whose_it_is(
     )
     assert f"from {checkout}, process" in second.said
     assert "for example: make run PORT=" in second.said
-    third = start_script("run.py", **{**other, "PORT": str(free_port())})
+    third = start_script("run.py", **{**other, "PORT": str(reserve_port())})
     assert third.process.wait(600) == 1
     assert f"Port {ports['ARBITER_SIMULATOR_PORT']}, for the simulated provider, is taken" in third.said
     assert f"by the Arbiter at http://127.0.0.1:{ports['PORT']}" in third.said
@@ -91,6 +107,7 @@ def test_another_one_on_its_port_is_told_whose_it_is(
 
 def test_a_port_of_another_program_is_told_so(start_script: StartScript, ports: dict[str, str]) -> None:
     with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         other.bind(("127.0.0.1", int(ports["PORT"])))
         other.listen()
         script = start_script("run.py", **ports)
@@ -101,31 +118,31 @@ def test_a_port_of_another_program_is_told_so(start_script: StartScript, ports: 
 
 
 def test_two_checkouts_live_side_by_side(
-    arbiter: Script, start_script: StartScript, ports: dict[str, str], folder: Path, checkout: Path
+    arbiter: Script,
+    start_script: StartScript,
+    ports: dict[str, str],
+    new_ports: Callable[[], dict[str, str]],
+    folder: Path,
+    checkout: Path,
 ) -> None:
     """Each has its own ports, data, logs and simulated provider; one that ends leaves the other alone."""
     (folder / "second").mkdir()
     shutil.copytree(checkout, folder / "second" / "checkout", ignore=shutil.ignore_patterns("var", ".venv"))
     pretend_installed(folder / "second" / "checkout")
-    own = {
-        "PORT": str(free_port()),
-        "ARBITER_SIMULATOR_PORT": str(free_port()),
-        "ARBITER_DATA": "",
-        "TMPDIR": str(folder / "tmp"),
-    }
+    own = {**new_ports(), "ARBITER_DATA": "", "TMPDIR": str(folder / "tmp")}
     second = Script(folder / "second" / "checkout", "run.py", [], own)
     try:
         second.until("Ctrl-C stops it")
         for where, its in ((checkout, ports), (folder / "second" / "checkout", own)):
             assert (where / "var" / "log" / "worker.log").exists()
             assert (
-                urllib.request.urlopen(f"http://127.0.0.1:{its['PORT']}/healthz", timeout=5).read() == b"ok"
+                urllib.request.urlopen(f"http://127.0.0.1:{its['PORT']}/healthz", timeout=60).read() == b"ok"
             )
-            urllib.request.urlopen(f"http://127.0.0.1:{its['ARBITER_SIMULATOR_PORT']}/", timeout=5).read()
+            urllib.request.urlopen(f"http://127.0.0.1:{its['ARBITER_SIMULATOR_PORT']}/", timeout=60).read()
         assert second.end() == 0
     finally:
         second.process.kill()
-    assert urllib.request.urlopen(f"http://127.0.0.1:{ports['PORT']}/healthz", timeout=5).read() == b"ok"
+    assert urllib.request.urlopen(f"http://127.0.0.1:{ports['PORT']}/healthz", timeout=60).read() == b"ok"
     assert arbiter.process.poll() is None
 
 
@@ -165,7 +182,7 @@ def test_data_and_logs_lie_where_arbiter_data_says(
 
 
 def test_ports_are_free_again_at_once(arbiter: Script, ports: dict[str, str]) -> None:
-    urllib.request.urlopen(f"http://127.0.0.1:{ports['PORT']}/healthz", timeout=5).read()
+    urllib.request.urlopen(f"http://127.0.0.1:{ports['PORT']}/healthz", timeout=60).read()
     arbiter.end()
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

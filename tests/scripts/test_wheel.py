@@ -14,8 +14,8 @@ from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
-from _services import free_port
 
+from tests.ports import ReservePort
 from tests.scripts.conftest import ROOT, eventually
 
 ROOMS = {"arbiter", "config", "benchmark", "annotation", "judging"}
@@ -85,8 +85,8 @@ def test_every_command_is_there_and_data_lies_in_the_persons_own_folder(
 
 
 @pytest.fixture
-def page(installed: Path, tmp_path: Path) -> Iterator[str]:
-    ports = {"PORT": str(free_port()), "ARBITER_SIMULATOR_PORT": str(free_port())}
+def page(installed: Path, tmp_path: Path, reserve_port: ReservePort) -> Iterator[str]:
+    ports = {"PORT": str(reserve_port()), "ARBITER_SIMULATOR_PORT": str(reserve_port())}
     process = subprocess.Popen(
         [str(installed / "bin" / "arbiter"), "run"],
         cwd=tmp_path,

@@ -16,8 +16,9 @@ from judging.panel.wanted_verdicts import want_verdicts
 from judging.settlement.settlejob import SettleArguments
 from tests import builders
 from tests.judging.brokers import needs_broker, sweep, worker
-from tests.judging.helpers import endpoint, judge, states, wait_until
+from tests.judging.helpers import endpoint, judge, states
 from tests.processes import running
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True)]
 

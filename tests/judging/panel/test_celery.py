@@ -6,6 +6,7 @@ import time
 import pytest
 from django.db import transaction
 
+from arbiter.core.broker import app as celery
 from arbiter.simulator.running import running_simulator
 from judging.models import Attempt, Verdict
 from judging.panel import tasks
@@ -14,9 +15,10 @@ from judging.panel.wanted_verdicts import want_verdicts
 from tests import builders
 from tests.arbiter.cli.commands import document
 from tests.judging.accounts import assert_whole
-from tests.judging.brokers import free_port, lying, needs_broker, needs_redis, redis_server, sweep, worker
-from tests.judging.helpers import CLOSED, endpoint, judge, panel, states, wait_until
+from tests.judging.brokers import lying, needs_broker, needs_redis, redis_server, sweep, worker
+from tests.judging.helpers import CLOSED, endpoint, judge, panel, states
 from tests.processes import running
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True)]
 
@@ -54,15 +56,19 @@ def test_a_woken_worker_does_what_is_wanted(broker, pool):
 @needs_broker
 def test_two_workers_woken_twice_make_no_call_twice(broker):
     study = builders.study(tasks=10, epochs=12)
-    with running_simulator(latency=0.03) as simulator:
+    # With the usual lease: on a slow machine a shorter one may run out while its worker lives.
+    lasting = {"ARBITER_LEASE_SECONDS": "15"}
+    with (
+        running_simulator(latency=0.1) as simulator,
+        worker("-c", "1", **lasting),
+        worker("-c", "1", name="two", **lasting),
+    ):
         panel(study, endpoint(simulator.base_url, concurrency=4))
+        wait_until(lambda: len(celery.control.ping(timeout=1)) == 2)  # else one might do it all before
         want_verdicts(study)
         wake_workers()
         wake_workers()
-        # With the usual lease: on a slow machine a shorter one may run out while its worker lives.
-        lasting = {"ARBITER_LEASE_SECONDS": "15"}
-        with worker("-c", "1", **lasting), worker("-c", "1", name="two", **lasting):
-            done(study, 360)
+        done(study, 360)
         stats = simulator.stats()
     assert stats["kinds"] == {"ok": 360}
     assert stats["peak_in_flight"] > 4  # both were at it: each keeps to its endpoint's limit
@@ -120,14 +126,16 @@ def test_what_a_killed_worker_held_is_taken_up_by_one_that_runs(broker):
 
 
 @needs_redis
-def test_a_broker_that_dies_with_all_its_messages_leaves_nothing_undone(tmp_path):
+def test_a_broker_that_dies_with_all_its_messages_leaves_nothing_undone(tmp_path, reserve_port):
     study = builders.study(tasks=10, epochs=6)
-    port = free_port()
+    port = reserve_port()
     url = f"redis://127.0.0.1:{port}/0"
     with running_simulator(latency=0.05) as simulator:
         panel(study, endpoint(simulator.base_url, concurrency=4))
         want_verdicts(study, "careful")
-        with redis_server(port, tmp_path) as first, worker("-c", "2", CELERY_BROKER_URL=url):
+        # Whoever finds work by itself looks once a lease; a shorter one may run out while its worker lives.
+        own = {"CELERY_BROKER_URL": url, "ARBITER_LEASE_SECONDS": "6"}
+        with redis_server(port, tmp_path) as first, worker("-c", "2", **own):
             wait_until(lambda: Attempt.objects.count() > 10)
             first.kill()
             first.wait()
@@ -244,16 +252,16 @@ wake_workers()
 
 
 @needs_redis
-def test_a_broker_that_was_there_before_and_went_away_does_not_hold_up_the_caller(tmp_path):
+def test_a_broker_that_was_there_before_and_went_away_does_not_hold_up_the_caller(tmp_path, reserve_port):
     study = builders.study()
     judge(study, endpoint())
     want_verdicts(study)
-    port = free_port()
+    port = reserve_port()
     program = f"""
 import django; django.setup()
 from pathlib import Path
 from judging.panel.waking import wake_workers
-from tests.judging.brokers import free_port, lying, redis_server
+from tests.judging.brokers import lying, redis_server
 here = Path({str(tmp_path)!r})
 with redis_server({port}, here):
     wake_workers()

@@ -17,7 +17,7 @@ from tests.processes import ROOT
 
 sys.path.insert(0, str(ROOT / "scripts"))
 from _machine import find_postgres
-from _services import free_port, server_user, temporary_folder
+from _services import server_user, temporary_folder
 
 pytestmark = [
     pytest.mark.skipif(find_postgres() is None, reason="no PostgreSQL server on this machine"),
@@ -27,8 +27,8 @@ pytestmark = [
 class PostgresServer:
     """A PostgreSQL of the test's own, which keeps what it has acknowledged as a real one does."""
 
-    def __init__(self, folder):
-        self.home, self.port = folder / "server", free_port()
+    def __init__(self, folder, port):
+        self.home, self.port = folder / "server", port
         self.home.mkdir()
         self.user = server_user()
         if self.user:
@@ -64,9 +64,9 @@ class PostgresServer:
 
 
 @pytest.fixture
-def server():
+def server(reserve_port):
     with temporary_folder() as folder:
-        made = PostgresServer(folder)
+        made = PostgresServer(folder, reserve_port())
         try:
             yield made
         finally:

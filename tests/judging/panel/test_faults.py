@@ -3,7 +3,6 @@ each verdict comes to one end, and the books agree."""
 
 import random
 import signal
-import socket
 import sqlite3
 import time
 from collections import Counter
@@ -34,6 +33,7 @@ from tests.judging.accounts import (
 from tests.judging.helpers import PANEL, endpoint, judge, panel, states
 from tests.processes import result, running, start
 from tests.sizes import size
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True)]
 TIMEOUT = 1.5  # seconds that a call may last
@@ -52,13 +52,6 @@ def study(db):
 @pytest.fixture
 def sized_study(db):
     return builders.study(tasks=10, epochs=size(4, 10))
-
-
-def wait_until(said, within=600.0):
-    deadline = time.monotonic() + within
-    while not said():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def wait_for_attempts(command, more):
@@ -120,14 +113,8 @@ def test_at_a_service_that_limits_its_callers_all_gets_done_and_few_calls_are_tu
     assert kinds["429"] <= 64 + most * 300  # the first round, that nobody can know to be too much, and some
 
 
-def port():
-    with closing(socket.socket()) as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
-
-
-def test_an_endpoint_that_goes_away_fails_nothing_the_others_go_on_and_it_is_found_again(study):
-    fixed = port()
+def test_an_endpoint_that_goes_away_fails_nothing_the_others_go_on_and_it_is_found_again(study, reserve_port):
+    fixed = reserve_port()
     with running_simulator(latency=0.05) as steady:
         with running_simulator(port=fixed, latency=0.05) as shaky:
             judge(study, endpoint(steady.base_url, "steady", concurrency=2))
@@ -154,8 +141,8 @@ def test_an_endpoint_that_goes_away_fails_nothing_the_others_go_on_and_it_is_fou
     assert (noted.down_since, noted.down_error) == (None, "")
 
 
-def test_a_restart_of_the_endpoint_is_only_a_hiccup(study):
-    fixed = port()
+def test_a_restart_of_the_endpoint_is_only_a_hiccup(study, reserve_port):
+    fixed = reserve_port()
     with running_simulator(port=fixed, latency=0.05) as simulator:
         at = endpoint(simulator.base_url, concurrency=4)
         panel(study, at)

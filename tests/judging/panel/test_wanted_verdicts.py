@@ -22,9 +22,10 @@ from tests import builders
 from tests.arbiter.calls.services import service
 from tests.arbiter.cli.commands import document, refusal
 from tests.judging.accounts import assert_balanced, assert_final, assert_whole
-from tests.judging.helpers import PANEL, endpoint, judge, made_of, panel, said, states, wait_until
+from tests.judging.helpers import PANEL, endpoint, judge, made_of, panel, said, states
 from tests.processes import running
 from tests.together import together
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True)]
 

@@ -13,8 +13,9 @@ from judging.panel.judging_run import judge_study
 from judging.panel.wanted_verdicts import want_verdicts
 from tests import builders
 from tests.judging.accounts import assert_whole
-from tests.judging.helpers import CLOSED, endpoint, judge, panel, states, wait_until
+from tests.judging.helpers import CLOSED, endpoint, judge, panel, states
 from tests.processes import result, running, start
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True)]
 
@@ -108,11 +109,11 @@ def test_an_endpoint_that_never_answers_ends_the_command_with_one_sentence_when_
     assert not Verdict.objects.exclude(lease="").exists()
 
 
-def test_a_judge_command_waits_for_an_endpoint_that_answered_before(db):
+def test_a_judge_command_waits_for_an_endpoint_that_answered_before(db, reserve_port):
     study = builders.study(tasks=10, epochs=6)
-    with running_simulator(latency=0.1) as first:
+    port = reserve_port()
+    with running_simulator(port=port, latency=0.1) as first:
         judge(study, endpoint(first.base_url, concurrency=2))
-        port = int(first.base_url.removesuffix("/v1").rpartition(":")[2])
         with running("manage.py", "judge", "tiny", "--json") as command:
             wait_until(lambda: Attempt.objects.filter(outcome="answer").count() > 4)
             first.process.kill()
