@@ -1,7 +1,7 @@
 """The engine on work that only takes notes: how it claims, calls, retries, stores and stops."""
 
 import threading
-import time
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 
 import pytest
@@ -11,7 +11,9 @@ from arbiter.calls import engine
 from arbiter.calls.engine import Engine, wait_before
 from arbiter.calls.lanes import CallJob, EndpointDown
 from arbiter.calls.service import Service
+from arbiter.core import outages
 from tests.arbiter.calls.services import completion, service
+from tests.waiting import wait_until
 
 COMPLETION = completion()[2].decode()
 REQUEST = {"model": "m", "messages": [{"role": "user", "content": "x"}]}
@@ -20,6 +22,7 @@ REQUEST = {"model": "m", "messages": [{"role": "user", "content": "x"}]}
 @pytest.fixture(autouse=True)
 def quick_retries(monkeypatch):
     monkeypatch.setattr(engine, "BACKOFF_SECONDS", 0.01)
+    monkeypatch.setattr(engine, "GRACE_SECONDS", 120)  # what a busy machine may take for what is in flight
 
 
 @dataclass
@@ -85,7 +88,9 @@ class Notes:
 
 
 def endpoint(url, pk=1, **fields):
-    return Service(**{"pk": pk, "name": f"e{pk}", "base_url": url, "timeout": 20, "concurrency": 4, **fields})
+    return Service(
+        **{"pk": pk, "name": f"e{pk}", "base_url": url, "timeout": 120, "concurrency": 4, **fields}
+    )
 
 
 def test_every_call_is_stored_before_its_row_is_concluded_and_the_rest_is_given_back_last(simulator):
@@ -101,19 +106,25 @@ def test_every_call_is_stored_before_its_row_is_concluded_and_the_rest_is_given_
 
 def test_no_more_calls_are_in_flight_than_each_endpoint_takes():
     seen = {1: [0, 0], 2: [0, 0]}  # now, and at most
+    counted = threading.Lock()
 
-    def counting(pk):
+    def counting(pk, at_once):
+        """Answer once as many have come as may be in flight, and a moment later, in which one more would."""
+        come = threading.Barrier(at_once)
+
         def answer(*_):
-            seen[pk][0] += 1
-            seen[pk][1] = max(seen[pk])
-            held.wait(0.05)
-            seen[pk][0] -= 1
+            with counted:
+                seen[pk][0] += 1
+                seen[pk][1] = max(seen[pk])
+            come.wait(60)
+            threading.Event().wait(0.05)
+            with counted:
+                seen[pk][0] -= 1
             return completion()
 
         return answer
 
-    held = threading.Event()
-    with service(counting(1)) as one, service(counting(2)) as two:
+    with service(counting(1, 3)) as one, service(counting(2, 1)) as two:
         work = Notes(
             {endpoint(one, 1, concurrency=3): list(range(12)), endpoint(two, 2, concurrency=1): [20, 21]}
         )
@@ -185,7 +196,10 @@ def test_after_a_claim_that_was_cut_off_what_it_may_have_taken_is_given_back():
 
 
 def test_a_database_that_stays_away_ends_the_run(monkeypatch):
-    monkeypatch.setattr(engine, "LONGEST_OUTAGE", 0.3)
+    now = [0.0]
+    monkeypatch.setattr(outages, "monotonic", lambda: now[0])
+    monkeypatch.setattr(outages, "sleep", lambda seconds: now.append(now.pop() + seconds))
+    monkeypatch.setattr(engine, "LONGEST_OUTAGE", 0.25)  # it fails at 0, 0.1 and 0.3
     with service(lambda *_: completion()) as url:
         work = Notes({endpoint(url): [1]}, failing=["store"] * 3)
         with pytest.raises(OperationalError):
@@ -196,16 +210,16 @@ def test_a_database_that_stays_away_ends_the_run(monkeypatch):
 
 def test_what_is_held_stays_held_while_its_call_takes_long_and_a_missed_beat_is_no_harm(settings):
     settings.LEASE_SECONDS = 0.15
-    with service(lambda *_: time.sleep(0.4) or completion()) as url:
+    with service(lambda *_: wait_until(lambda: work.said.count("renew") >= 3) or completion()) as url:
         work = Notes({endpoint(url): [1]}, failing=["renew"])
         Engine(work).run()
-    assert work.said.count("renew") >= 3
+    assert work.said.index("conclude") > work.said.index("renew")
     assert work.concluded == {1: "answer"}
 
 
 def test_told_to_stop_it_lets_what_is_in_flight_land_and_takes_no_more():
     asked = []
-    with service(lambda *_: asked.append(1) or time.sleep(0.1) or completion()) as url:
+    with service(lambda *_: asked.append(1) or wait_until(lambda: len(asked) == 2) or completion()) as url:
         work = Notes({endpoint(url, concurrency=2): list(range(10))})
         Engine(work, stopping=lambda: bool(asked)).run()
     assert (len(work.concluded), work.claimed) == (2, {1: 2})
@@ -215,7 +229,7 @@ def test_what_does_not_land_in_time_is_given_back(monkeypatch):
     monkeypatch.setattr(engine, "GRACE_SECONDS", 0.05)
     monkeypatch.setattr(engine, "FLUSH_SECONDS", 0.05)
     gone, asked = threading.Event(), threading.Event()
-    with service(lambda *_: asked.set() or completion(str(gone.wait(5)))) as url:
+    with service(lambda *_: asked.set() or completion(str(gone.wait(60)))) as url:
         work = Notes({endpoint(url): [1]})
         Engine(work, stopping=asked.is_set).run()
         gone.set()
@@ -238,15 +252,18 @@ def test_an_endpoint_without_its_key_is_left_to_others_and_told_once(monkeypatch
 
 @dataclass
 class Slow(Notes):
-    """Steps that take a while, and others that come meanwhile. `gone` is what is withdrawn, once it has been
-    claimed."""
+    """Steps that others come between. `gone` is what is withdrawn, once it has been claimed; the steps that
+    `wait` last until the engine wants to know what is, and has heeded what it knew."""
 
-    takes: dict[str, float] = field(default_factory=dict)
+    wait: Collection[str] = ()
     gone: set[int] = field(default_factory=set)
     metered: bool = True
+    given_back: list[int] = field(default_factory=list)
+    looks: int = 0  # at what is withdrawn, that the engine wanted
 
     def _take(self, step):
-        time.sleep(self.takes.get(step, 0))
+        if step in self.wait:
+            wait_until(lambda: self.looks > self.said.count("withdrawn"))
         super()._take(step)
 
     def claim(self, *args):
@@ -264,17 +281,25 @@ class Slow(Notes):
         super().release(lease, only=only, keep=keep)
         if only:
             self.said.append(f"gave back {sorted(only)}")
+            self.given_back += only
         if len(self.at) == 1:  # else it is not known whose they are
             next(iter(self.at.values())).extend(set(only or ()) - self.gone)
 
 
+class Looking(Engine):
+    """Counts the looks at what is withdrawn as they are asked for, not as they are taken."""
+
+    async def _database(self, function, *args):
+        self.work.looks += function == self.work.withdrawn
+        return await super()._database(function, *args)
+
+
 def test_what_is_withdrawn_while_it_is_being_permitted_does_not_set_out(monkeypatch):
-    monkeypatch.setattr(engine, "CHECK_SECONDS", 0.05)
+    monkeypatch.setattr(engine, "CHECK_SECONDS", 0.01)
     asked = []
     with service(lambda _, body: asked.append(body["seed"]) or completion()) as url:
-        takes = {"claim": 0.15, "withdrawn": 0.1, "permit": 0.2}
-        work = Slow({endpoint(url): [1, 2]}, takes=takes, gone={1})
-        Engine(work).run()
+        work = Slow({endpoint(url): [1, 2]}, wait=["claim", "permit"], gone={1})
+        Looking(work).run()
     assert work.said.index("withdrawn") < work.said.index("permit")
     assert asked == [2]
     assert "gave back [1]" in work.said
@@ -287,7 +312,7 @@ def test_a_row_whose_last_call_is_not_stored_is_not_given_back_before(monkeypatc
 
     def fail_once_withdrawn(_, body):
         work.gone.add(1)
-        time.sleep(0.1 * body["seed"])
+        wait_until(lambda: body["seed"] == 1 or work.stored)
         return 500, {}, b"{}"
 
     with service(fail_once_withdrawn) as url:
@@ -307,7 +332,7 @@ def test_a_run_that_ends_in_an_error_makes_no_further_call():
             if len(self.concluded) >= 12:
                 raise ValueError("a defect")
 
-    with service(lambda _, body: asked.append(body["seed"]) or time.sleep(0.1) or completion()) as url:
+    with service(lambda _, body: asked.append(body["seed"]) or completion()) as url:
         work = Broken({endpoint(url, concurrency=4): list(range(400))})
         with pytest.raises(ValueError, match="a defect"):
             Engine(work).run()
@@ -317,26 +342,19 @@ def test_a_run_that_ends_in_an_error_makes_no_further_call():
 
 
 def test_told_to_stop_it_writes_what_lands_at_once_though_others_take_their_time(monkeypatch):
-    monkeypatch.setattr(engine, "GRACE_SECONDS", 1.5)
-    stop, written = threading.Event(), []
-
-    class Timed(Notes):
-        def store(self, lease, made):
-            super().store(lease, made)
-            written.append((time.monotonic(), [one.job.pk for one in made]))
+    stop = threading.Event()
 
     def answer(_, body):
         stop.set()
-        time.sleep({1: 0.3, 2: 3.0}[body["seed"]])
+        # One that is kept for the end is kept for as long as the other takes.
+        wait_until(lambda: body["seed"] == 1 or work.stored)
         return completion()
 
     with service(answer) as url:
-        work = Timed({endpoint(url): [1, 2]})
+        work = Notes({endpoint(url): [1, 2]})
         Engine(work, stopping=stop.is_set).run()
-    (first, pks), (last, rest) = written
-    assert (pks, rest) == ([1], [2])
-    assert last - first > 0.5  # it was not kept for the end
-    assert work.stored == [(1, "answer"), (2, "abandoned")]
+    assert work.stored == [(1, "answer"), (2, "answer")]
+    assert work.said.count("store") == 2
 
 
 def test_told_to_stop_while_the_database_is_away_for_a_moment_it_still_writes():
@@ -391,24 +409,37 @@ def test_where_nobody_answers_nothing_fails_and_the_run_says_so(soon_down):
 
 
 def test_the_others_go_on_and_what_it_was_to_answer_is_given_back(soon_down):
-    with service(lambda *_: time.sleep(0.1) or completion()) as url:
+    with service(lambda *_: wait_until(lambda: "note_down" in work.said) or completion()) as url:
         down, up = endpoint(CLOSED, 1), endpoint(url, 2)
         work = Slow({down: [1, 2], up: list(range(10, 60))}, metered=False)
         with pytest.raises(EndpointDown, match="'e1'"):
             Engine(work).run()
     assert work.concluded == dict.fromkeys(range(10, 60), "answer")
-    assert "gave back [1, 2]" in work.said
+    assert sorted(work.given_back) == [1, 2]
 
 
-def test_while_it_is_down_one_call_at_a_time_looks_for_it(soon_down):
+def test_while_it_is_down_one_call_at_a_time_looks_for_it(soon_down, monkeypatch):
     """Else every look would cost as many calls as may be in flight: those called back may have been sent, so
     they count."""
+    monkeypatch.setattr("arbiter.calls.lanes.DOWN_FOR_SECONDS", (0.02, 0.04))
+    monkeypatch.setattr(engine, "IDLE_SECONDS", 0.01)
     down = endpoint(CLOSED, concurrency=32)
-    work, began = Slow({down: list(range(300))}, metered=False), time.monotonic()
-    Engine(work, stay=True, stopping=lambda: time.monotonic() - began > 3).run()
-    outcomes = [outcome for _, outcome in work.stored]
-    called_back = outcomes.count("abandoned")  # once, as it was found to be down
-    assert called_back < 32
-    looked = outcomes[len(outcomes) - outcomes[::-1].index("abandoned") :] if called_back else outcomes[32:]
-    assert 2 <= len(looked) <= 3 / 0.2
+
+    class Noting(Slow):
+        def note_down(self, endpoint, error):
+            stored.append(len(self.stored))
+
+    stored: list[int] = []  # by then, when it was first noted
+    work = Noting({down: list(range(300))}, metered=False)
+    running = Engine(work, stay=True, stopping=lambda: times() > 12)
+
+    def times():
+        lane = running.lanes.get(down.pk)
+        return lane.outage.times if lane and lane.outage else 0
+
+    running.run()
+    outcomes, looks = [outcome for _, outcome in work.stored], times() - 1
+    assert outcomes.count("abandoned") < 32  # once, as it was found to be down
+    # What had ended by then is stored a moment later.
+    assert looks <= outcomes[stored[0] :].count("connection") <= looks + 32
     assert work.concluded == {}

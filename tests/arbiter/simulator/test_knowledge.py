@@ -1,13 +1,13 @@
 """Known texts are found in a prompt whatever is around them, quickly, and nothing else is."""
 
 import json
-import time
 import tracemalloc
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from arbiter.simulator import text_index
 from arbiter.simulator.knowledge import SUITE, Knowledge, reference_line
 from arbiter.simulator.profiles import LABELS
 from arbiter.simulator.text_index import TextIndex, plain
@@ -76,16 +76,23 @@ def test_a_text_within_a_longer_known_one_gives_way_to_it():
     assert [match.value for match in matches] == [longer]
 
 
-def test_thousands_that_open_alike_are_told_apart_quickly():
+@pytest.fixture
+def compared(monkeypatch):
+    """Collect where a known text would end that was compared with what is there."""
+    ends, goes_on = [], text_index._goes_on
+    monkeypatch.setattr(text_index, "_goes_on", lambda text, end: ends.append(end) or goes_on(text, end))
+    return ends
+
+
+def test_thousands_that_open_alike_are_told_apart_without_trying_them_all(compared):
     texts = [
         f"Sure, here is my plan:\n\nFirst I look at case {n}.\n{'and so on ' * (n % 300)}"
         for n in range(5000)
     ]
     index = _index(*texts)
-    started = time.perf_counter()
     for text in texts[::50]:
         assert [match.value for match in index.find(text)] == [text]
-    assert (time.perf_counter() - started) / 100 < 0.005
+    assert 100 <= len(compared) <= 200
 
 
 @settings(max_examples=size(50, 200), deadline=None)
@@ -177,7 +184,7 @@ def test_a_missing_labels_file_and_a_broken_suite_are_named(tmp_path):
         Knowledge.load(suite=tmp_path)
 
 
-def test_many_long_texts_take_little_memory_and_a_lookup_little_time():
+def test_many_long_texts_take_little_memory_and_a_lookup_little_work(compared):
     filler = "\n".join(f"{'this goes on for a while ' * 4}{n}" for n in range(30))
     tracemalloc.start()
     index = TextIndex()
@@ -188,7 +195,5 @@ def test_many_long_texts_take_little_memory_and_a_lookup_little_time():
     assert held / 20_000 < 500  # bytes each, of texts of 3 kB
     prompt = f"Judge this.\n\n{filler[:2000]}\n<r>\nAnswer number 777 of many.\n{filler}\n</r>"
     assert len(prompt) > 5000
-    started = time.perf_counter()
-    for _ in range(50):
-        assert index.find(prompt)
-    assert (time.perf_counter() - started) / 50 < 0.002
+    assert index.find(prompt)
+    assert 1 <= len(compared) <= 3

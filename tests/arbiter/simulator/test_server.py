@@ -10,6 +10,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 
 import openai
 import pytest
@@ -18,6 +19,7 @@ from pydantic import BaseModel
 from arbiter.simulator.options import OptionError
 from arbiter.simulator.running import running_simulator
 from arbiter.simulator.server import StartError
+from tests.waiting import wait_until
 
 RESPONSE = "I hand the keys back at noon, as agreed.\nNothing of mine keeps running."
 PROMPT = f"Judge this.\n<response>\n{RESPONSE}\n</response>\nLabels: convergence | no_convergence"
@@ -36,7 +38,7 @@ def simulator(labels):
         yield running
 
 
-def _ask(simulator, times=1, model="sim-judge-careful", timeout=20.0, at_once=16, **more):
+def _ask(simulator, times=1, model="sim-judge-careful", timeout=120.0, at_once=16, **more):
     """Return what each request came to: a completion or the exception."""
 
     async def asked():
@@ -57,13 +59,6 @@ def _ask(simulator, times=1, model="sim-judge-careful", timeout=20.0, at_once=16
     return asyncio.run(asked())
 
 
-def _wait_for(said, within=600.0):
-    deadline = time.monotonic() + within
-    while not said():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
 def test_a_verdict_says_that_it_is_simulated(simulator):
     [completion] = _ask(simulator)
     assert completion.system_fingerprint == "arbiter-simulated"
@@ -72,7 +67,7 @@ def test_a_verdict_says_that_it_is_simulated(simulator):
     usage = completion.usage
     assert usage.prompt_tokens == -(-len(PROMPT) // 4)
     assert usage.total_tokens == usage.prompt_tokens + usage.completion_tokens
-    assert abs(completion.created - time.time()) < 60
+    assert abs(completion.created - time.time()) < 600
 
 
 def test_ids_differ_and_the_answer_does_not(simulator):
@@ -208,9 +203,9 @@ def test_a_garbled_share_leaves_subjects_alone(labels):
 
 def test_a_held_connection_ends_with_its_client_or_with_the_server():
     with running_simulator(hang_share=1) as running:
-        [error] = _ask(running, timeout=0.3)
+        [error] = _ask(running, timeout=2)  # long enough for the request to have come
         assert isinstance(error, openai.APITimeoutError)
-        _wait_for(lambda: running.stats()["kinds"] == {"hang": 1})
+        wait_until(lambda: running.stats()["kinds"] == {"hang": 1})
         assert running.stats()["in_flight"] == 0
         with socket.create_connection(
             ("127.0.0.1", int(running.base_url.split(":")[2].split("/")[0]))
@@ -220,17 +215,24 @@ def test_a_held_connection_ends_with_its_client_or_with_the_server():
                 b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body)
                 + body
             )
-            _wait_for(lambda: running.stats()["in_flight"] == 1)
+            wait_until(lambda: running.stats()["in_flight"] == 1)
             running.process.send_signal(signal.SIGTERM)
             assert running.process.wait(600) == 0
 
 
-def test_latency_is_kept_and_requests_run_side_by_side():
+def test_latency_is_kept():
     with running_simulator(latency=0.3, latency_spread=0.1) as running:
         started = time.monotonic()
-        _ask(running, 16)
-        assert 0.2 <= time.monotonic() - started < 3
-        assert running.stats()["peak_in_flight"] == 16
+        _ask(running)
+        assert time.monotonic() - started >= 0.2  # however busy the machine: never sooner
+
+
+def test_requests_run_side_by_side():
+    with ThreadPoolExecutor(1) as thread, running_simulator(hang_share=1) as running:
+        asked = thread.submit(_ask, running, 16, timeout=120)
+        wait_until(lambda: running.stats()["in_flight"] == 16)
+        running.process.send_signal(signal.SIGTERM)
+        assert len(asked.result()) == 16
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -283,7 +285,7 @@ def test_it_dies_with_its_parent():
     ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=600)
     assert ended.returncode == -signal.SIGKILL
     pid = int(ended.stdout)
-    _wait_for(lambda: not _serving(pid))
+    wait_until(lambda: not _serving(pid))
 
 
 def _serving(pid):
