@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -23,6 +23,7 @@ from urllib.parse import quote
 from django.db import connection
 
 ROOT = Path(__file__).resolve().parent.parent
+Step = Callable[[], None]
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(["tests.preloaded"])
 
@@ -42,11 +43,12 @@ def environment(**settings: str) -> dict[str, str]:
 class Command:
     """A command of manage.py at work, with what tests use of `subprocess.Popen`."""
 
-    def __init__(self, arguments: list[str], settings: dict[str, str]) -> None:
+    def __init__(self, arguments: list[str], settings: dict[str, str], first: Step | None) -> None:
         self.args = ["manage.py", *arguments]
         pipes = [_context.Pipe(duplex=False) for _ in range(2)]
         written = [end for _, end in pipes]
-        self._process = _context.Process(target=_run, args=(self.args, settings, *written), daemon=True)
+        given = (self.args, settings, first, *written)
+        self._process = _context.Process(target=_run, args=given, daemon=True)
         self._process.start()
         self.pid = self._process.pid or 0
         for end in written:
@@ -100,7 +102,13 @@ class _Text:
         return self._read
 
 
-def _run(arguments: list[str], settings: dict[str, str], out: Connection, errors: Connection) -> None:
+def _run(
+    arguments: list[str],
+    settings: dict[str, str],
+    first: Step | None,
+    out: Connection,
+    errors: Connection,
+) -> None:
     """Be what `python manage.py ...` would be in this environment."""
     os.environ.clear()
     os.environ.update(settings)
@@ -115,13 +123,17 @@ def _run(arguments: list[str], settings: dict[str, str], out: Connection, errors
         io.FileIO(2, "w", closefd=False), encoding="utf-8", errors="backslashreplace", line_buffering=True
     )
     sys.argv = arguments
+    if first:
+        first()
     runpy.run_path(str(ROOT / "manage.py"), run_name="__main__")
 
 
-def start(*command: str, **settings: str) -> Any:
-    """A Python program of ours: `start("manage.py", "judge", "tiny")`, `start("-m", "celery", ...)`."""
+def start(*command: str, first: Step | None = None, **settings: str) -> Any:
+    """A Python program of ours: `start("manage.py", "judge", "tiny")`, `start("-m", "celery", ...)`. Before a
+    command of manage.py its process takes the step `first`."""
     if command[0] == "manage.py":
-        return Command(list(command[1:]), environment(**settings))
+        return Command(list(command[1:]), environment(**settings), first)
+    assert not first
     return subprocess.Popen(
         [sys.executable, *command],
         cwd=ROOT,
@@ -134,9 +146,9 @@ def start(*command: str, **settings: str) -> Any:
 
 
 @contextmanager
-def running(*command: str, **settings: str) -> Iterator[Any]:
+def running(*command: str, first: Step | None = None, **settings: str) -> Iterator[Any]:
     """The same, killed at the end of the block if it still runs."""
-    process = start(*command, **settings)
+    process = start(*command, first=first, **settings)
     try:
         yield process
     finally:

@@ -2,7 +2,6 @@
 
 import random
 import signal
-import time
 
 import pytest
 
@@ -11,6 +10,7 @@ from benchmark.models import Response, Run
 from tests import builders
 from tests.processes import result, start
 from tests.sizes import size
+from tests.struck import after_calls
 
 pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True)]
 TASKS, EPOCHS, CONCURRENCY = 10, 8, 4
@@ -29,7 +29,7 @@ def suite():
     return builders.suite(tasks=TASKS)
 
 
-def collecting(simulator):
+def collecting(simulator, first=None, lease="15"):
     return start(
         "manage.py",
         "collect",
@@ -46,17 +46,13 @@ def collecting(simulator):
         simulator.base_url,
         "--concurrency",
         str(CONCURRENCY),
-        ARBITER_LEASE_SECONDS="1",
+        first=first,
+        ARBITER_LEASE_SECONDS=lease,
     )
 
 
 def answered(simulator):
     return sum(count for kind, count in simulator.stats()["kinds"].items() if kind != "abandoned")
-
-
-def wait_for_answers(simulator, process, number):
-    while answered(simulator) < number and process.poll() is None:
-        time.sleep(0.005)
 
 
 def kept():
@@ -77,12 +73,9 @@ def test_killed_again_and_again_it_loses_and_doubles_nothing(suite, slow_simulat
     moments = random.Random(5)
     before = []
     for _ in range(KILLS):
-        process = collecting(slow_simulator)
-        wait_for_answers(
-            slow_simulator, process, answered(slow_simulator) + moments.randint(1, WANTED // KILLS - 2)
-        )
-        process.kill()
-        assert process.wait() == -signal.SIGKILL
+        stored, seconds = moments.randint(1, WANTED // KILLS - 16), moments.uniform(0, 0.05)
+        process = collecting(slow_simulator, after_calls(stored, signal.SIGKILL, seconds), "1")
+        assert process.wait(600) == -signal.SIGKILL
         process.communicate()
         after = kept()
         assert [row for row in before if row not in after] == []
@@ -96,9 +89,7 @@ def test_killed_again_and_again_it_loses_and_doubles_nothing(suite, slow_simulat
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_told_to_stop_it_finishes_what_is_in_flight_and_gives_back_the_rest(suite, slow_simulator, number):
-    process = collecting(slow_simulator)
-    wait_for_answers(slow_simulator, process, WANTED // 4)
-    process.send_signal(number)
+    process = collecting(slow_simulator, after_calls(WANTED // 4, number))
     counts = result(process)
     assert 0 < counts["responses"] < WANTED
     assert set(Response.objects.values_list("state", flat=True)) == {"done", "todo"}

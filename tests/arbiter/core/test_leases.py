@@ -13,7 +13,7 @@ from judging.models import Verdict
 from tests import builders
 from tests.judging.helpers import endpoint, judge
 from tests.judging.rows import verdict
-from tests.together import expect_no_errors, together
+from tests.together import expect_no_errors, together, wait_for_a_waiter
 
 pytestmark = [pytest.mark.engine, pytest.mark.django_db]
 SOON = 60
@@ -158,7 +158,7 @@ def test_a_claim_that_waited_for_another_finds_the_row_taken(work, holders):
     with transaction.atomic():
         work.claim(first, SOON)
         waiting.start()
-        waiting.join(0.3)
+        wait_for_a_waiter()
         assert waiting.is_alive()
     waiting.join()
     assert counts == [0] and work.claimed_by(first).count() == 6

@@ -8,13 +8,14 @@ import time
 import pytest
 
 from arbiter.simulator.running import running_simulator
-from judging.models import Attempt, Verdict
+from judging.models import Verdict
 from judging.panel.wanted_verdicts import want_verdicts
 from tests import builders
 from tests.judging.accounts import FAULTS, assert_whole, unrecorded
 from tests.judging.helpers import endpoint, panel
 from tests.processes import running, start
 from tests.sizes import size
+from tests.struck import after_calls
 
 pytestmark = [
     pytest.mark.engine,
@@ -42,16 +43,9 @@ def at_full_speed(simulator, in_flight):
     return endpoint(simulator.base_url, concurrency=in_flight, concurrency_floor=in_flight, timeout=2)
 
 
-def kill_at_work(worker, moments):
-    """Kill a worker at a random moment, but not before it has begun."""
-    enough = Attempt.objects.count() + 1
-    while Attempt.objects.count() < enough:
-        assert worker.poll() is None, worker.communicate()
-        time.sleep(0.01)
-    time.sleep(moments.uniform(0, 0.4))
-    assert worker.poll() is None, "it was done before it was killed"
-    worker.send_signal(signal.SIGKILL)
-    worker.communicate()
+def dying(moments):
+    """Return what has a worker kill itself at a random moment, but not before it has begun."""
+    return after_calls(1, signal.SIGKILL, moments.uniform(0, 0.4))
 
 
 def assert_little_was_lost(simulator, study, kills, in_flight):
@@ -68,8 +62,8 @@ def test_killed_again_and_again_among_faults_nothing_is_lost_and_nothing_is_doub
         panel(study, at_full_speed(simulator, IN_FLIGHT))
         want_verdicts(study)
         for _ in range(KILLS):
-            with running(*command, **LEASE) as worker:
-                kill_at_work(worker, moments)
+            with running(*command, first=dying(moments), **LEASE) as worker:
+                assert worker.wait(600) == -signal.SIGKILL
         assert Verdict.objects.filter(state="todo").exists()
         with running(*command, **LEASE) as worker:
             worker.communicate(timeout=600)
@@ -88,9 +82,8 @@ def test_of_two_workers_one_is_killed_again_and_again_and_the_other_never_notice
         survivor = start(*JUDGE, **LEASE)
         kills = 0
         while kills < 8 and Verdict.objects.filter(state="todo").count() > 200:
-            with running(*RUNWORKER, **LEASE) as worker:
-                kill_at_work(worker, moments)
-                kills += 1
+            with running(*RUNWORKER, first=dying(moments), **LEASE) as worker:
+                kills += worker.wait(600) == -signal.SIGKILL  # else the other was quicker with all of it
         _, errors = survivor.communicate(timeout=600)
         assert survivor.returncode == 0, errors
         assert_little_was_lost(simulator, study, kills, IN_FLIGHT // 2)

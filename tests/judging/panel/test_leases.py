@@ -1,6 +1,5 @@
 """Two workers and one row: whoever holds the lease concludes it."""
 
-import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
@@ -16,6 +15,7 @@ from judging.models import Attempt, Verdict
 from judging.panel.judge_work import JudgeWork
 from judging.panel.wanted_verdicts import want_verdicts
 from tests.judging.helpers import endpoint, judge, made_of
+from tests.together import wait_for_a_waiter
 
 pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True)]
 
@@ -70,7 +70,7 @@ def test_of_two_workers_that_choose_the_same_rows_one_gets_them(study):
         with transaction.atomic():
             assert len(first.claim(at, "first", 8)) == 6
             waiting = thread.submit(claim_too)  # sees the rows open, and waits for the other to commit
-            time.sleep(0.3)
+            wait_for_a_waiter()
         assert waiting.result() == []
     assert set(Verdict.objects.values_list("lease", flat=True)) == {"first"}
 

@@ -25,7 +25,9 @@ from tests.judging.accounts import FAULTS, assert_balanced, assert_whole, sent, 
 from tests.judging.helpers import CLOSED, endpoint, judge, panel, states
 from tests.processes import result, running, start
 from tests.sizes import size
-from tests.together import expect_no_errors, together
+from tests.struck import after_calls
+from tests.together import expect_no_errors, together, wait_for_a_waiter
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True)]
 INPUT, OUTPUT, LIMIT = 10, 1000, 100  # picodollars a token, tokens at most
@@ -333,10 +335,10 @@ def test_a_cap_that_waits_for_rows_that_are_being_concluded_does_not_take_them_f
         with transaction.atomic():
             one.work.conclude("one", made)
             concluded.set()
-            time.sleep(0.5)  # the cap comes now, and waits for what it may not yet see
+            wait_for_a_waiter()  # the cap comes now, and waits for what it may not yet see
 
     def cap():
-        assert concluded.wait(10)
+        assert concluded.wait(60)
         set_caps(study, 5, None)
 
     expect_no_errors(together(conclude, cap))
@@ -426,20 +428,17 @@ def test_however_many_ask_at_once_no_more_is_permitted_than_fits(db):
 
 
 def work_off(study, processes, *, kill=0, **settings):
-    """Judge with several processes at once; `kill` of them are killed at work, and followed by others."""
-    commands = [("manage.py", "runworker", "--until-idle")] * processes
+    """Judge with several processes at once; so many more kill themselves at work, the first of them before
+    the others begin."""
+    command = ("manage.py", "runworker", "--until-idle")
     wanted_verdicts.want_verdicts(study)
-    workers = [start(*command, **settings) for command in commands]
-    for _ in range(kill):
-        made, deadline = Attempt.objects.count(), time.monotonic() + 30
-        while Attempt.objects.count() < made + 20 and time.monotonic() < deadline:
-            if all(worker.poll() is not None for worker in workers):
-                break
-            time.sleep(0.01)
-        victim = workers.pop(0)
-        victim.send_signal(signal.SIGKILL)
-        victim.communicate()
-        workers.append(start(*commands[0], **settings))
+    workers = []
+    for number in range(kill):
+        victim = start(*command, first=after_calls(20, signal.SIGKILL), **settings)
+        _, errors = victim.communicate(timeout=600)
+        assert victim.returncode == -signal.SIGKILL or number, errors
+        workers = workers or [start(*command, **settings) for _ in range(processes - 1)]
+    workers += [start(*command, **settings) for _ in range(processes - len(workers))]
     for worker in workers:
         _, errors = worker.communicate(timeout=600)
         assert worker.returncode == 0, errors
@@ -543,12 +542,10 @@ def test_a_cap_that_comes_while_workers_work_stops_them(db):
         panel(study, endpoint(simulator.base_url, concurrency=8))
         wanted_verdicts.want_verdicts(study)
         with running("manage.py", "runworker") as one, running("manage.py", "runworker") as two:
-            while Attempt.objects.count() < 100:
-                time.sleep(0.02)
+            wait_until(lambda: Attempt.objects.count() >= 100)
             set_caps(study, cap, None)
-            while not budget(study)[3]:
-                time.sleep(0.1)
-            time.sleep(1)
+            wait_until(lambda: budget(study)[3])
+            time.sleep(1)  # in which one call too many would be made
             for worker in (one, two):
                 worker.send_signal(signal.SIGTERM)
                 assert worker.wait(600) == 0
