@@ -30,6 +30,7 @@ def still(monkeypatch):
     """However long a busy machine takes, no window ends by itself and none grows."""
     now = timezone.now()
     monkeypatch.setattr(timezone, "now", lambda: now)
+    monkeypatch.setattr(throttle, "monotonic", lambda: 0.0)
     monkeypatch.setattr(throttle, "SPARED", 0)
 
 
@@ -335,7 +336,7 @@ def test_what_is_refused_under_one_limit_is_counted_under_none(db):
 
 
 def test_places_for_hashing_are_those_of_all_processes_and_end_with_theirs(settings, monkeypatch):
-    monkeypatch.setattr(throttle, "PATIENCE", 0)
+    monkeypatch.setattr(throttle, "PATIENCE", -1)
     settings.HASHES_AT_ONCE = 2
     script = (
         "import time, django; django.setup()\nfrom arbiter.web.throttle import hashing\nwith hashing(): "
@@ -359,7 +360,7 @@ def test_places_for_hashing_are_those_of_all_processes_and_end_with_theirs(setti
 
 
 def test_where_no_place_is_free_nothing_is_counted(ann, hashed, monkeypatch):
-    monkeypatch.setattr(throttle, "PATIENCE", 0)
+    monkeypatch.setattr(throttle, "PATIENCE", -1)
     with throttle.hashing():
         answer = try_in(password=RIGHT)
     assert answer.status_code == 429 and answer["Retry-After"] == "2" and hashed == []

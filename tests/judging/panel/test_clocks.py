@@ -213,7 +213,6 @@ def test_three_workers_whose_clocks_differ_by_hours_share_a_study():
             start(
                 "-c",
                 WRONG.format(hours=hours),
-                ARBITER_LEASE_SECONDS="2",
                 DJANGO_SETTINGS_MODULE="config.settings",
             )
             for hours in (-1, 0, 1)
