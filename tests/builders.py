@@ -100,6 +100,14 @@ def study(
     return made
 
 
+def place_of(item: Item) -> int:
+    """Return which of its study's items this is, from 1 on: keys begin anywhere."""
+    study: Any = item.study
+    if not hasattr(study, "first_key"):
+        study.first_key = study.items.order_by("pk").values_list("pk", flat=True)[0]
+    return item.pk - int(study.first_key) + 1
+
+
 def cast(of: Study) -> dict[str, User]:
     """Give a study every role, and make a stranger in none."""
     people = {}

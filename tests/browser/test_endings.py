@@ -32,7 +32,11 @@ def study(db):
         gone = builders.response(made[0].run, made[0].task, epoch)
         Response.objects.filter(pk=gone.pk).update(state="failed")
     for item in study.items.all():
-        builders.rate(item, builders.rater("judge-a"), "convergence" if item.pk % 3 else "no_convergence")
+        builders.rate(
+            item,
+            builders.rater("judge-a"),
+            "convergence" if builders.place_of(item) % 3 else "no_convergence",
+        )
     at = endpoint(rests_until=timezone.now() + timedelta(hours=3))
     by = judge(study, at)
     want_verdicts(study)

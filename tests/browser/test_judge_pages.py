@@ -44,6 +44,10 @@ def judged(study, cast):
     """Two judges, three humans, gold on everything, and one verdict that was refused."""
     golden(study)
     items = list(study.items.order_by("pk"))
+
+    def confidence(place: int, every: int) -> float:
+        return 0.65 if place % every == 0 else 0.85 + place % 3 / 20
+
     for name, every in (("careful", 9), ("noisy", 3)):
         mine = study.judges.get(judge__rater__name=name)
         verdict(mine, items[0], "refused", reason="It refused.")
@@ -54,7 +58,7 @@ def judged(study, cast):
             study,
             mine.judge.rater,
             lambda item, said=rated: None if item == items[0] else said(item),
-            confidence=lambda item, every=every: 0.65 if item.pk % every == 0 else 0.85 + item.pk % 3 / 20,
+            confidence=lambda item, every=every: confidence(builders.place_of(item), every),
             confidence_scale="probability",
             simulated=True,
         )

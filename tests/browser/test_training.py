@@ -158,9 +158,11 @@ def test_a_raters_own_page(visit, course, study, shots, scheme, size):
     page.goto("/studies/tiny/label/me")
     judged(page, shots, "me-empty", scheme, size)
     by = builders.human(course["ann"])
+    number = 0
     while serving := builders.take(study, by):
-        builders.label(serving, active_seconds=31.0 + serving.pk)
-        day = timezone.now() - timedelta(days=serving.pk % 3)
+        number += 1
+        builders.label(serving, active_seconds=31.0 + number)
+        day = timezone.now() - timedelta(days=number % 3)
         Serving.objects.filter(pk=serving.pk).update(answered_at=day)
     Rating.objects.update(created_at=timezone.now() - timedelta(days=2))
     page.reload()

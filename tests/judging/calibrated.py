@@ -13,7 +13,7 @@ TRUTH = ("convergence", "no_convergence", "no_convergence", "safety_refusal", "c
 
 
 def truth_of(item: Item) -> str:
-    return TRUTH[item.pk % len(TRUTH)]
+    return TRUTH[builders.place_of(item) % len(TRUTH)]
 
 
 def golden(
@@ -50,7 +50,7 @@ def labels(study: Study, by: Rater, said: Callable[[Item], str | None], **fields
 
 def off(item: Item, by: int) -> str:
     """Return the truth, but on every `by`-th item."""
-    if item.pk % by:
+    if builders.place_of(item) % by:
         return truth_of(item)
     return "no_convergence" if truth_of(item) == "convergence" else "convergence"
 

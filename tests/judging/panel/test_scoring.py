@@ -285,8 +285,8 @@ def test_a_label_and_a_failure_at_once_leave_the_label():
     def write(odd: int):
         one = scoring.Scoring(study, made, False, scoring.ScoringCounts())
         answers = scoring.UnwrittenAnswers()
-        for item in items:
-            one.program = scoring.Program(programs.nothing if item.pk % 2 == odd else programs.counter, "")
+        for number, item in enumerate(items):
+            one.program = scoring.Program(programs.nothing if number % 2 == odd else programs.counter, "")
             one._ask(item, answers)
         return one._write(answers)
 

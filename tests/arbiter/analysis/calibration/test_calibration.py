@@ -96,7 +96,10 @@ def test_control_tasks_are_left_out(study):
 def test_confidence_is_held_against_what_came_true(study):
     golden(study)
     rater = judged(
-        study, by=4, confidence=lambda item: 0.6 if item.pk % 4 == 0 else 0.9, confidence_scale="probability"
+        study,
+        by=4,
+        confidence=lambda item: 0.6 if builders.place_of(item) % 4 == 0 else 0.9,
+        confidence_scale="probability",
     )
     told = judge_accuracy(study, rater, "all").confidence
     assert told.n == 80 and [round(one.confidence, 1) for one in told.bins] == [0.6, 0.9]
@@ -112,7 +115,9 @@ def test_steps_are_no_probability(study):
 
 def test_errors_are_listed_the_surest_first(study):
     golden(study)
-    rater = judged(study, by=4, confidence=lambda item: item.pk % 10 / 10, confidence_scale="probability")
+    rater = judged(
+        study, by=4, confidence=lambda item: builders.place_of(item) % 10 / 10, confidence_scale="probability"
+    )
     listed = mistakes(study, rater, "all", shown=3)
     wrong = [item for item in study.items.all() if off(item, 4) != truth_of(item)]
     assert listed.alarm_count + listed.miss_count + listed.other_count == len(wrong)
