@@ -2,7 +2,7 @@
 above a phone's keyboard."""
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, TimeoutError, expect
 
 from tests.browser.test_pressing import adjudication, at_rest, long, workspace
 
@@ -18,9 +18,12 @@ UNCOVERED = """field => {
 
 
 def expect_uncovered(field: Locator) -> None:
-    assert field.evaluate(UNCOVERED), field.evaluate(
-        "e => JSON.stringify([e.getBoundingClientRect(), innerHeight])"
-    )
+    """Expect it once the page has come to rest."""
+    try:
+        field.page.wait_for_function(UNCOVERED, arg=field.element_handle())
+    except TimeoutError:
+        where = field.evaluate("e => JSON.stringify([e.getBoundingClientRect(), innerHeight])")
+        raise AssertionError(where) from None
 
 
 @pytest.mark.parametrize(("width", "height"), SIZES)
@@ -83,6 +86,5 @@ def test_a_keyboard_that_comes_up_takes_nothing_from_view(visit, study, cast, lo
     note.click()
     for height in (500, 420, 380):
         page.set_viewport_size({"width": 390, "height": height})
-        page.wait_for_timeout(100)
         expect_uncovered(note)
     at_rest(page)
