@@ -55,6 +55,9 @@ def measure(folder: Path) -> Iterator[Measurement]:
     )
     by_item = least(lambda: agreement_estimates(patterns, items))
     yield Measurement("agreement: 1,000 resamples of items, all coefficients", by_item, "s")
+    some = 100_000
+    lone = least(lambda: agreement_estimates(counts[:some], np.ones(some, dtype=np.int64), np.arange(some)))
+    yield Measurement(f"agreement: 1,000 resamples of {some:,} tasks of an item each", lone, "s", at_most=6)
     yield from pages()
     yield from crowd()
 
