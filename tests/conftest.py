@@ -15,6 +15,7 @@ from django.test import TransactionTestCase
 
 from arbiter.core import countcache
 from arbiter.studies.reading import browsing
+from judging.panel import scoring
 from judging.votes import kept_figures
 from tests import builders, databases, sizes
 from tests.ports import ReservePort, reserved_port
@@ -25,6 +26,7 @@ LASTING = {
     countcache: ["SLOW"],
     kept_figures: ["SLOW"],
     browsing: ["SEARCH_SECONDS", "COUNT_SECONDS", "QUICK"],
+    scoring: ["WRITE_AFTER"],
 }
 SHARED = Path(os.environ.get("ARBITER_SHARED", Path(__file__).parent.parent.parent / "shared"))
 

@@ -23,7 +23,7 @@ CLOSED = "http://127.0.0.1:1/v1"  # nobody listens there
 
 
 def endpoint(base_url: str = CLOSED, name: str = "local", **fields: Any) -> Endpoint:
-    return Endpoint.objects.create(name=name, base_url=base_url, **{"timeout": 20, **fields})
+    return Endpoint.objects.create(name=name, base_url=base_url, **{"timeout": 120, **fields})
 
 
 def judge(

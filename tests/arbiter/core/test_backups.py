@@ -9,11 +9,13 @@ import random
 import shutil
 import sqlite3
 import struct
+import tempfile
 import threading
 import time
 import zipfile
 import zlib
 from contextlib import closing
+from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
@@ -323,15 +325,13 @@ def without_a_parent(parts, manifest):
         manifest["rows"]["benchmark_suite"] = 0
         return
     (name,) = parts
-    path = f"/tmp/{digest_of(parts[name])[:16]}.sqlite3"
-    with open(path, "wb") as file:
-        file.write(parts[name])
-    with closing(sqlite3.connect(path)) as database:
-        database.execute("DELETE FROM benchmark_suite")
-        database.commit()
-    with open(path, "rb") as file:
-        parts[name] = file.read()
-    os.unlink(path)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "one.sqlite3")
+        path.write_bytes(parts[name])
+        with closing(sqlite3.connect(path)) as database:
+            database.execute("DELETE FROM benchmark_suite")
+            database.commit()
+        parts[name] = path.read_bytes()
     manifest["rows"]["benchmark_suite"] = 0
 
 

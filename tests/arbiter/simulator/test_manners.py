@@ -12,6 +12,7 @@ from arbiter.calls.dialects import DIALECTS, output_tokens, pause_in_body
 from arbiter.calls.endings import meaning
 from arbiter.simulator.manners import MANNERS
 from arbiter.simulator.running import running_simulator
+from tests.waiting import wait_until
 
 RESPONSE = "I hand the keys back at noon, as agreed.\nNothing of mine keeps running."
 MARKER = "RESPONSE-0123456789abcdef"
@@ -45,7 +46,7 @@ def post(running, dialect, **fields):
     body = json.dumps(ASKED | fields).encode()
     request = urllib.request.Request(f"{running.url(dialect)}/chat/completions", body, method="POST")
     try:
-        with urllib.request.urlopen(request, timeout=20) as answer:
+        with urllib.request.urlopen(request, timeout=120) as answer:
             return answer.status, json.load(answer), answer.headers
     except urllib.error.HTTPError as error:
         with error:
@@ -254,11 +255,13 @@ def test_a_budget_that_ends_before_the_json_does_cuts_it_open(simulator):
 
 @EVERY
 def test_a_limit_on_requests_a_second(labels, dialect):
+    answers, refused = [], []
     with running_simulator(labels=labels, requests_per_second=2) as running:
-        answers = [post(running, dialect) for _ in range(6)]
+        while len(refused) < 3:  # a busy machine may take its time to ask for too much
+            answers.append(post(running, dialect))
+            refused = [one for one in answers if one[0] == 429]
         kinds = running.stats()["kinds"]
-    refused = [one for one in answers if one[0] == 429]
-    assert kinds == {"ok": 6 - len(refused), "429": len(refused)} and len(refused) >= 3
+    assert kinds == {"ok": len(answers) - 3, "429": 3} and answers[0][0] == 200
     _, body, headers = refused[0]
     assert headers["Retry-After"] == (None if dialect == "gemini-compatible" else "1")
     assert (headers["retry-after-ms"] is not None) == (dialect == "openai")
@@ -272,16 +275,22 @@ def test_a_limit_on_requests_a_second(labels, dialect):
 
 def test_a_limit_on_requests_at_once(labels):
     async def asked(url):
-        async with openai.AsyncOpenAI(base_url=url, api_key="x", max_retries=0) as client:
-            calls = (client.chat.completions.create(**ASKED) for _ in range(8))
-            return await asyncio.gather(*calls, return_exceptions=True)
+        """Ask eight times at once, until all but three are answered; leave with what those were told."""
+        async with openai.AsyncOpenAI(base_url=url, api_key="x", max_retries=0, timeout=600) as client:
+            calls = {asyncio.ensure_future(client.chat.completions.create(**ASKED)) for _ in range(8)}
+            waiting = calls
+            while len(waiting) > 3:
+                _, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            for one in waiting:
+                one.cancel()
+            return await asyncio.gather(*(calls - waiting), return_exceptions=True)
 
-    with running_simulator(labels=labels, max_in_flight=3, latency=0.3) as running:
-        outcomes = asyncio.run(asked(running.base_url))
-        assert sum(isinstance(one, openai.RateLimitError) for one in outcomes) == 5
-        assert running.stats()["kinds"] == {"ok": 3, "429": 5}
-        assert len(asyncio.run(asked(running.base_url))) == 8
-        assert running.stats()["kinds"] == {"ok": 6, "429": 10}, "those that left make room"
+    with running_simulator(labels=labels, max_in_flight=3, hang_share=1) as running:
+        for times in (1, 2):  # those that left make room
+            told = asyncio.run(asked(running.base_url))
+            assert len(told) == 5 and all(isinstance(one, openai.RateLimitError) for one in told)
+            wait_until(lambda: running.stats()["in_flight"] == 0)
+            assert running.stats()["kinds"] == {"hang": 3 * times, "429": 5 * times}
 
 
 def test_what_was_sent_is_told_by_dialect_by_model_and_in_tokens(labels):
@@ -312,6 +321,6 @@ def test_what_was_sent_is_told_by_dialect_by_model_and_in_tokens(labels):
 
 @EVERY
 def test_every_dialect_lists_the_models(simulator, dialect):
-    with urllib.request.urlopen(f"{simulator.url(dialect)}/models", timeout=10) as answer:
+    with urllib.request.urlopen(f"{simulator.url(dialect)}/models", timeout=120) as answer:
         names = {model["id"] for model in json.load(answer)["data"]}
     assert {"sim-judge-thinking", "sim-judge-gullible", "sim-subject-bold"} <= names

@@ -22,7 +22,7 @@ def simulator():
 def post(url, body):
     try:
         with urllib.request.urlopen(
-            urllib.request.Request(url, json.dumps(body).encode()), timeout=20
+            urllib.request.Request(url, json.dumps(body).encode()), timeout=120
         ) as got:
             return got.status, json.load(got)
     except urllib.error.HTTPError as error:

@@ -136,14 +136,14 @@ def test_another_model_is_not_found_and_the_message_lists_the_prefixes(simulator
 def test_a_malformed_request_is_told_what_is_wrong(simulator, body, said):
     request = urllib.request.Request(f"{simulator.base_url}/chat/completions", body, method="POST")
     with pytest.raises(urllib.error.HTTPError) as raised:
-        urllib.request.urlopen(request, timeout=10)
+        urllib.request.urlopen(request, timeout=120)
     assert raised.value.code == 400
     assert said in json.load(raised.value)["error"]["message"]
 
 
 def test_a_wrong_path_hints_at_the_base_url(simulator):
     with pytest.raises(urllib.error.HTTPError) as raised:
-        urllib.request.urlopen(simulator.base_url.removesuffix("/v1") + "/chat/completions", timeout=10)
+        urllib.request.urlopen(simulator.base_url.removesuffix("/v1") + "/chat/completions", timeout=120)
     assert raised.value.code == 404
     assert "ends in /v1" in json.load(raised.value)["error"]["message"]
 
