@@ -18,7 +18,6 @@ from annotation.models import (
     Rating,
     Serving,
     Skip,
-    Stratum,
     Study,
 )
 from annotation.raters import pseudonym, rater_named
@@ -29,7 +28,7 @@ from judging.settlement.settling import rebuild_finals, settle
 from tests import builders
 from tests.databases import as_of, upgrade
 
-pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True)]
+pytestmark = [pytest.mark.engine, pytest.mark.django_db]
 BEFORE = [
     ("annotation", "0002_questions_and_grades"),
     ("judging", "0004_whole_panel"),
@@ -38,11 +37,20 @@ BEFORE = [
 NOW = timezone.now()
 
 
-@pytest.fixture
-def before():
-    """Return the models from before the workspace, on their tables."""
-    with as_of(BEFORE) as apps:
-        yield apps
+@pytest.fixture(scope="module")
+def upgraded(django_db_setup, django_db_blocker):
+    """Fill the tables from before the workspace with all that the tests below ask after, and bring them up to
+    date once, since that takes seconds; yield what was told of them before."""
+    with django_db_blocker.unblock(), as_of(BEFORE) as apps:
+        at_work(Old(apps))
+        told_apart(Old(apps, "one"), Old(apps, "two"))
+        gold_from_files(Old(apps, "golden"))
+        names = ("Rating", "Skip", "DrawnItem", "Rater", "Item", "Study", "Label")
+        told = {name: rows(apps.get_model(f"annotation.{name}")) for name in names}
+        told["Settlement"] = rows(apps.get_model("judging.Settlement"))
+        told["places"] = places(apps.get_model("annotation.Assignment"))
+        upgrade()
+        yield told
 
 
 class Old:
@@ -122,11 +130,9 @@ class Old:
         )
 
 
-@pytest.fixture
-def old(before):
+def at_work(old):
     """Fill the old tables: Ann and Ben at work, ben with a revision and an extra label; two versions of a
     judge; all kinds of places."""
-    old = Old(before)
     old.draw()
     ann, ben, cleo = (old.rater(name) for name in ("ann", "ben", "cleo"))
     first, second = old.rater("careful", "judge"), old.rater("careful", "judge", 2)
@@ -163,7 +169,6 @@ def old(before):
     old.settle(0, 1, None, "tie")
     old.settle(0, 2, old.yes, "majority")
     old.settle(1, 1, None, "tie")
-    return old
 
 
 def rows(model, *leave_out):
@@ -171,44 +176,39 @@ def rows(model, *leave_out):
     return names, list(model.objects.order_by("pk").values_list(*names))
 
 
-def test_nothing_is_lost(old):
-    told = {
-        name: rows(old.get(f"annotation.{name}"))
-        for name in ("Rating", "Skip", "DrawnItem", "Rater", "Item", "Study", "Label")
-    }
-    told["Settlement"] = rows(old.get("judging.Settlement"))
-    places = (
-        old.get("annotation.Assignment").objects.values_list("pk", "item", "slot", "number").order_by("pk")
-    )
-    told_places = list(places)
-    upgrade()
+def places(assignments):
+    return list(assignments.objects.values_list("pk", "item", "slot", "number").order_by("pk"))
+
+
+def test_nothing_is_lost(upgraded):
     for model in (Rating, Skip, DrawnItem, Rater, Item, Study, Settlement):
-        names, then = told[model.__name__]
+        names, then = upgraded[model.__name__]
         assert list(model.objects.order_by("pk").values_list(*names)) == then, model
-    now = Assignment.objects.values_list("pk", "item", "slot", "number").order_by("pk")
-    assert list(now) == told_places
+    assert places(Assignment) == upgraded["places"]
     expect_places_of_the_study_and_what_was_held_given_back()
-    expect_votes_and_finals_as_they_would_be_now(old)
+    expect_votes_and_finals_as_they_would_be_now()
 
 
 def expect_one_stratum_that_grows_as_before():
-    draw = Draw.objects.get()
+    draw = Draw.objects.get(study__slug="tiny")
     assert (draw.purpose, draw.seed, draw.raters_per_item) == ("slot", 7, 2)
-    assert list(Stratum.objects.values_list("draw", "name", "position", "rule", "probability")) == [
-        (draw.pk, "all", 1, {}, 0.4)
-    ]
+    strata = draw.strata.values_list("name", "position", "rule", "probability")
+    assert list(strata) == [("all", 1, {}, 0.4)]
     assert set(draw.framed.values_list("stratum", "probability")) == {("all", 0.4)}
     assert draw.framed.drawn().count() == draw.framed.count() == 4
     extend_draws(draw.study)  # what was not drawn lies in the frame from now on
     assert draw.framed.count() == 6
     builders.draw(draw.study, share=1, per_item=2, seed=7)
-    assert Assignment.objects.filter(slot__isnull=False).count() == 12
+    assert draw.study.assignments.filter(slot__isnull=False).count() == 12
     assert draw.framed.drawn().count() == 6
 
 
 def expect_places_of_the_study_and_what_was_held_given_back():
-    assert set(Assignment.objects.values_list("study__slug", flat=True)) == {"tiny"}
-    states = Assignment.objects.order_by("item", "slot").values_list("item__key", "state", "rater__name")
+    of_study = Assignment.objects.filter(study__slug="tiny")
+    assert set(of_study.values_list("item__study__slug", flat=True)) == {"tiny"}
+    states = of_study.order_by("item__response__epoch", "slot").values_list(
+        "item__key", "state", "rater__name"
+    )
     assert list(states) == [
         ("tiny-1", "done", "ann"),
         ("tiny-1", "done", "ben"),
@@ -221,8 +221,9 @@ def expect_places_of_the_study_and_what_was_held_given_back():
     ]
 
 
-def expect_votes_and_finals_as_they_would_be_now(old):
-    study = Study.objects.get()
+def expect_votes_and_finals_as_they_would_be_now():
+    study = Study.objects.get(slug="tiny")
+    yes = study.scheme.labels.get(key="yes")
     kept = list(
         study.items.order_by("pk").values_list("human_votes", "judge_votes", "humans_split", "judges_split")
     )
@@ -238,7 +239,7 @@ def expect_votes_and_finals_as_they_would_be_now(old):
         study.items.order_by("pk").values_list("pk", *KeptVotes._fields, "final", "final_rule")
     )
     assert [row[-1] for row in by_migration] == ["majority", "tie", "", "", "", ""]
-    assert [row[-2] for row in by_migration] == [old.yes.pk, None, None, None, None, None]
+    assert [row[-2] for row in by_migration] == [yes.pk, None, None, None, None, None]
     rebuild(study)
     rebuild_finals(study)
     assert (
@@ -249,8 +250,8 @@ def expect_votes_and_finals_as_they_would_be_now(old):
 
 def expect_what_was_labelled_to_be_done_and_undone_by_u():
     ann, ben = Rater.objects.get(name="ann"), Rater.objects.get(name="ben")
-    study = Study.objects.get()
-    served = Serving.objects.order_by("item", "rater").values_list(
+    study = Study.objects.get(slug="tiny")
+    served = study.servings.order_by("item__response__epoch", "rater__name").values_list(
         "item__key", "rater__name", "revision", "purpose"
     )
     assert list(served) == [
@@ -259,7 +260,8 @@ def expect_what_was_labelled_to_be_done_and_undone_by_u():
         ("tiny-2", "ann", 1, "slot"),
     ]
     assert not Serving.objects.filter(answered_at=None).exists()
-    counts = Enrolment.objects.order_by("rater").values_list("rater__name", "done", "skipped", "served")
+    enrolled = Enrolment.objects.filter(study=study).order_by("rater__name")
+    counts = enrolled.values_list("rater__name", "done", "skipped", "served")
     assert list(counts) == [("ann", 2, 1, 3), ("ben", 1, 0, 1), ("cleo", 0, 1, 1)]
     last = last_answered(study, ben)
     assert answer_in(last) == {
@@ -276,36 +278,54 @@ def expect_what_was_labelled_to_be_done_and_undone_by_u():
     assert last_answered(study, ann).shown["fields"] == ["task"]
 
 
-def test_work_goes_on_and_every_item_gets_its_raters(old):
-    upgrade()
+def test_work_goes_on_and_every_item_gets_its_raters(upgraded):
     expect_what_was_labelled_to_be_done_and_undone_by_u()
-    study = Study.objects.get()
+    study = Study.objects.get(slug="tiny")
     for name in ("ann", "ben", "cleo"):
         rater = Rater.objects.get(name=name)
         while serving := builders.take(study, rater):
             builders.label(serving, "yes")
-    states = Assignment.objects.values_list("item__key", "state", "rater__name")
+    states = study.assignments.values_list("item__key", "state", "rater__name")
     assert {row[1] for row in states} == {"done"}
     assert len(set(states)) == 8  # no rater twice on one
-    assert [item.human_votes for item in study.items.order_by("pk")] == [2, 2, 2, 2, 0, 0]
+    items = study.items.order_by("response__epoch")
+    assert [item.human_votes for item in items] == [2, 2, 2, 2, 0, 0]
     assert not Rating.objects.filter(item__key="tiny-3", rater__name="ann").exists()  # who skipped it
     assert settle(study)["open"] <= 6
     expect_one_stratum_that_grows_as_before()
 
 
-def test_studies_are_told_apart(before):
-    one, two = Old(before, "one"), Old(before, "two")
-    ann = one.rater("ann")
+def told_apart(one, two):
+    account = one.make("auth.User", username="dora")  # of both studies, as a name in a file would not be
+    dora = one.make("annotation.Rater", name="dora", kind="human", user=account)
     for old, count in ((one, 1), (two, 2)):
         old.draw()
         for place in range(count):
-            old.place(place, 1, ann, "done")
-            old.rate(place, ann, old.yes)
-    upgrade()
-    counted = Enrolment.objects.order_by("study").values_list("study__slug", "done")
+            old.place(place, 1, dora, "done")
+            old.rate(place, dora, old.yes)
+
+
+def test_studies_are_told_apart(upgraded):
+    counted = (
+        Enrolment.objects.filter(rater__name="dora")
+        .order_by("study__slug")
+        .values_list("study__slug", "done")
+    )
     assert list(counted) == [("one", 1), ("two", 2)]
     assert Assignment.objects.filter(study__slug="one").count() == 8
     assert Serving.objects.filter(study__slug="two", item__study__slug="two").count() == 2
+
+
+def gold_from_files(old):
+    gil = old.rater("gil")
+    rows = [("imported", None), ("single", None), ("adjudicated", None), ("single", gil), ("consensus", None)]
+    for place, (origin, author) in enumerate(rows):
+        old.make("annotation.Gold", item=old.items[place], label=old.yes, origin=origin, author=author)
+
+
+def test_gold_from_files_is_told_by_its_author(upgraded):
+    golds = Gold.objects.order_by("item__response__epoch")
+    assert list(golds.values_list("from_file", flat=True)) == [True, True, True, False, False]
 
 
 # Names of people whom files named were shared between studies
@@ -317,11 +337,16 @@ SHARED = [
 ]
 
 
-@pytest.fixture
-def sharing():
-    """Return the models from when an imported name was one person everywhere."""
-    with as_of(SHARED) as apps:
-        yield apps
+@pytest.fixture(scope="module")
+def parted(django_db_setup, django_db_blocker):
+    """Fill the tables from when an imported name was one person everywhere, and bring them up to date once;
+    yield what was told of the names before."""
+    with django_db_blocker.unblock(), as_of(SHARED) as apps:
+        told = one_person_in_three([Sharing(apps, slug) for slug in ("one", "two", "three")])
+        an_account_and_a_file(apps, Sharing(apps, "four"), Sharing(apps, "five"))
+        names_in_two_cases(Sharing(apps, "six"))
+        upgrade()
+        yield told
 
 
 class Sharing(Old):
@@ -340,32 +365,33 @@ class Sharing(Old):
         return self.make("annotation.Gold", item=self.items[place], label=self.yes, **fields)
 
 
-def test_a_person_whom_files_named_in_several_studies_becomes_one_a_study(sharing):
-    one, two, three = (Sharing(sharing, slug) for slug in ("one", "two", "three"))
-    for old in (two, three):
-        old.yes, old.no = one.yes, one.no
+def one_person_in_three(studies):
+    one, two, _ = studies
     ann, careful = one.rater("ann"), one.rater("careful", "judge")
-    for old in (one, two, three):
+    for old in studies:
         old.rate(0, ann, old.yes)
         old.rate(0, careful, old.no)
         old.rate(1, ann, old.no)
     gold = two.gold(2, origin="single", author=ann)
-    was = {old.study.slug: pseudonym(old.study, ann_as(ann)) for old in (one, two, three)}
-    upgrade()
+    pseudonyms = {old.study.slug: pseudonym(old.study, ann_as(ann)) for old in studies}
+    return {"ann": ann.pk, "gold": gold.pk, "pseudonyms": pseudonyms}
+
+
+def test_a_person_whom_files_named_in_several_studies_becomes_one_a_study(parted):
     raters = list(Rater.objects.filter(name="ann").order_by("pk"))
     assert [(rater.study.slug, rater.known_as) for rater in raters] == [
         ("one", None),
-        ("two", ann.pk),
-        ("three", ann.pk),
+        ("two", parted["ann"]),
+        ("three", parted["ann"]),
     ]
     for rater in raters:
         assert {rating.item.study_id for rating in rater.ratings.all()} == {
             rater.study_id
         } and rater.ratings.count() == 2
-        assert pseudonym(rater.study, rater) == was[rater.study.slug]
+        assert pseudonym(rater.study, rater) == parted["pseudonyms"][rater.study.slug]
     assert Rater.objects.get(name="careful").ratings.count() == 3
-    assert Gold.objects.get(pk=gold.pk).author == raters[1]
-    for study in Study.objects.all():
+    assert Gold.objects.get(pk=parted["gold"]).author == raters[1]
+    for study in Study.objects.filter(slug__in=["one", "two", "three"]):
         kept = list(study.items.order_by("pk").values_list(*KeptVotes._fields))
         assert len(kept[0][0].split()) == 2
         rebuild(study)
@@ -378,51 +404,37 @@ def ann_as(old):
     return Rater(pk=old.pk, name=old.name, kind="human")
 
 
-def test_an_account_keeps_what_it_typed_and_a_file_of_another_study_does_not_speak_for_it(sharing):
-    one, two = Sharing(sharing, "one"), Sharing(sharing, "two")
-    user = sharing.get_model("auth.User").objects.create(username="ann")
-    ann = one.make("annotation.Rater", name="ann", kind="human", user=user)
-    one.rate(0, ann, one.yes, shown={})
-    two.rate(0, ann, one.no)
-    upgrade()
-    account, named = Rater.objects.get(user__username="ann"), Rater.objects.get(study__slug="two")
-    assert account.study is None and [rating.item.study.slug for rating in account.ratings.all()] == ["one"]
-    assert named.name == "ann" and [rating.item.study.slug for rating in named.ratings.all()] == ["two"]
+def an_account_and_a_file(apps, four, five):
+    user = apps.get_model("auth.User").objects.create(username="bea")
+    bea = four.make("annotation.Rater", name="bea", kind="human", user=user)
+    four.rate(0, bea, four.yes, shown={})
+    five.rate(0, bea, five.no)
 
 
-def test_names_that_differ_in_case_stay_apart(sharing):
-    one = Sharing(sharing, "one")
+def test_an_account_keeps_what_it_typed_and_a_file_of_another_study_does_not_speak_for_it(parted):
+    account, named = Rater.objects.get(user__username="bea"), Rater.objects.get(study__slug="five")
+    assert account.study is None and [rating.item.study.slug for rating in account.ratings.all()] == ["four"]
+    assert named.name == "bea" and [rating.item.study.slug for rating in named.ratings.all()] == ["five"]
+
+
+def names_in_two_cases(old):
     for name in ("Jos\u00e9", "JOSE\u0301"):
-        one.rate(0, one.rater(name), one.yes)
+        old.rate(0, old.rater(name), old.yes)
     for name, version in [("GPT", 1), ("gpt", 1), ("GPT", 2), ("gpt", 2)]:
-        one.rater(name, "judge", version)
+        old.rater(name, "judge", version)
     for name in ("M", "m"):
-        one.make("benchmark.SubjectModel", name=name)
+        old.make("benchmark.SubjectModel", name=name)
     for number, level in enumerate(("High", "high")):
-        one.make("benchmark.Condition", name=level, factors={"pressure": level}, content_hash=str(number))
-    upgrade()
+        old.make("benchmark.Condition", name=level, factors={"pressure": level}, content_hash=str(number))
+
+
+def test_names_that_differ_in_case_stay_apart(parted):
     forms = dict(Rater.objects.values_list("name", "folded"))
     assert forms["Jos\u00e9"] == "jos\u00e9" and forms["JOSE\u0301"].startswith("jos\u00e9\n")
     assert forms["GPT"] == "gpt" and forms["gpt"].startswith("gpt\n")
     assert Rater.objects.filter(name="gpt").values("folded").distinct().count() == 1
     assert SubjectModel.objects.called("M").name == "M" and SubjectModel.objects.called("m").name == "m"
     assert Condition.objects.filter(name__in=["High", "high"]).values("folded_hash").distinct().count() == 2
-    study = Study.objects.get()
+    study = Study.objects.get(slug="six")
     assert rater_named("jose\u0301", "human", study=study).name == "Jos\u00e9"
     assert rater_named("JOSE\u0301", "human", study=study).name == "JOSE\u0301"
-
-
-def test_gold_from_files_is_told_by_its_author(before):
-    old = Old(before)
-    ann = old.rater("ann")
-    rows = [("imported", None), ("single", None), ("adjudicated", None), ("single", ann), ("consensus", None)]
-    for place, (origin, author) in enumerate(rows):
-        old.make("annotation.Gold", item=old.items[place], label=old.yes, origin=origin, author=author)
-    upgrade()
-    assert list(Gold.objects.order_by("pk").values_list("from_file", flat=True)) == [
-        True,
-        True,
-        True,
-        False,
-        False,
-    ]

@@ -13,16 +13,29 @@ from judging.models import Attempt, Judge, StudyJudge, Verdict
 from judging.panel.wanted_verdicts import want_verdicts
 from tests.databases import as_of, upgrade
 
-pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True)]
+pytestmark = [pytest.mark.engine, pytest.mark.django_db]
 FIRST = [("judging", "0001_initial"), ("annotation", "0001_initial"), ("benchmark", "0001_initial")]
 THEN = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-@pytest.fixture
-def first_release():
-    """Yield the first release's models, on its tables."""
-    with as_of(FIRST) as apps:
-        yield apps
+@pytest.fixture(scope="module")
+def upgraded(django_db_setup, django_db_blocker):
+    """Fill the first release's tables with all that the tests below ask after, and bring them up to date,
+    once, since that takes seconds; yield what was told of them before."""
+    with django_db_blocker.unblock(), as_of(FIRST) as apps:
+        old = JudgingTables(apps)
+        whole_panels(old)
+        three_repeats(old)
+        different_repeats(old)
+        for repeats in (1, 3):
+            judge_of_a_template(old, repeats)
+        told = {
+            "verdicts": kept(old.get("judging.Verdict"), *VERDICT),
+            "attempts": kept(old.get("judging.Attempt"), *ATTEMPT),
+            "judges": dict(old.get("judging.Verdict").objects.values_list("pk", "judge")),
+        }
+        upgrade()
+        yield told
 
 
 class JudgingTables:
@@ -101,8 +114,33 @@ def kept(model, *names):
     return list(model.objects.order_by("pk").values_list(*names))
 
 
-def test_every_verdict_and_attempt_comes_through_and_belongs_to_its_study(first_release):
-    old = JudgingTables(first_release)
+VERDICT = (
+    "pk",
+    "item",
+    "repeat",
+    "state",
+    "reason",
+    "lease",
+    "leased_until",
+    "rating",
+    "cached",
+    "finished_at",
+)
+ATTEMPT = (
+    "pk",
+    "verdict",
+    "outcome",
+    "request_hash",
+    "raw",
+    "error",
+    "status",
+    "prompt_tokens",
+    "started_at",
+    "latency",
+)
+
+
+def whole_panels(old):
     one, two = old.study("one"), old.study("two")
     careful, noisy = old.judge("careful"), old.judge("noisy")
     for study in (one, two):
@@ -114,45 +152,21 @@ def test_every_verdict_and_attempt_comes_through_and_belongs_to_its_study(first_
     old.verdict(one, noisy, 0, "failed", reason="timeout", tokens=[])
     old.verdict(two, careful, 0, "done", cached=True)
     old.verdict(two, noisy, 3, "leased", lease="gone", leased_until=THEN)
-    columns = (
-        "pk",
-        "item",
-        "repeat",
-        "state",
-        "reason",
-        "lease",
-        "leased_until",
-        "rating",
-        "cached",
-        "finished_at",
-    )
-    verdicts = kept(old.get("judging.Verdict"), *columns)
-    raws = (
-        "pk",
-        "verdict",
-        "outcome",
-        "request_hash",
-        "raw",
-        "error",
-        "status",
-        "prompt_tokens",
-        "started_at",
-        "latency",
-    )
-    attempts = kept(old.get("judging.Attempt"), *raws)
-    whose = dict(old.get("judging.Verdict").objects.values_list("pk", "judge"))
-    upgrade()
-    assert kept(Verdict, *columns) == verdicts
-    assert kept(Attempt, *raws) == attempts
+
+
+def test_every_verdict_and_attempt_comes_through_and_belongs_to_its_study(upgraded):
+    assert kept(Verdict, *VERDICT) == upgraded["verdicts"]
+    assert kept(Attempt, *ATTEMPT) == upgraded["attempts"]
     for verdict in Verdict.objects.select_related("item", "study_judge"):
         assert (verdict.study_judge.study_id, verdict.study_judge.judge_id) == (
             verdict.item.study_id,
-            whose[verdict.pk],
+            upgraded["judges"][verdict.pk],
         )
         assert verdict.reserved is None
     assert all(attempt.study_judge == attempt.verdict.study_judge for attempt in Attempt.objects.all())
-    assert Attempt.objects.values("uid").distinct().count() == len(attempts) == 3
-    spent = StudyJudge.objects.values_list(
+    assert Attempt.objects.values("uid").distinct().count() == len(upgraded["attempts"]) == 3 + 2 + 2
+    asked = StudyJudge.objects.filter(study__slug__in=["one", "two"])
+    spent = asked.values_list(
         "study__slug", "judge__rater__name", "calls", "prompt_tokens", "completion_tokens"
     )
     assert sorted(spent) == [
@@ -161,58 +175,71 @@ def test_every_verdict_and_attempt_comes_through_and_belongs_to_its_study(first_
         ("two", "careful", 0, 0, 0),
         ("two", "noisy", 0, 0, 0),
     ]
-    assert set(StudyJudge.objects.values_list("status", "active", "cost", "output_price")) == {
-        ("running", True, 0, None)
-    }
+    assert set(asked.values_list("status", "active", "cost", "output_price")) == {("running", True, 0, None)}
 
 
-def test_repeats_are_kept_and_what_is_missing_can_be_asked_for(first_release):
-    old = JudgingTables(first_release)
-    study, judge = old.study("one"), old.judge("careful")
+def three_repeats(old):
+    study, judge = old.study("thrice"), old.judge("patient")
     old.asks(study, judge, repeats=3)
     for repeat in range(2):
         old.verdict(study, judge, 0, "done", repeat=repeat, tokens=[1])
-    upgrade()
-    assert Judge.objects.get().repeats == 3
-    assert want_verdicts(StudyJudge.objects.get().study) == 4 * 3 - 2
-    assert Verdict.objects.values("item", "study_judge", "repeat").distinct().count() == 12
 
 
-def test_of_two_studies_that_want_different_repeats_of_a_judge_one_has_to_apply_its_file_again(first_release):
-    old = JudgingTables(first_release)
-    judge = old.judge("careful")
-    for slug, repeats in [("one", 3), ("two", 1)]:
+def test_repeats_are_kept_and_what_is_missing_can_be_asked_for(upgraded):
+    assert Judge.objects.get(rater__name="patient").repeats == 3
+    asked = StudyJudge.objects.get(study__slug="thrice")
+    assert want_verdicts(asked.study) == 4 * 3 - 2
+    assert asked.verdicts.values("item", "study_judge", "repeat").distinct().count() == 12
+
+
+def different_repeats(old):
+    judge = old.judge("shared")
+    for slug, repeats in [("more", 3), ("less", 1)]:
         study = old.study(slug)
         old.asks(study, judge, repeats)
         old.verdict(study, judge, 0, "done", repeat=repeats - 1, tokens=[1])
-    upgrade()
-    assert Judge.objects.get().repeats == 1
-    asked = StudyJudge.objects.values_list("study__slug", "active", "verdicts__repeat", "calls")
-    assert sorted(asked) == [("one", False, 2, 1), ("two", True, 0, 1)]
+
+
+def test_of_two_studies_that_want_different_repeats_of_a_judge_one_has_to_apply_its_file_again(upgraded):
+    assert Judge.objects.get(rater__name="shared").repeats == 1
+    asked = StudyJudge.objects.filter(study__slug__in=["more", "less"]).values_list(
+        "study__slug", "active", "verdicts__repeat", "calls"
+    )
+    assert sorted(asked) == [("less", True, 0, 1), ("more", False, 2, 1)]
+
+
+OWN_TEMPLATE = "{{ task }} {{ response }} {{ label_keys }}"
+
+
+def judge_of_a_template(old, repeats):
+    name = f"asks-{repeats}"
+    parts = ["local", True, "m", "", OWN_TEMPLATE, {}, False]
+    judge = old.judge(name, digest(name, json.dumps(parts, sort_keys=True)))
+    judge.template_text, judge.template_name = OWN_TEMPLATE, "own.txt"
+    judge.save()
+    old.asks(old.study(name), judge, repeats)
 
 
 @pytest.mark.parametrize("repeats", [1, 3])
 def test_a_judge_of_the_first_release_keeps_its_version_when_its_file_is_applied_again(
-    first_release, tmp_path, repeats
+    upgraded, tmp_path, repeats
 ):
-    old = JudgingTables(first_release)
-    text = "{{ task }} {{ response }} {{ label_keys }}"
-    (tmp_path / "own.txt").write_text(text)
-    parts = ["local", True, "m", "", text, {}, False]
-    judge = old.judge("careful", digest("careful", json.dumps(parts, sort_keys=True)))
-    type(judge).objects.update(template_text=text, template_name="own.txt")
-    old.asks(old.study("one"), judge, repeats)
-    upgrade()
-    spec = JudgeSpec(name="careful", endpoint="local", model="m", template="own.txt", repeats=repeats)
-    again = save_judge(spec, Judge.objects.get().endpoint, tmp_path)
-    assert (again.pk, again.repeats, Judge.objects.count()) == (judge.pk, repeats, 1)
+    name = f"asks-{repeats}"
+    (tmp_path / "own.txt").write_text(OWN_TEMPLATE)
+    judge, count = Judge.objects.get(rater__name=name), Judge.objects.count()
+    spec = JudgeSpec(name=name, endpoint="local", model="m", template="own.txt", repeats=repeats)
+    again = save_judge(spec, judge.endpoint, tmp_path)
+    assert (again.pk, again.repeats, Judge.objects.count()) == (judge.pk, repeats, count)
 
 
-def test_an_empty_database_comes_through(first_release):
-    upgrade()
-    assert not Verdict.objects.exists()
+@pytest.mark.django_db(transaction=True)
+def test_an_empty_database_comes_through():
+    with as_of(FIRST):
+        upgrade()
+        assert not Verdict.objects.exists()
 
 
+@pytest.mark.django_db(transaction=True)
 def test_endpoints_and_judges_that_took_chat_completions_go_on_taking_them():
     before = [("judging", "0007_costs_as_told"), ("benchmark", "0005_one_endpoint_a_run")]
     renamed = {"anthropic": "anthropic-compatible", "gemini": "gemini-compatible", "vllm": "vllm"}
