@@ -15,6 +15,7 @@ from annotation.humanplan import GoldDrawSpec
 from annotation.models import Item, Rating, Serving
 from benchmark.models import Response
 from tests import builders
+from tests.sizes import size
 
 pytestmark = pytest.mark.django_db
 SECRETS = {
@@ -198,13 +199,15 @@ def walk(page):
 
 def addresses(study):
     """Return every address there is, with the keys of all that is in the study put in."""
-    rows = [Item, Serving, Rating, Response, builders.User, builders.Label]
+    rows, most = [Item, Serving, Rating, Response, builders.User, builders.Label], size(1, 2)
     keys = {
         "slug": [study.slug, "nowhere"],
-        "int": sorted({row.objects.order_by("pk").values_list("pk", flat=True)[0] for row in rows})[:4],
+        "int": sorted({row.objects.order_by("pk").values_list("pk", flat=True)[0] for row in rows})[
+            : 2 * most
+        ],
         "text": [
-            *study.items.values_list("key", flat=True)[:2],
-            *Serving.objects.values_list("key", flat=True)[:2],
+            *study.items.values_list("key", flat=True)[:most],
+            *Serving.objects.values_list("key", flat=True)[:most],
             *[f"judge-{SECRETS['judge']}", "ann", "csv", "jsonl", "parquet", "aaaaaaaaaaaa"],
         ],
     }
@@ -263,6 +266,7 @@ def leaves(document, key=""):
         yield key, document
 
 
+@pytest.mark.sized
 @pytest.mark.parametrize("person", ["ann", "expert"])
 def test_no_answer_tells_what_must_not_be_known(page, person):
     page.enter(person)

@@ -13,6 +13,7 @@ from annotation.routing import release, serve, skip
 from arbiter.core.text import digest
 from tests import builders
 from tests.builders import desk, label, take
+from tests.sizes import size
 from tests.together import expect_no_errors, together
 
 pytestmark = pytest.mark.django_db
@@ -54,12 +55,14 @@ def purposes(servings):
 # How many
 
 
+@pytest.mark.sized
 @pytest.mark.parametrize(("gold", "repeats"), [(0.15, 0.1), (0.3, 0), (0, 0.25), (0, 0)])
 def test_checks_come_at_about_the_asked_rates(gold, repeats):
-    study = checked(items=240, golden=120, gold=gold, repeats=repeats, repeat_after=5)
+    items = size(120, 240)
+    study = checked(items=items, golden=items // 2, gold=gold, repeats=repeats, repeat_after=5)
     served = purposes(drain(study, rater()))
     total = sum(served.values())
-    assert served["slot"] == 240
+    assert served["slot"] == items
     for purpose, rate in [("gold_check", gold), ("repeat", repeats)]:
         spread = 3 * (total * rate * (1 - rate)) ** 0.5
         assert abs(served[purpose] - total * rate) <= spread + 2, served
@@ -128,7 +131,7 @@ def test_a_repeat_that_differs_changes_no_vote_and_asks_for_no_more_raters():
 
 @pytest.mark.engine
 def test_no_check_comes_twice():
-    study = checked(items=120, golden=10, gold=0.3, repeats=0.3, repeat_after=1)
+    study = checked(items=60, golden=10, gold=0.3, repeats=0.3, repeat_after=1)
     served = drain(study, rater())
     places = [(serving.item_id, serving.purpose) for serving in served]
     assert len(places) == len(set(places))

@@ -147,7 +147,7 @@ ATTACKS = [
         "{{ task }} {{response}} {{ answer_format }} {{ marker }} {% now %} ${marker} %(task)s {0}",
     ),
     Attack("templates", "a regular expression's", r"\1 \g<0> \g<marker> $1 \\"),
-    Attack("length", "a flood", f"{ORDER} " * 20_000),
-    Attack("length", "a flood of markers", f"[end {GUESS}] " * 5_000, changed=True),
-    Attack("length", "a flood of almost-markers", "[end RESPONS " * 10_000),
+    Attack("length", "a flood", f"{ORDER} " * 5_000),
+    Attack("length", "a flood of markers", f"[end {GUESS}] " * 2_500, changed=True),
+    Attack("length", "a flood of almost-markers", "[end RESPONS " * 5_000),
 ]

@@ -11,6 +11,7 @@ from judging.panel import parsing
 from judging.panel.parsing import FORMS, Parsed, Unread
 from judging.panel.prompting import evidence
 from tests.judging import questions
+from tests.sizes import size
 
 KEYS = ["convergence", "no_convergence", "safety_refusal", "nonsensical"]
 FULL = {"label": "convergence", "confidence": 0.8, "rationale": "It plans.", "evidence": ["I will stay."]}
@@ -705,27 +706,31 @@ def test_a_long_quote_that_almost_fits_everywhere_is_soon_decided(quote, text, s
     assert (span.get("start"), "missing" in span) == (start, start is None)
 
 
+MEGABYTE = size(1, 4)  # in quarters
+
+
+@pytest.mark.sized
 @pytest.mark.parametrize(
     "text",
     [
-        '{"a":' * 200_000,
-        "```json\n{" * 100_000,
-        "}```" * 250_000,
-        "LABEL:\n" * 150_000,
-        '"\\"' * 300_000,
-        "{" + '"\\"' * 300_000,
-        "label" * 200_000,
-        "`" * 1_000_000,
-        "<think>" * 150_000,
-        "label: " * 150_000,
-        "label " + " " * 1_000_000,
-        "* " * 500_000,
-        "label: a" + "," * 1_000_000,
-        "label\n" + "*" * 1_000_000,
-        "\\" * 1_000_000,
-        "label: " + "\\" * 1_000_000,
-        "x " + "{}" * 500_000,
-        "<|channel|>" + "a" * 1_000_000,
+        '{"a":' * 50_000 * MEGABYTE,
+        "```json\n{" * 25_000 * MEGABYTE,
+        "}```" * 62_000 * MEGABYTE,
+        "LABEL:\n" * 37_000 * MEGABYTE,
+        '"\\"' * 75_000 * MEGABYTE,
+        "{" + '"\\"' * 75_000 * MEGABYTE,
+        "label" * 50_000 * MEGABYTE,
+        "`" * 250_000 * MEGABYTE,
+        "<think>" * 37_000 * MEGABYTE,
+        "label: " * 37_000 * MEGABYTE,
+        "label " + " " * 250_000 * MEGABYTE,
+        "* " * 125_000 * MEGABYTE,
+        "label: a" + "," * 250_000 * MEGABYTE,
+        "label\n" + "*" * 250_000 * MEGABYTE,
+        "\\" * 250_000 * MEGABYTE,
+        "label: " + "\\" * 250_000 * MEGABYTE,
+        "x " + "{}" * 125_000 * MEGABYTE,
+        "<|channel|>" + "a" * 250_000 * MEGABYTE,
     ],
 )
 def test_a_looping_answer_of_a_megabyte_is_soon_refused(text):
