@@ -7,7 +7,7 @@ import uuid
 
 import pytest
 
-from annotation.models import Enrolment, Question, Rating, Serving, Skip
+from annotation.models import Enrolment, Question, Rating, Serving, Skip, Study
 from annotation.schemes import builtin_scheme
 from benchmark.models import Response
 from tests import builders
@@ -18,10 +18,21 @@ GETS = ["last", "formatted/aaaaaaaaaaaa"]
 UNKNOWN = "aaaaaaaaaaaa"
 
 
-@pytest.fixture
-def study(study):
+@pytest.fixture(scope="module")
+def drawn(rows_of_module):
+    study = builders.study()
     builders.draw(study, per_item=2)
-    return study
+    return study.pk, builders.cast(study)
+
+
+@pytest.fixture
+def study(drawn):
+    return Study.objects.get(pk=drawn[0])
+
+
+@pytest.fixture
+def cast(drawn):
+    return drawn[1]
 
 
 @pytest.fixture

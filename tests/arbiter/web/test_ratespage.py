@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from annotation.models import Gold, Rating
+from annotation.models import Gold, Rating, Study
 from arbiter.analysis.figures.catalogue import make_figure
 from arbiter.analysis.figures.style import THEMES
 from arbiter.analysis.rates.rateview import rate_sources, rate_view, refusals_by_estimator
@@ -19,11 +19,16 @@ pytestmark = pytest.mark.django_db
 SVG = "{http://www.w3.org/2000/svg}"
 
 
-@pytest.fixture
-def study(db):
+@pytest.fixture(scope="module")
+def estimated(rows_of_module):
     study = arms({"anti": 0.2, "pro": 0.6}, tasks=40, slug="tiny")
     with_gold(study, share=0.5)
-    return study
+    return study.pk
+
+
+@pytest.fixture
+def study(estimated):
+    return Study.objects.get(pk=estimated)
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from django.utils import timezone
 
 from annotation.adjudication import adjudicate
 from annotation.draws import extend_draws
-from annotation.models import Assignment, Draw, DrawnItem, Item, Rating
+from annotation.models import Assignment, Draw, DrawnItem, Item, Rating, Study
 from arbiter.core.errors import UserError
 from judging.settlement.auditing import audit
 from judging.settlement.settling import settle, settle_items
@@ -26,10 +26,16 @@ def slots(item=None):
     return assignments.filter(item=item) if item else assignments
 
 
-@pytest.fixture
-def audited():
+@pytest.fixture(scope="module")
+def settled(rows_of_module):
     study, true = panel()
-    return study, true, settle(study, "model", threshold=0.85, audit_share=0.3)
+    return study.pk, true, settle(study, "model", threshold=0.85, audit_share=0.3)
+
+
+@pytest.fixture
+def audited(settled):
+    study, true, result = settled
+    return Study.objects.get(pk=study), true, result
 
 
 def test_its_frame_is_what_votes_settled_and_each_item_drawn_has_one_place(audited):
@@ -72,9 +78,9 @@ def test_other_draws_growing_leaves_its_frame_alone(audited):
 
 
 def test_it_is_asked_for_or_not_made():
-    study, _ = panel(tasks=4, epochs=4, share=0)
+    study, _ = panel(tasks=4, epochs=4, share=0, slug="small")
     settle(study)
-    assert audit(study) is None and not Draw.objects.exists()
+    assert audit(study) is None and not study.draws.exists()
     for share in (-0.1, 1.1):
         with pytest.raises(UserError, match="audit share"):
             settle(study, audit_share=share)
@@ -106,7 +112,7 @@ def test_what_a_later_settling_accepts_is_a_stratum_of_its_own(audited):
 
 
 def test_an_item_that_people_labelled_before_gets_a_place_beside():
-    study, true = panel(tasks=6, epochs=6, share=0)
+    study, true = panel(tasks=6, epochs=6, share=0, slug="small")
     item = study.items.first()
     builders.draw(study, share=1.0, per_item=2)
     builders.rate(item, builders.rater("ann", "human"), true[item.pk])
@@ -211,7 +217,7 @@ def test_a_change_of_mind_about_an_earlier_label_is_no_audit(audited):
 
 
 def test_a_draw_of_that_name_by_somebody_else_is_left_alone():
-    study, _ = panel(tasks=4, epochs=4, share=0)
+    study, _ = panel(tasks=4, epochs=4, share=0, slug="small")
     Draw.objects.create(study=study, name="audit", frame="every item", seed=1)
     with pytest.raises(UserError, match="another kind"):
         settle(study, audit_share=0.5)

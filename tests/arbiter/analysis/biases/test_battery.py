@@ -34,11 +34,11 @@ LABELS = ("convergence", "no_convergence", "nonsensical")
 
 @pytest.mark.sized
 def test_clean_judges_are_rarely_accused():
-    """5 % at most; of 60 studies, 8 false alarms would then be one case in a hundred, of 20 studies, 4."""
-    studies = size(20, 60)
+    """5 % at most; of 60 studies, 8 false alarms would then be one case in a hundred, of 10 studies, 3."""
+    studies = size(10, 60)
     accusations = clean(studies, seed=1)
-    assert accusations["share"] * studies <= size(3, 7)
-    assert accusations["tests"] > 40
+    assert accusations["share"] * studies <= size(2, 7)
+    assert accusations["tests"] > size(30, 40)
 
 
 @pytest.mark.sized
@@ -46,10 +46,10 @@ def test_clean_judges_are_rarely_accused():
 def test_gold_that_errs_at_random_accuses_nobody(gold):
     """Taken for the truth, such gold finds shared errors in half of these studies, and that length matters in
     some."""
-    numbers = range(size(6, 12))
+    numbers = range(size(3, 12))
     findings = [battery(study(np.random.default_rng([1, number]), CLEAN[gold])) for number in numbers]
     accused = [{one.bias for one in of_study if one.found} for of_study in findings]
-    assert sum(map(bool, accused)) <= 2
+    assert sum(map(bool, accused)) <= size(1, 2)
     assert not any({"shared errors", "length"} & one for one in accused)
 
 
@@ -95,9 +95,9 @@ STATED = {
 @pytest.mark.sized
 @pytest.mark.parametrize("bias", BIASES)
 def test_a_planted_bias_is_found_at_its_stated_size(bias):
-    """In four cases of five, or five of twelve would be one case in 250, and one of six one in 600."""
-    studies = size(6, 12)
-    assert power(bias, STATED[bias], studies, seed=2)["share"] * studies >= size(2, 6)
+    """In four cases of five, or five of twelve would be one case in 250, and none of three one in 125."""
+    studies = size(3, 12)
+    assert power(bias, STATED[bias], studies, seed=2)["share"] * studies >= size(1, 6)
 
 
 def test_only_the_judge_that_leans_is_accused():

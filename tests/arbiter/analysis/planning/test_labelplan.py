@@ -9,7 +9,7 @@ from django.core.management import call_command
 
 from annotation.draws import plan_draw
 from annotation.humanplan import GoldDrawSpec
-from annotation.models import Gold, Rating
+from annotation.models import Draw, Gold, Rating
 from arbiter.analysis.planning.filechange import least_probability
 from arbiter.analysis.planning.labelplan import label_plan
 from arbiter.analysis.planning.planspec import PlanSpec
@@ -25,11 +25,17 @@ from tests.judging.planned import draw_gold, judged_study, write_gold
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture
-def planned():
+@pytest.fixture(scope="module")
+def drawn(rows_of_module):
     study, truth = judged_study()
-    draw = draw_gold(study, truth, budget=60)
-    return study, truth, draw
+    return truth, draw_gold(study, truth, budget=60).pk
+
+
+@pytest.fixture
+def planned(drawn):
+    truth, key = drawn
+    draw = Draw.objects.select_related("study").get(pk=key)
+    return draw.study, truth, draw
 
 
 def by(rows, key, value):
@@ -103,7 +109,7 @@ def test_the_change_of_the_file_draws_what_the_plan_asks_for(planned):
     ],
 )
 def test_every_kind_of_plan_is_raised_by_its_own_keys(spec, key):
-    study, truth = judged_study()
+    study, truth = judged_study("another")
     draw = draw_gold(study, truth, **spec)
     plan = label_plan(study, PlanSpec(width=0.12, finite=True))
     changed = {row["key"]: row for row in plan["change"]}
@@ -129,7 +135,7 @@ def test_what_is_drawn_and_waits_needs_no_change(planned):
 
 
 def test_without_gold_priors_are_used_and_said():
-    study, _ = judged_study()
+    study, _ = judged_study("another")
     plan = label_plan(study, PlanSpec(width=0.2, finite=True))
     assert plan["gold"] == 0 and any("No gold yet" in one for one in plan["basis"])
     assert any("Nothing is drawn" in one for one in plan["basis"])

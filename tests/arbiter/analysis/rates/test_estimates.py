@@ -34,11 +34,18 @@ BY = ("condition",)
 JUDGES = ("judge-a", "judge-b", "judge-c")
 
 
-@pytest.fixture
-def study(db):
-    """Two arms of 60 responses to the same tasks, three blind judges that err, and truth in the task's meta
-    data."""
+@pytest.fixture(scope="module")
+def judged(rows_of_module):
+    """Two arms of 60 responses to the same tasks, three blind judges that err."""
     return arms({"anti": 0.2, "pro": 0.6})
+
+
+@pytest.fixture
+def study(judged):
+    """The study of two arms, with what is true of its items."""
+    again = Study.objects.get(pk=judged.pk)
+    again.truth = judged.truth
+    return again
 
 
 def arms(rates_of, tasks=60, slug="arms", seed=1, blind=True, judges=JUDGES, wrong=0.2):
