@@ -214,7 +214,7 @@ def test_a_worker_without_an_endpoints_key_leaves_it_to_others_and_does_not_run_
 @needs_broker
 def test_what_is_paused_is_left_by_workers_and_taken_up_when_it_is_resumed(broker):
     study = builders.study(tasks=10, epochs=6)
-    with running_simulator(latency=0.1) as simulator, worker("-c", "2", ARBITER_LEASE_SECONDS="15"):
+    with running_simulator(latency=0.3) as simulator, worker("-c", "2", ARBITER_LEASE_SECONDS="15"):
         judge(study, endpoint(simulator.base_url, concurrency=2))
         want_verdicts(study)
         wake_workers()

@@ -21,6 +21,7 @@ from judging.panel.judging_run import judge_study
 from judging.panel.metering import set_caps
 from judging.panel.wanted_verdicts import want_verdicts
 from tests import builders
+from tests.arbiter.cli.commands import document
 from tests.judging.accounts import (
     FAULTS,
     assert_asked_once,
@@ -37,6 +38,7 @@ from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True)]
 TIMEOUT = 1.5  # seconds that a call may last
+SLOWLY = 0.25  # seconds that a call takes, so that none is the last before a busy test gets to it
 
 
 @pytest.fixture(autouse=True)
@@ -116,7 +118,7 @@ def test_at_a_service_that_limits_its_callers_all_gets_done_and_few_calls_are_tu
 def test_an_endpoint_that_goes_away_fails_nothing_the_others_go_on_and_it_is_found_again(study, reserve_port):
     fixed = reserve_port()
     with running_simulator(latency=0.05) as steady:
-        with running_simulator(port=fixed, latency=0.05) as shaky:
+        with running_simulator(port=fixed, latency=SLOWLY) as shaky:
             judge(study, endpoint(steady.base_url, "steady", concurrency=2))
             away = endpoint(shaky.base_url, "shaky", concurrency=2)
             judge(study, away, "noisy")
@@ -210,7 +212,7 @@ def test_on_postgresql_connections_that_are_cut_are_made_anew(study, on_sqlite):
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid "
         "<> pg_backend_pid()"
     )
-    with running_simulator(**FAULTS, retry_after=0, latency=0.05, seed=6) as simulator:
+    with running_simulator(**FAULTS, retry_after=0, latency=SLOWLY, seed=6) as simulator:
         panel(study, endpoint(simulator.base_url, concurrency=8, timeout=TIMEOUT))
         command = start("manage.py", "judge", study.slug, "--json")
         for _ in range(5):
@@ -227,13 +229,13 @@ def test_on_postgresql_connections_that_are_cut_are_made_anew(study, on_sqlite):
 def test_on_sqlite_a_database_that_another_process_keeps_to_itself_is_waited_for(study, on_sqlite):
     if not on_sqlite:
         pytest.skip("PostgreSQL locks rows; the last test cuts its connections")
-    with running_simulator(**FAULTS, retry_after=0, latency=0.05, seed=7) as simulator:
+    with running_simulator(**FAULTS, retry_after=0, latency=SLOWLY, seed=7) as simulator:
         panel(study, endpoint(simulator.base_url, concurrency=8, timeout=TIMEOUT))
         command = start("manage.py", "judge", study.slug, "--json")
         for _ in range(3):
             wait_for_attempts(command, 20)
             with closing(
-                sqlite3.connect(connection.settings_dict["NAME"], isolation_level=None, timeout=20)
+                sqlite3.connect(connection.settings_dict["NAME"], isolation_level=None, timeout=120)
             ) as other:
                 other.execute("BEGIN IMMEDIATE")
                 time.sleep(2)
@@ -267,22 +269,20 @@ def test_told_to_stop_a_worker_tells_what_landed_and_what_it_called_back_and_hol
 
 
 def test_judges_that_are_paused_stop_and_go_on(study):
-    with running_simulator(latency=0.05) as simulator:
-        panel(study, endpoint(simulator.base_url, concurrency=4))
+    with running_simulator(latency=SLOWLY) as simulator:
+        panel(study, endpoint(simulator.base_url, concurrency=8))
         set_caps(study, 10_000, None)
         want_verdicts(study)
         with running("manage.py", "runworker") as worker:
             for _ in range(2):
                 wait_for_attempts(worker, 20)
-                assert len(
-                    result(start("manage.py", "judge", study.slug, "--pause", "--json"))["judges"]
-                ) == len(PANEL)
+                assert len(document("judge", study.slug, "--pause")["judges"]) == len(PANEL)
                 wait_until(lambda: not Verdict.objects.filter(state="leased").exists())
                 made = Attempt.objects.count()
                 time.sleep(1)
                 assert Attempt.objects.count() == made == simulator.stats()["kinds"]["ok"]
                 assert assert_balanced(study).lost_calls == 0
-                result(start("manage.py", "judge", study.slug, "--resume", "--json"))
+                document("judge", study.slug, "--resume")
             wait_until(lambda: states(study) == {"done": 300})
             worker.send_signal(signal.SIGTERM)
             assert worker.wait(600) == 0

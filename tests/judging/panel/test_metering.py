@@ -537,12 +537,12 @@ def test_killed_under_a_cap_no_more_is_sent_than_it_allows_and_what_was_lost_is_
 @pytest.mark.sized
 def test_a_cap_that_comes_while_workers_work_stops_them(db):
     study = builders.study(tasks=10, epochs=size(15, 40))
-    cap = size(250, 400)
-    with running_simulator(latency=0.05) as simulator:
+    with running_simulator(latency=0.3) as simulator:
         panel(study, endpoint(simulator.base_url, concurrency=8))
         wanted_verdicts.want_verdicts(study)
         with running("manage.py", "runworker") as one, running("manage.py", "runworker") as two:
             wait_until(lambda: Attempt.objects.count() >= 100)
+            cap = Attempt.objects.count() + 150
             set_caps(study, cap, None)
             wait_until(lambda: budget(study)[3])
             time.sleep(1)  # in which one call too many would be made

@@ -112,7 +112,7 @@ def test_an_endpoint_that_never_answers_ends_the_command_with_one_sentence_when_
 def test_a_judge_command_waits_for_an_endpoint_that_answered_before(db, reserve_port):
     study = builders.study(tasks=10, epochs=6)
     port = reserve_port()
-    with running_simulator(port=port, latency=0.1) as first:
+    with running_simulator(port=port, latency=0.3) as first:
         judge(study, endpoint(first.base_url, concurrency=2))
         with running("manage.py", "judge", "tiny", "--json") as command:
             wait_until(lambda: Attempt.objects.filter(outcome="answer").count() > 4)
