@@ -13,6 +13,7 @@ from judging.settlement.settling import settle
 from tests import builders
 from tests.browser.axe import expect_accessible
 from tests.browser.conftest import NARROW, WIDE
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 ROOM = "/studies/tiny/adjudicate/"
@@ -179,6 +180,7 @@ def test_it_works_without_scripts(visit, room, study):
     page.get_by_role("link", name="Send back").click()
     page.get_by_label("Why does it need one?").fill("Unsure.")
     page.get_by_role("button", name="Send back").click()
+    wait_until(Referral.objects.exists)
     assert Adjudication.objects.get().label.key == N and Referral.objects.get().reason == "Unsure."
 
 

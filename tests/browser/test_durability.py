@@ -247,6 +247,7 @@ def test_somebody_else_signs_in_in_the_same_browser(server, ann, labelling, stud
     page.reload()
     expect(page.locator("#workspace")).to_have_attribute("data-state", "labelling")
     expect(page.locator("#save-state")).to_have_text(re.compile(f"^({SAVED})?$"), timeout=120_000)
+    wait_until(lambda: text in in_ledger())
     rating = Rating.objects.get(item__response__text=text)
     assert (rating.rater.user, rating.label.key) == (labelling["ann"], "convergence")
 
@@ -323,7 +324,7 @@ def test_a_reload_at_every_step_loses_nothing(server, ann):
     again()
     page.keyboard.press("3")
     again()
-    assert page.get_by_role("radio", name=re.compile("Safety refusal")).is_checked()
+    expect(page.get_by_role("radio", name=re.compile("Safety refusal"))).to_be_checked()
     page.keyboard.press("x")
     again()
     page.get_by_role("textbox", name="Note").fill("half a sen")
@@ -339,6 +340,7 @@ def test_a_reload_at_every_step_loses_nothing(server, ann):
     page.reload()  # at once, whatever has arrived by then
     expect(page.locator("#response-text")).not_to_have_text(text)
     expect(page.locator("#save-state")).to_have_text(re.compile(f"^({SAVED})?$"))
+    wait_until(in_ledger)
     rating = Rating.objects.get()
     assert (rating.label.key, rating.confidence, rating.rationale) == ("safety_refusal", 2.0, "half a sen")
     assert rating.evidence == [{"start": 2, "end": 8, "quote": rating.item.response.text[2:8]}]
@@ -357,8 +359,9 @@ def test_the_back_button_loses_nothing_and_repeats_nothing(server, ann):
     page.go_back()
     page.go_forward()
     expect(page.locator("#response-text")).to_have_text(text)
-    assert page.get_by_role("radio", name=re.compile("Nonsensical")).is_checked()
+    expect(page.get_by_role("radio", name=re.compile("Nonsensical"))).to_be_checked()
     expect(page.locator("#save-state")).not_to_contain_text("wait")
+    wait_until(in_ledger)
     assert in_ledger() == {first: ["convergence"]}
     label_the_rest(page)
     exactly_once()

@@ -109,7 +109,7 @@ def test_an_export_is_asked_for_followed_and_downloaded(visit, large, study):
     expect(page.get_by_role("button", name="Cancel")).to_have_count(0)
     page.get_by_role("link", name="All jobs of this study").click()
     page.get_by_role("row").nth(1).get_by_role("link").click()
-    assert page.url == address
+    expect(page).to_have_url(address)
     with page.expect_download() as download:
         page.get_by_role("link", name="Download").click()
     assert len(Path(download.value.path()).read_text().splitlines()) == study.items.count()

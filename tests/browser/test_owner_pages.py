@@ -207,5 +207,5 @@ def test_a_history_leads_to_what_was_marked(visit, study, cast, busy):
     page = visit(cast["owner"])
     page.goto(f"{HOME}/items/{item.key}")
     page.locator(".history .quotes a").first.click()
-    assert re.search(r"#quote-\d+$", page.url)
+    expect(page).to_have_url(re.compile(r"#quote-\d+$"))
     expect(page.locator("mark").first).to_be_in_viewport()

@@ -1,8 +1,10 @@
 """The pages of costs, of the plan and of what to do next, as people see them."""
 
 import os
+import re
 
 import pytest
+from playwright.sync_api import expect
 
 from arbiter.analysis.report.studyreport import report_html
 from arbiter.web.study.job_pages import AT_ONCE
@@ -75,10 +77,10 @@ def test_a_plan_is_asked_for_and_its_change_can_be_read(visit, planned):
     page.locator("form").filter(has=page.get_by_label("Width, points")).get_by_role(
         "button", name="Plan"
     ).click()
-    assert page.get_by_role("heading", name="To a width of 15.0 %").is_visible()
-    assert page.get_by_text("humans.gold.budget").is_visible()
+    expect(page.get_by_role("heading", name="To a width of 15.0 %")).to_be_visible()
+    expect(page.get_by_text("humans.gold.budget")).to_be_visible()
     page.get_by_text("As the file has it").click()
-    assert "budget:" in page.locator("pre").inner_text()
+    expect(page.locator("pre")).to_contain_text("budget:", use_inner_text=True)
     page.goto("/studies/planned/plan?width=0")
     assert page.get_by_role("alert").inner_text().startswith("The width of an interval")
 
@@ -87,7 +89,7 @@ def test_without_scripts_the_overview_links_to_the_plan(visit, planned):
     page = visit(owner(planned), java_script_enabled=False)
     page.goto("/studies/planned/")
     page.get_by_role("link", name="What more labels would bring").click()
-    assert page.get_by_role("heading", name="Plan of labels").is_visible()
+    expect(page.get_by_role("heading", name="Plan of labels")).to_be_visible()
     page.goto("/studies/planned/plan/step")
     assert page.url.endswith("/plan")
 
@@ -117,7 +119,8 @@ def test_the_report_reads_well_without_a_network(browser, told, size, shots):
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     assert page.locator("figure > svg").count() >= 3
     page.get_by_role("link", name="Costs").click()
-    assert page.url.endswith("#costs") and page.get_by_role("heading", name="Costs", exact=True).is_visible()
+    expect(page).to_have_url(re.compile("#costs$"))
+    expect(page.get_by_role("heading", name="Costs", exact=True)).to_be_visible()
     shots(page, f"report-{size}")
     context.close()
 
@@ -142,7 +145,7 @@ def test_the_report_is_read_in_the_browser_under_its_own_policy(visit, planned, 
     page = visit(owner(planned))  # a style or picture that its policy forbids would fail the test
     page.goto("/studies/planned/")
     page.get_by_role("link", name="Read it").click()
-    assert page.get_by_role("heading", name="What was studied").is_visible()
+    expect(page.get_by_role("heading", name="What was studied")).to_be_visible()
     assert page.evaluate("getComputedStyle(document.body).maxWidth") == "960px"  # so its style applies
     with page.expect_download() as kept:
         page.goto("/studies/planned/")

@@ -14,6 +14,7 @@ from arbiter.web.label.workspace import consent_hash
 from tests import builders
 from tests.browser.axe import expect_accessible
 from tests.browser.conftest import NARROW, WIDE
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 URL = "/studies/tiny/label/training/"
@@ -103,7 +104,7 @@ def test_it_works_without_scripts(visit, course, study):
         expect(page.locator(".lesson")).to_contain_text("You agree")
         page.locator("#rating-form button").click()
     page.get_by_role("button", name="Begin labelling").click()
-    assert Enrolment.objects.get().trained_at is not None
+    wait_until(lambda: Enrolment.objects.get().trained_at)
 
 
 def judged(page, shots, name, scheme, size):
