@@ -1,10 +1,12 @@
 """Conditions by name: the built-in ones, and any from a file of the same layout."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from arbiter.calls.dialects import TOKEN_FIELDS
 from arbiter.core.errors import UserError
 from arbiter.core.naming import ByName
 from arbiter.core.text import folded, storable_json
@@ -62,7 +64,11 @@ def read_conditions(path: Path = BUILTIN) -> dict[str, ConditionSpec]:
     return {condition.name: condition for condition in parsed.conditions}
 
 
-def condition_named(name: str, path: Path = BUILTIN) -> Condition:
+def condition_named(
+    name: str, path: Path = BUILTIN, parameters: Mapping[str, Any] | None = None
+) -> Condition:
+    """Return the condition of this name, with these sampling parameters beside its own or in their place: by
+    what it holds that is another condition, and its name says so."""
     known = read_conditions(path)
     spec = ByName(known.items()).one(name)
     if spec is None:
@@ -70,6 +76,8 @@ def condition_named(name: str, path: Path = BUILTIN) -> Condition:
             f"There is no condition {name!r} in {path.name}; there are {', '.join(known)}. Name another "
             "file with --conditions."
         )
+    if parameters:
+        spec = _with_parameters(spec, parameters)
     suffix = spec.prompt_suffix
     if suffix and not suffix.startswith("\n"):
         suffix = "\n\n" + suffix  # a suffix is a paragraph of its own
@@ -83,3 +91,14 @@ def condition_named(name: str, path: Path = BUILTIN) -> Condition:
     return Condition.objects.of_content_or_made(
         fields, name=spec.name, version=spec.version, description=spec.description
     )
+
+
+def _with_parameters(spec: ConditionSpec, parameters: Mapping[str, Any]) -> ConditionSpec:
+    limited = bool(set(TOKEN_FIELDS) & set(parameters))
+    own = {name: value for name, value in spec.sampling.items() if not (limited and name in TOKEN_FIELDS)}
+    told = ", ".join(f"{name}={value}" for name, value in sorted(parameters.items()))
+    changed = {"name": f"{spec.name} ({told})"[:120], "sampling": {**own, **parameters}}
+    try:
+        return ConditionSpec.model_validate({**spec.model_dump(), **changed})
+    except ValidationError as error:
+        raise UserError(f"--parameter: {error.errors()[0]['msg'].removeprefix('Value error, ')}.") from None

@@ -5,6 +5,7 @@ from django.db import models
 from django.db.models import Q
 
 from annotation.models import Item, Label, Rater, Rating, Study
+from arbiter.core.callrecords import CallRecord, Priced, Spending
 from arbiter.core.leases import Leased
 from arbiter.core.revisions import Revised
 from benchmark.models import Endpoint
@@ -46,7 +47,7 @@ class Judge(models.Model):
         return str(self.rater)
 
 
-class StudyJudge(models.Model):
+class StudyJudge(Priced):
     """A judge in a study, with what it has cost there.
     A replaced version stays, inactive, with its ratings."""
 
@@ -59,13 +60,6 @@ class StudyJudge(models.Model):
     judge = models.ForeignKey(Judge, models.CASCADE, related_name="studies")
     active = models.BooleanField(default=True)
     status = models.CharField(max_length=10, choices=Status.choices, default=Status.RUNNING)
-    input_price = models.BigIntegerField(
-        null=True, blank=True, help_text="Of a prompt token, in picodollars. Empty: not known."
-    )
-    output_price = models.BigIntegerField(null=True, blank=True, help_text="Of a completion token.")
-    cached_price = models.BigIntegerField(
-        null=True, blank=True, help_text="Of a prompt token that the service had cached. Empty: as any other."
-    )
     calls = models.PositiveBigIntegerField(default=0, help_text="Attempts made.")
     prompt_tokens = models.PositiveBigIntegerField(default=0)
     completion_tokens = models.PositiveBigIntegerField(default=0)
@@ -95,20 +89,15 @@ class StudyJudge(models.Model):
         return f"{self.judge} in {self.study.slug}"
 
 
-class Budget(models.Model):
+class Budget(Spending):
     """What a study's judges may spend in all.
     What is spent includes what is reserved for calls on their way."""
 
     study = models.OneToOneField(Study, models.CASCADE, related_name="budget")
-    max_calls = models.PositiveBigIntegerField(null=True, blank=True)
-    max_cost = models.PositiveBigIntegerField(null=True, blank=True, help_text="Picodollars.")
-    calls = models.BigIntegerField(default=0, help_text="Made or reserved.")
-    cost = models.BigIntegerField(default=0, help_text="Spent or reserved, in picodollars.")
     lost_calls = models.BigIntegerField(
         default=0, help_text="Reserved by workers that died: they may have been made, so they count."
     )
     lost_cost = models.BigIntegerField(default=0, help_text="What those calls had reserved, in picodollars.")
-    reached = models.BooleanField(default=False, help_text="No further call fits; nothing is on its way.")
 
     def __str__(self) -> str:
         return f"budget of {self.study.slug}"
@@ -180,56 +169,16 @@ class Verdict(Leased):
 FINAL = [Verdict.State.DONE, Verdict.State.UNPARSED, Verdict.State.REFUSED, Verdict.State.FAILED]
 
 
-class Attempt(models.Model):
-    """One call made for a verdict. Append-only; the raw answer is stored before anything reads it."""
+class Attempt(CallRecord):
+    """One call made for a verdict."""
 
-    class Outcome(models.TextChoices):
-        ANSWER = "answer"
-        REFUSAL = "refusal"
-        LENGTH = "length", "cut off at the token limit"
-        RATE_LIMITED = "rate_limited"
-        SERVER_ERROR = "server_error"
-        CONNECTION = "connection"
-        TIMEOUT = "timeout"
-        NOT_JSON = "not_json"
-        REJECTED = "rejected"
-        ABANDONED = "abandoned", "given up: the worker was told to stop"
-
-    uid = models.UUIDField(unique=True, help_text="The call's own, so that it is stored once.")
     verdict = models.ForeignKey(Verdict, models.PROTECT, related_name="attempts")
     study_judge = models.ForeignKey(StudyJudge, models.PROTECT, related_name="attempts", db_index=False)
-    outcome = models.CharField(max_length=12, choices=Outcome.choices)
     cache_key = models.CharField(
         max_length=64, help_text="Of all that the answer depends on, but the fence; equal questions share it."
     )
-    request_hash = models.CharField(max_length=64, help_text="Of the body as it was sent.")
     marker = models.CharField(max_length=40, help_text="Of the fence around the response.")
     max_tokens = models.PositiveIntegerField(null=True, blank=True, help_text="The larger budget of a retry.")
-    raw = models.TextField(blank=True, help_text="The body as it came.")
-    error = models.TextField(blank=True)
-    status = models.PositiveIntegerField(null=True, blank=True)
-    finish_reason = models.CharField(max_length=40, blank=True)
-    returned_model = models.CharField(max_length=200, blank=True, help_text="As the service named it.")
-    fingerprint = models.CharField(
-        max_length=200, blank=True, help_text="The service's `system_fingerprint`."
-    )
-    completion_id = models.CharField(max_length=200, blank=True, help_text="The service's own of the answer.")
-    prompt_tokens = models.PositiveIntegerField(null=True, blank=True)
-    completion_tokens = models.PositiveIntegerField(null=True, blank=True)
-    cached_tokens = models.PositiveIntegerField(
-        null=True, blank=True, help_text="Of its prompt tokens, those the service had cached."
-    )
-    reasoning_tokens = models.PositiveIntegerField(null=True, blank=True)
-    cost = models.PositiveBigIntegerField(
-        null=True, blank=True, help_text="Picodollars; empty where the price is not known."
-    )
-    cost_at_most = models.BooleanField(
-        default=False, help_text="The answer never came, so the cost is the worst case."
-    )
-    cost_told = models.BooleanField(default=False, help_text="The cost is what the service itself said.")
-    started_at = models.DateTimeField()
-    latency = models.FloatField(help_text="Seconds.")
-    simulated = models.BooleanField(default=False)
 
     class Meta:
         ordering = ["id"]

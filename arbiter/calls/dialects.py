@@ -136,6 +136,14 @@ def spoken(of: Dialect, parameters: Mapping[str, Any]) -> dict[str, Any]:
     return given | ({of.token_field: limits[0]} if limits else {})
 
 
+def limit_in(parameters: Mapping[str, Any]) -> int | None:
+    """Return the token limit among parameters, under either name; of both the larger; None where there is
+    none."""
+    values = [parameters[field] for field in TOKEN_FIELDS if field in parameters]
+    limits = [limit for limit in values if isinstance(limit, int) and not isinstance(limit, bool)]
+    return max(limits, default=None)
+
+
 def pause_asked(headers: Mapping[str, str], status: int, now: datetime) -> float | None:
     """Return the seconds the service asks its callers to wait, from now; None where it asks for nothing.
 

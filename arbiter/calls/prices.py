@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_HALF_UP, Decimal
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
 from arbiter.core.yamlfile import read_yaml
@@ -65,6 +65,28 @@ def dollars(pico: int) -> str:
 
 def as_dollars(pico: int | None) -> float | None:
     return None if pico is None else pico / PICO
+
+
+class PricedRow(Protocol):
+    """A row that holds the price of what is asked there."""
+
+    input_price: int | None
+    output_price: int | None
+    cached_price: int | None
+
+
+def price_of(row: PricedRow) -> Price | None:
+    """Return what tokens cost where the row says so; None where nobody said."""
+    if row.input_price is None or row.output_price is None:
+        return None
+    return Price(row.input_price, row.output_price, row.cached_price)
+
+
+def price_columns(price: Price | None) -> dict[str, int | None]:
+    """Return a price under the names that a row has for it."""
+    if price is None:
+        return {"input_price": None, "output_price": None, "cached_price": None}
+    return {"input_price": price.input, "output_price": price.output, "cached_price": price.cached}
 
 
 def listed_price(base_url: str, model: str) -> Price | None:

@@ -113,3 +113,25 @@ def positive(text: str) -> int:
     if not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"should be a whole number from 1; it is {text!r}")
     return int(text)
+
+
+def amount(text: str) -> float:
+    """Read dollars for argparse: from 0, and at most a million."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1_000_000:
+        raise argparse.ArgumentTypeError(f"should be dollars, from 0 to 1000000; it is {text!r}")
+    return value
+
+
+def parameter(text: str) -> tuple[str, Any]:
+    """Read NAME=VALUE for argparse; a value that is JSON is what it says, any other is text."""
+    name, separator, value = text.partition("=")
+    if not separator or not name.strip():
+        raise argparse.ArgumentTypeError(f"should be NAME=VALUE; it is {text!r}")
+    try:
+        return name.strip(), json.loads(value)
+    except ValueError:
+        return name.strip(), value

@@ -15,13 +15,30 @@ def show_dry_run(result: Mapping[str, Any]) -> None:
     notes = [f"{row['judge']}: {note}." for row in rows for note in [*row["reasons"], *row["basis"]]]
     if result["unpriced"]:
         notes.append(f"in all: {of_the_priced(result['unpriced'])}.")
-    answer = {True: "Fits", False: "Does not fit", None: "May not fit"}[result["fits"]]
-    for line in [*notes, REPEATED, f"{answer}: {result['why']}."]:
+    for line in [*notes, REPEATED, _answer(result)]:
         print(line)
 
 
+def show_collecting_forecast(result: Mapping[str, Any]) -> None:
+    """Print for people what collecting would take."""
+    names = ("responses", "final", "calls", "prompt_tokens", "completion_tokens", "cost", "cost_at_most")
+    ArbiterCommand().table([_amounts({name: result[name] for name in names})])
+    notes = [f"{result['run']}: {note}." for note in result["notes"]]
+    for line in [*notes, REPEATED, _answer(result)]:
+        print(line)
+
+
+def _answer(result: Mapping[str, Any]) -> str:
+    answer = {True: "Fits", False: "Does not fit", None: "May not fit"}[result["fits"]]
+    return f"{answer}: {result['why']}."
+
+
 def _shown(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {"judge": row["judge"], **_amounts(row)}
+
+
+def _amounts(row: Mapping[str, Any]) -> dict[str, Any]:
     counts = {name.replace("_", " "): f"{value:,}" for name, value in row.items() if type(value) is int}
     money = {"cost": row["cost"], "at most": row["cost_at_most"]}
     shown = {name: None if value is None else dollars(round(value * PICO)) for name, value in money.items()}
-    return {"judge": row["judge"], **counts, **shown}
+    return {**counts, **shown}

@@ -8,19 +8,16 @@ from typing import Any
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet, prefetch_related_objects
 
 from annotation.models import Item, LabelScheme, Study
-from arbiter.calls.prices import as_dollars, cost_of, dollars, most, prompt_bytes
+from arbiter.calls.caps import cap_left, stays_within
+from arbiter.calls.prices import as_dollars, cost_of, most, price_of, prompt_bytes
+from arbiter.calls.usual_tokens import PAST, TAKEN_FOR_GRANTED, UsualTokens, usual_of
 from arbiter.core.batching import batches
 from judging.models import FINAL, Attempt, Budget, StudyJudge, Verdict
-from judging.panel import metering
 from judging.panel.prompting import ask, token_limit
 from judging.panel.wanted_verdicts import CANCELLED
 
 BUILT = 2000  # prompts of a judge that a dry run builds; beyond that it looks at a sample
 SAMPLE = 200
-PAST = 100  # the calls a judge's usual token counts are taken from
-ENOUGH = 20
-USUAL_COMPLETION = 200
-BYTES_A_TOKEN = 4
 REPEATED = (
     "Calls that are repeated, as they failed or their answer was cut off, come on top; at most holds with "
     "them."
@@ -35,20 +32,6 @@ SUMMED = (
 )
 MONEY = ("cost", "cost_at_most")
 RELATED = ("response__task__category", "response__run__condition")  # of an item, that its prompt is made from
-Cap = tuple[int, int] | None  # of calls or picodollars: the cap, and what is left of it
-
-
-@dataclass(frozen=True, slots=True)
-class UsualTokens:
-    """What a judge's calls take, from those it has made or else from experience at large."""
-
-    tokens: int  # prompt tokens for so many bytes
-    bytes: int
-    completion: int
-    basis: str
-
-    def prompt_tokens(self, size: int) -> int:
-        return -(-size * self.tokens // self.bytes)
 
 
 @dataclass(slots=True)
@@ -118,8 +101,8 @@ def dry_run(
             limit -= forecast.calls + forecast.cached
     total = _total(forecasts)
     budget = Budget.objects.filter(study=study).first() or Budget()
-    calls, cost = _cap(budget.max_calls, budget.calls), _cap(budget.max_cost, budget.cost)
-    fits, why = _fits(calls, cost, total)
+    calls, cost = cap_left(budget.max_calls, budget.calls), cap_left(budget.max_cost, budget.cost)
+    fits, why = stays_within(calls, cost, total, "study")
     return {
         "study": study.slug,
         "rows": [forecast.row() for forecast in forecasts],
@@ -200,7 +183,7 @@ def _missing(study: Study, study_judge: StudyJudge, repeat: int, settled: Q) -> 
 
 
 def _build(study_judge: StudyJudge, scheme: LabelScheme, repeat: int, items: QuerySet[Item]) -> BuiltPrompts:
-    seen, price, limit = BuiltPrompts(), metering.price_of(study_judge), token_limit(study_judge.judge)
+    seen, price, limit = BuiltPrompts(), price_of(study_judge), token_limit(study_judge.judge)
     for batch in batches(items.iterator(chunk_size=100), 100):
         asked = [ask(study_judge.judge, item, scheme, repeat) for item in batch]
         answered = _answered([one.cache_key for one in asked])
@@ -222,7 +205,7 @@ def _answered(keys: Sequence[str]) -> set[str]:
 
 def _weigh(forecast: Forecast, study_judge: StudyJudge, seen: BuiltPrompts) -> None:
     """Turn what the prompts weigh into tokens and money."""
-    judge, price, usual = study_judge.judge, metering.price_of(study_judge), _usual(study_judge)
+    judge, price, usual = study_judge.judge, price_of(study_judge), _usual(study_judge)
     limit = token_limit(judge)
     a_call = usual.completion if limit is None else min(limit, usual.completion)
     forecast.basis.append(usual.basis)
@@ -241,18 +224,9 @@ def _usual(study_judge: StudyJudge) -> UsualTokens:
     it has made too few, from experience."""
     others = study_judge.judge.studies.exclude(pk=study_judge.pk).select_related("study")
     for one in [study_judge, *others.order_by("-calls")[:3]]:
-        past = list(_past(one))
-        if len(past) >= ENOUGH:
-            tokens, size, completion = (sum(column) for column in zip(*past, strict=True))
-            basis = f"tokens as in its last {len(past)} calls"
-            return UsualTokens(max(1, tokens), size, -(-completion // len(past)), basis)
-    return UsualTokens(
-        1,
-        BYTES_A_TOKEN,
-        USUAL_COMPLETION,
-        f"taken for granted, as it has made fewer than {ENOUGH} calls: {BYTES_A_TOKEN} bytes a prompt "
-        f"token, {USUAL_COMPLETION} completion tokens a call or its token limit",
-    )
+        if usual := usual_of(list(_past(one))):
+            return usual
+    return TAKEN_FOR_GRANTED
 
 
 def _past(study_judge: StudyJudge) -> Iterator[tuple[int, int, int]]:
@@ -280,33 +254,6 @@ def _total(forecasts: Sequence[Forecast]) -> Forecast:
         setattr(total, name, sum(known) if None not in known and (priced or not forecasts) else None)
     total.unpriced = [one.judge for one in forecasts if one.cost is None]
     return total
-
-
-def _cap(cap: int | None, spent: int) -> Cap:
-    """Return a cap with what is left of it; None for none."""
-    return None if cap is None else (cap, max(0, cap - spent))
-
-
-def _fits(calls: Cap, cost: Cap, total: Forecast) -> tuple[bool | None, str]:
-    """Tell whether the run stays within the caps, and why;
-    None where that depends on how long the answers are, or can't be told."""
-    if calls is None and cost is None:
-        return True, "the study has no cap"
-    if calls and total.calls > calls[1]:
-        return False, f"it takes {total.calls:,} calls, and the study's cap leaves {calls[1]:,}"
-    if cost is None or not total.calls:
-        return True, "it stays within the study's cap"
-    left = dollars(cost[1])
-    if total.cost is not None and total.cost > cost[1]:
-        return False, f"it costs about {dollars(total.cost)}, and the study's cap leaves {left}"
-    if total.unpriced:
-        return (
-            None,
-            f"what {', '.join(total.unpriced)} costs is not known, and the study has a cap in dollars",
-        )
-    if total.cost_at_most is None or total.cost_at_most > cost[1]:
-        return None, f"the estimate stays within the {left} the study's cap leaves, the worst case does not"
-    return True, "it stays within the study's cap"
 
 
 def of_the_priced(unpriced: Sequence[str]) -> str:

@@ -13,9 +13,10 @@ from django.db.models.functions import Coalesce
 from annotation.models import LabelScheme, Study
 from arbiter.calls.answers import Completion, read_answer
 from arbiter.calls.client import Call, body_hash
+from arbiter.calls.costs import call_fields
 from arbiter.calls.engine import MadeCall
 from arbiter.calls.lanes import CallJob
-from arbiter.calls.prices import cost_of, cost_told, larger_budget, worst_case
+from arbiter.calls.prices import larger_budget, price_of, worst_case
 from arbiter.calls.service import Service
 from arbiter.core.bulkinsert import insert
 from benchmark.endpoints import NotesEndpoints, awake
@@ -285,58 +286,22 @@ def worst_of(question: PendingVerdict) -> int | None:
     """Return what a call for a verdict may cost at most; None where that is not known."""
     judge = question.verdict.study_judge
     limit = question.max_tokens or token_limit(judge.judge)
-    return worst_case(question.asked.request, metering.price_of(judge), limit)
+    return worst_case(question.asked.request, price_of(judge), limit)
 
 
 def attempt_of(made: MadeCall) -> Attempt:
     call, question = made.call, made.job.context
-    answer, judge = call.answer, question.verdict.study_judge
-    prompt, completion = (answer.prompt_tokens, answer.completion_tokens) if answer else (None, None)
-    told_cost = cost_told(answer, call.cost, metering.price_of(judge))
-    cost, bound = _cost(made, answer) if told_cost is None else (told_cost, False)
+    judge = question.verdict.study_judge
     return Attempt(
         uid=call.uid,
         verdict_id=made.job.pk,
         study_judge_id=judge.pk,
-        outcome=call.outcome,
         cache_key=question.asked.cache_key,
         request_hash=body_hash(question.asked.request),
         marker=question.asked.marker,
         max_tokens=question.max_tokens,
-        raw=call.raw,
-        error=call.error,
-        status=call.status,
-        finish_reason=answer.finish_reason if answer else "",
-        returned_model=answer.model if answer else "",
-        fingerprint=answer.fingerprint if answer else "",
-        completion_id=answer.id if answer else "",
-        prompt_tokens=prompt,
-        completion_tokens=completion,
-        reasoning_tokens=answer.reasoning_tokens if answer else None,
-        cost=cost,
-        cost_at_most=bound,
-        cost_told=told_cost is not None,
-        cached_tokens=answer.cached_tokens if answer else None,
-        started_at=call.started_at,
-        latency=call.latency,
-        simulated=bool(answer and answer.simulated),
+        **call_fields(call, price_of(judge), lambda: worst_of(question)),
     )
-
-
-def _cost(made: MadeCall, answer: Completion | None) -> tuple[int | None, bool]:
-    """Return what a call cost, and whether that is the worst case: of one whose answer came, by its tokens;
-    of one that was turned away, nothing; else the worst case."""
-    call, question = made.call, made.job.context
-    price = metering.price_of(question.verdict.study_judge)
-    counted = (
-        (answer.prompt_tokens, answer.completion_tokens, answer.cached_tokens) if answer else (None, None)
-    )
-    known = cost_of(price, *counted)
-    if known is not None or price is None:
-        return known, False
-    if call.unreached or (call.status or 0) >= 300 or call.outcome == Attempt.Outcome.RATE_LIMITED:
-        return 0, False
-    return worst_of(question), True
 
 
 def _count(attempts: Sequence[Attempt]) -> None:

@@ -23,7 +23,7 @@ from django.db import transaction
 from django.db.models import F, Q, QuerySet, Sum
 
 from annotation.models import Study
-from arbiter.calls.prices import Price, dollars
+from arbiter.calls.caps import fits, spent_under_caps
 from judging.models import Attempt, Budget, StudyJudge, Verdict
 
 if TYPE_CHECKING:  # they load the library that calls are made with, which no page needs
@@ -65,7 +65,7 @@ def permit(lease: str, asked: Sequence[tuple[CallJob, int | None]]) -> tuple[lis
         if job.pk in noted:  # when the cap came it was taken for a call on its way, and it had not set out
             Verdict.objects.claimed_by(lease).filter(pk=job.pk).update(reserved=None)
             budget.calls, budget.cost = budget.calls - 1, budget.cost - noted[job.pk]
-        if not _fits(budget, worst):
+        if not fits(budget, worst):
             full[budget.study_id].add(job.pk)
         elif _note(lease, job, worst or 0):
             budget.calls, budget.cost = budget.calls + 1, budget.cost + (worst or 0)
@@ -77,12 +77,6 @@ def permit(lease: str, asked: Sequence[tuple[CallJob, int | None]]) -> tuple[lis
         budget.save(update_fields=["calls", "cost", "reached"])
         over |= full[budget.study_id] if budget.reached else set()
     return permitted, over
-
-
-def _fits(budget: Budget, worst: int | None) -> bool:
-    if budget.max_calls is not None and budget.calls >= budget.max_calls:
-        return False
-    return budget.max_cost is None or (worst is not None and budget.cost + worst <= budget.max_cost)
 
 
 def _note(lease: str, job: CallJob, worst: int) -> bool:
@@ -186,24 +180,12 @@ def set_caps(study: Study, max_calls: int | None, max_cost: int | None) -> None:
 
 def reached(budget: Budget) -> str:
     """Say that a cap was reached, and what was spent under it, in one sentence."""
-    caps = []
-    if budget.max_calls is not None:
-        caps.append(f"{budget.calls:,} of {budget.max_calls:,} calls")
-    if budget.max_cost is not None:
-        caps.append(f"{dollars(max(0, budget.cost))} of {dollars(budget.max_cost)}")
     lost = (
         f" ({budget.lost_calls:,} of the calls were reserved by workers that died)"
         if budget.lost_calls
         else ""
     )
     return (
-        f"the study's cap is reached: {' and '.join(caps)} are spent, and the next call might go past "
+        f"the study's cap is reached: {spent_under_caps(budget)} are spent, and the next call might go past "
         f"it{lost}"
     )
-
-
-def price_of(study_judge: StudyJudge) -> Price | None:
-    """Return what a judge's tokens cost in this study; None where nobody said so."""
-    if study_judge.input_price is None or study_judge.output_price is None:
-        return None
-    return Price(study_judge.input_price, study_judge.output_price, study_judge.cached_price)

@@ -12,7 +12,7 @@ from django.utils.crypto import salted_hmac
 
 from annotation.models import Item, LabelScheme
 from annotation.schemes import QUESTION
-from arbiter.calls.dialects import TOKEN_FIELDS, dialect
+from arbiter.calls.dialects import TOKEN_FIELDS, dialect, limit_in
 from arbiter.core.text import digest
 from benchmark.models import Response
 from judging.models import Judge
@@ -209,11 +209,8 @@ def longest_rationale(judge: Judge) -> int | None:
 
 
 def token_limit(judge: Judge) -> int | None:
-    """Return the token limit in a judge's parameters, under either name; of both the larger;
-    None where there is none."""
-    values = [judge.parameters[field] for field in TOKEN_FIELDS if field in judge.parameters]
-    limits = [limit for limit in values if isinstance(limit, int) and not isinstance(limit, bool)]
-    return max(limits, default=None)
+    """Return the token limit in a judge's parameters; None where there is none."""
+    return limit_in(judge.parameters)
 
 
 def _with_budget(judge: Judge, max_tokens: int) -> dict[str, Any]:

@@ -7,13 +7,14 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.utils import timezone
 
 from annotation import ledger
 from annotation.models import Rating
 from arbiter.calls.answers import Completion
 from arbiter.calls.engine import MadeCall
+from arbiter.core.statements import update_by_key
 from arbiter.core.text import storable
 from judging.models import Verdict
 from judging.panel.parsing import Parsed, Unread, parse
@@ -81,20 +82,9 @@ def conclude(lease: str, made: Sequence[MadeCall], stored: Mapping[UUID, int]) -
         ratings = ledger.record(scheme, [outcome.entry for outcome in labelled if outcome.entry])
         for outcome, rating in zip(labelled, ratings, strict=True):
             outcome.rating = rating
-    now = connection.ops.adapt_datetimefield_value(timezone.now())
-    _write({outcome.made.job.pk: outcome.fields(now, stored) for outcome in outcomes})
-
-
-def _write(conclusions: Mapping[int, FinalFields]) -> None:
-    """Write conclusions by the keys of their verdicts. With an `update` each, 128 of them took 17 ms instead
-    of 1.5 on SQLite and 47 instead of 11 on PostgreSQL; with `bulk_update`, whose one statement is a CASE a
-    field, 110 and 114."""
-    meta = Verdict._meta
-    columns = {field.name: field.column for field in meta.concrete_fields}
-    values = ", ".join(f"{columns[name]} = %s" for name in FinalFields._fields)
-    statement = f"UPDATE {meta.db_table} SET {values} WHERE {columns[meta.pk.name]} = %s"  # noqa: S608
-    with connection.cursor() as cursor:
-        cursor.executemany(statement, [(*fields, pk) for pk, fields in conclusions.items()])
+    now = timezone.now()
+    written = {outcome.made.job.pk: outcome.fields(now, stored) for outcome in outcomes}
+    update_by_key(Verdict, FinalFields._fields, written)
 
 
 def outcome_of(made: MadeCall) -> VerdictOutcome:

@@ -32,7 +32,7 @@ def collect(base_url="", *more, condition="baseline", subject=SUBJECT):
     where = ["--base-url", base_url] if base_url else []
     arguments = ["--suite", "tiny", "--subject", subject, "--condition", condition, *where, *more]
     result = as_json("collect", *arguments)
-    assert result.pop("seconds") >= 0
+    assert result.pop("seconds") >= 0 and result.pop("calls") >= 0 and result.pop("dollars") is None
     for name in ("open", "refused", "cut_off", "empty"):
         assert result.pop(name) == 0
     assert not result.pop("nothing_answered") and result.pop("stopped") == ""

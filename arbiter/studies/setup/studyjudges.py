@@ -4,7 +4,7 @@ import json
 
 from annotation.models import Rater, Study
 from annotation.raters import make_way, next_version, shown_name
-from arbiter.calls.prices import PICO, Price, listed_price, per_token
+from arbiter.calls.prices import PICO, Price, listed_price, per_token, price_columns
 from arbiter.core.errors import UserError
 from arbiter.core.text import digest
 from arbiter.studies.setup.studyfile import JudgeSpec, StudySpec
@@ -25,16 +25,9 @@ def apply_judges(study: Study, spec: StudySpec, beside: Beside) -> None:
         _check_labels(study, judge)
         make_way(study, judge.rater)
         judges.append(judge)
-        prices = _price_columns(_price(wanted, judge.endpoint))
+        prices = price_columns(_price(wanted, judge.endpoint))
         StudyJudge.objects.update_or_create(study=study, judge=judge, defaults={"active": True, **prices})
     study.judges.exclude(judge__in=judges).update(active=False)
-
-
-def _price_columns(price: Price | None) -> dict[str, int | None]:
-    """Return a price under the names that the row of a study's judge has for it."""
-    if price is None:
-        return {"input_price": None, "output_price": None, "cached_price": None}
-    return {"input_price": price.input, "output_price": price.output, "cached_price": price.cached}
 
 
 def _check_labels(study: Study, judge: Judge) -> None:

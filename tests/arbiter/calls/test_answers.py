@@ -9,9 +9,8 @@ from django.utils import timezone
 from arbiter.calls.answers import Completion, read_answer
 from arbiter.calls.client import Call
 from arbiter.calls.dialects import DIALECTS
-from arbiter.calls.engine import MadeCall
 from arbiter.calls.faults import Fault
-from benchmark.collection import _outcome
+from benchmark.collection.response_outcomes import outcome_of_call
 from judging.panel.parsing import Unread, parse
 from tests.arbiter.calls.native_services import candidate, message
 from tests.judging import questions
@@ -319,7 +318,7 @@ def call_of(answer, raw):
 def test_a_body_is_a_response_with_the_right_value(dialect, name):
     said, (state, words, reasoning, ending), _ = CASES[dialect, name]
     raw = json.dumps(said)
-    stored = _outcome(MadeCall(None, call_of(read_answer(raw), raw), final=True))
+    stored = outcome_of_call(call_of(read_answer(raw), raw))
     read = stored["state"], stored["text"], stored["reasoning"], str(stored["ending"])
     assert read == (state, words, reasoning, ending)
     if state == FAILED:
@@ -374,13 +373,13 @@ def test_what_the_service_says_of_itself_is_kept():
         "fp_1",
         3,
     )
-    assert _outcome(MadeCall(None, call_of(answer, ""), final=True))["returned_model"] == "gpt-x-2026"
+    assert outcome_of_call(call_of(answer, ""))["returned_model"] == "gpt-x-2026"
     odd = read_answer(json.dumps(body() | {"model": 7, "id": None, "system_fingerprint": "x\x00" * 500}))
     assert (odd.model, odd.id) == ("", "") and len(odd.fingerprint) == 200
 
 
 def test_a_filters_words_are_never_the_models():
-    stored = _outcome(MadeCall(None, call_of(read_answer(json.dumps(AZURE)), ""), final=True))
+    stored = outcome_of_call(call_of(read_answer(json.dumps(AZURE)), ""))
     assert (stored["text"], stored["error"], stored["ending"]) == (
         "",
         "The response was filtered.",

@@ -1,5 +1,6 @@
 from argparse import ArgumentParser
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -7,16 +8,22 @@ from django.db import transaction
 
 from arbiter.calls.client import key_of
 from arbiter.calls.dialects import DIALECTS
-from arbiter.cli.commandline import ArbiterCommand, positive, progress_bar, seconds
+from arbiter.calls.prices import PICO, Price, per_token
+from arbiter.cli.commandline import ArbiterCommand, amount, parameter, positive, progress_bar, seconds
+from arbiter.cli.dry_run_table import show_collecting_forecast
 from arbiter.core.errors import UserError
 from arbiter.core.stopsignal import StopSignal
 from arbiter.core.text import digest
-from benchmark.collection import collect, require_tasks, run_at, subject_named
+from benchmark.collection.collect_forecast import forecast_collection
+from benchmark.collection.collected_runs import require_tasks, run_at, subject_named
+from benchmark.collection.collecting_run import collect
+from benchmark.collection.wanted_responses import collection_of, set_caps, set_price
 from benchmark.conditions import BUILTIN, condition_named
 from benchmark.endpoints import update_endpoint
-from benchmark.models import Endpoint, Run, Suite
+from benchmark.models import Collection, Endpoint, Run, Suite
 from benchmark.suites import get_suite
 
+PRICES = ("input_price", "output_price", "cached_price")
 DESCRIBING = ("key_variable", "dialect", "concurrency", "timeout")  # options of an endpoint, with --base-url
 
 
@@ -61,16 +68,29 @@ class Command(ArbiterCommand):
             "--timeout", type=seconds, metavar="SECONDS", help="for one call, with --base-url (120)"
         )
         parser.add_argument("--retry-failed", action="store_true", help="ask again where the calls failed")
+        _add_parameters(parser)
+        _add_caps(parser)
+        parser.add_argument(
+            "--dry-run",
+            action="store_true",
+            help="say what it would take: calls, tokens and cost; ask nothing",
+        )
 
     def run(self, *, suite: str, epochs: int, retry_failed: bool, **options: Any) -> dict[str, Any]:
         chosen_suite = get_suite(suite)
+        self.dry = options["dry_run"]
+        if self.dry:
+            return _dry_run(chosen_suite, epochs, retry_failed, options)
         run = _run(chosen_suite, options)
         with progress_bar(
             "collecting", chosen_suite.tasks.filter(training=False).count() * epochs
         ) as advance:
-            return collect(run, epochs, retry_failed=retry_failed, stopping=StopSignal(), on_progress=advance)
+            return collect(run, epochs, retry=retry_failed, stopping=StopSignal(), on_progress=advance)
 
     def show(self, result: Any) -> None:
+        if self.dry:
+            show_collecting_forecast(result)
+            return
         super().show({name: value for name, value in result.items() if name not in ("failures", "stopped")})
         for one in result["failures"]:
             self.stdout.write(f"{one['count']:,} failed, as {one['task']}: {one['reason']}")
@@ -80,6 +100,8 @@ class Command(ArbiterCommand):
     def failed(self, result: Any) -> str:
         """Tell of a run of which nothing came, or to which nothing new did as calls failed: it is no success
         to a script."""
+        if self.dry:
+            return ""
         nothing_new = result["failed"] and not result["responses"]
         if not (nothing_new or result["nothing_answered"]):
             return ""
@@ -93,7 +115,7 @@ class Command(ArbiterCommand):
 def _run(suite: Suite, options: Mapping[str, Any]) -> Run:
     """Return the run to collect, with its endpoint. All of it or nothing: what is refused leaves no row
     changed."""
-    condition = condition_named(options["condition"], options["conditions"])
+    condition = condition_named(options["condition"], options["conditions"], _parameters(options))
     require_tasks(suite, condition)
     described, name = _endpoint(options), options["run_name"]
     subject = subject_named(options["subject"], described)
@@ -101,7 +123,68 @@ def _run(suite: Suite, options: Mapping[str, Any]) -> Run:
     endpoint = described or (there.endpoint if there else None) or subject.endpoint
     assert endpoint is not None  # subject_named has refused that
     key_of(endpoint.service)
-    return run_at(endpoint, suite, subject, condition, name, moved=options["moved"])
+    run = run_at(endpoint, suite, subject, condition, name, moved=options["moved"])
+    _cap(collection_of(run), options)
+    return run
+
+
+class _Undone(Exception):
+    """Ends a transaction whose rows were only made to look at."""
+
+
+def _dry_run(suite: Suite, epochs: int, retry: bool, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what collecting would take, and leave no row of it."""
+    result: dict[str, Any] = {}
+    with suppress(_Undone), transaction.atomic():
+        result = forecast_collection(_run(suite, options), epochs, retry=retry)
+        raise _Undone
+    return result
+
+
+def _parameters(options: Mapping[str, Any]) -> dict[str, Any]:
+    limit = options["max_tokens"]
+    return dict(options["parameters"] or ()) | ({} if limit is None else {"max_tokens": limit})
+
+
+def _cap(collection: Collection, options: Mapping[str, Any]) -> None:
+    """Give the collection the price and the caps that the options say; what they leave out stays."""
+    prices = [options[name] for name in PRICES]
+    if prices[0] is not None and prices[1] is not None:
+        input_price, output_price, cached = (None if one is None else per_token(one) for one in prices)
+        set_price(collection, Price(input_price or 0, output_price or 0, cached))
+    elif any(price is not None for price in prices):
+        raise UserError("A price is --input-price and --output-price, and --cached-price beside them.")
+    calls, money = options["max_calls"], options["max_dollars"]
+    if options["no_caps"]:
+        set_caps(collection, None, None)
+    elif calls is not None or money is not None:
+        cost = collection.max_cost if money is None else round(money * PICO)
+        set_caps(collection, calls if calls is not None else collection.max_calls, cost)
+
+
+def _add_parameters(parser: ArgumentParser) -> None:
+    parser.add_argument("--max-tokens", type=positive, metavar="N", help="tokens of an answer, at most")
+    parser.add_argument(
+        "--parameter",
+        dest="parameters",
+        action="append",
+        type=parameter,
+        metavar="NAME=VALUE",
+        help="a sampling parameter beside the condition's own, or in its place; may be given again",
+    )
+
+
+def _add_caps(parser: ArgumentParser) -> None:
+    caps = parser.add_argument_group("what it may come to, over all times it is run")
+    caps.add_argument("--max-calls", type=positive, metavar="N", help="let no call past so many set out")
+    caps.add_argument(
+        "--max-dollars", type=amount, metavar="AMOUNT", help="let no call set out that might cost more"
+    )
+    caps.add_argument("--no-caps", action="store_true", help="cap it no more")
+    for name, what in zip(PRICES, ("prompt", "completion", "cached prompt"), strict=True):
+        option = f"--{name.replace('_', '-')}"
+        help = f"dollars for a million {what} tokens (the service's list price)"
+        caps.add_argument(option, type=amount, metavar="AMOUNT", help=help)
 
 
 def _endpoint(options: Mapping[str, Any]) -> Endpoint | None:

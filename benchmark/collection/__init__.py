@@ -1,0 +1,1 @@
+"""Collecting responses from subject models. A response's row is the job, every call for it an attempt."""

@@ -1,0 +1,120 @@
+"""What collecting a run would take, told before a call is made: calls, tokens, money, and whether its caps
+allow it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db.models import Count, Q
+
+from arbiter.calls.caps import cap_left, stays_within
+from arbiter.calls.dialects import limit_in
+from arbiter.calls.prices import TRIES, as_dollars, cost_of, price_of, prompt_bytes, worst_case
+from arbiter.calls.usual_tokens import PAST, TAKEN_FOR_GRANTED, UsualTokens, usual_of
+from benchmark.collection.collected_runs import request_for, require_tasks
+from benchmark.collection.wanted_responses import CANCELLED, collection_of
+from benchmark.models import Collection, CollectionAttempt, Response, Run
+
+State = Response.State
+
+
+@dataclass(slots=True)
+class CollectingForecast:
+    """What is still to be asked for. Money in picodollars, None where it can't be told and `notes` say
+    why."""
+
+    responses: int = 0
+    final: int = 0
+    calls: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cost: int | None = 0
+    cost_at_most: int | None = 0
+    unpriced: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def forecast_collection(run: Run, epochs: int, *, retry: bool = False) -> dict[str, Any]:
+    """Return what asking for the run's missing responses would take: calls, tokens and cost, and whether its
+    caps allow it. `retry`: those that failed are asked for again too."""
+    collection = collection_of(run)
+    forecast = _forecast(collection, epochs, retry)
+    calls = cap_left(collection.max_calls, collection.calls)
+    cost = cap_left(collection.max_cost, collection.cost)
+    fits, why = stays_within(calls, cost, forecast, "collection")
+    return {
+        "run": str(run),
+        "responses": forecast.responses,
+        "final": forecast.final,
+        "calls": forecast.calls,
+        "prompt_tokens": forecast.prompt_tokens,
+        "completion_tokens": forecast.completion_tokens,
+        "cost": as_dollars(forecast.cost),
+        "cost_at_most": as_dollars(forecast.cost_at_most),
+        "notes": forecast.notes,
+        "cap": {"calls": calls and calls[0], "dollars": as_dollars(cost and cost[0])},
+        "left": {"calls": calls and calls[1], "dollars": as_dollars(cost and cost[1])},
+        "fits": fits,
+        "why": why,
+    }
+
+
+def _forecast(collection: Collection, epochs: int, retry: bool) -> CollectingForecast:
+    run, price = collection.run, price_of(collection)
+    tasks, final = require_tasks(run.suite, run.condition), _final(run, epochs, retry)
+    forecast = CollectingForecast(responses=len(tasks) * epochs, final=sum(final.values()))
+    limit, size, worst = limit_in(run.condition.sampling), 0, 0
+    for task in tasks:
+        request, calls = request_for(run, task, 1, _dialect(run)), epochs - final.get(task.pk, 0)
+        forecast.calls, size = forecast.calls + calls, size + calls * prompt_bytes(request)
+        worst += calls * TRIES * (worst_case(request, price, limit) or 0)
+    bounded = price is not None and (not price.output or (limit or 0) > 0)
+    usual = _usual(run)
+    forecast.prompt_tokens = usual.prompt_tokens(size)
+    forecast.completion_tokens = forecast.calls * min(usual.completion, limit or usual.completion)
+    forecast.cost = cost_of(price, forecast.prompt_tokens, forecast.completion_tokens)
+    forecast.cost_at_most = worst if bounded else None
+    forecast.notes.append(usual.basis)
+    _explain(forecast, run.subject.name, price is None, bounded)
+    return forecast
+
+
+def _explain(forecast: CollectingForecast, model: str, unpriced: bool, bounded: bool) -> None:
+    """Note why the money can't be told, where it can't."""
+    if unpriced:
+        forecast.unpriced = [model]
+        forecast.notes.append(f"no price is known for {model}; give --input-price and --output-price")
+    elif not bounded:
+        forecast.notes.append("no token limit is set, so what a call may cost has no bound")
+
+
+def _dialect(run: Run) -> str:
+    return run.endpoint.dialect if run.endpoint else "openai"
+
+
+def _final(run: Run, epochs: int, retry: bool) -> dict[int, int]:
+    """Count by task the responses that asking leaves as they are."""
+    failed = Q(state=State.FAILED)
+    again = failed if retry else failed & Q(error=CANCELLED)
+    rows = run.responses.filter(Q(state=State.DONE) | (failed & ~again), epoch__lte=epochs).order_by()
+    return dict(rows.values_list("task").annotate(Count("pk")))
+
+
+def _usual(run: Run) -> UsualTokens:
+    """Return what a call usually takes: from the last calls of the run, or else of its model elsewhere."""
+    of_model = CollectionAttempt.objects.filter(run__subject=run.subject_id)
+    for made in (CollectionAttempt.objects.filter(run=run), of_model):
+        if usual := usual_of(list(_past(made))):
+            return usual
+    return TAKEN_FOR_GRANTED
+
+
+def _past(made: Any) -> Iterator[tuple[int, int, int]]:
+    """Yield of each of the last calls: prompt tokens, bytes of the prompt (built again), completion
+    tokens."""
+    counted = made.filter(prompt_tokens__isnull=False, completion_tokens__isnull=False).order_by("-pk")
+    related = ("response__task__category", "run__subject", "run__condition", "run__endpoint")
+    for attempt in counted.defer("raw").select_related(*related)[:PAST]:
+        response = attempt.response
+        request = request_for(attempt.run, response.task, response.epoch, _dialect(attempt.run))
+        yield attempt.prompt_tokens, prompt_bytes(request), attempt.completion_tokens

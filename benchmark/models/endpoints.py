@@ -1,0 +1,43 @@
+"""Services that models are asked at."""
+
+from dataclasses import fields
+
+from django.db import models
+
+from arbiter.calls.service import Service
+
+
+class Endpoint(models.Model):
+    """An OpenAI-compatible service. Only the *name* of the variable that holds its key is kept."""
+
+    name = models.SlugField(max_length=80, unique=True)
+    base_url = models.URLField(max_length=500)
+    key_variable = models.CharField(max_length=120, blank=True)
+    dialect = models.CharField(max_length=20, default="openai")
+    json_schema = models.BooleanField(default=True, help_text="Takes response_format json_schema.")
+    concurrency = models.PositiveIntegerField(default=8, help_text="Calls in flight, at most.")
+    concurrency_start = models.PositiveIntegerField(null=True, blank=True, help_text="Empty: all of them.")
+    concurrency_floor = models.PositiveIntegerField(default=1, help_text="However often it says 429.")
+    timeout = models.FloatField(default=120, help_text="Seconds one call may take in all.")
+    connect_timeout = models.FloatField(default=10, help_text="Seconds to be connected.")
+    read_timeout = models.FloatField(
+        null=True, blank=True, help_text="Seconds without a byte. Empty: all of them."
+    )
+    down_since = models.DateTimeField(null=True, blank=True, help_text="Nobody answers there.")
+    down_error = models.TextField(blank=True)
+    rests_until = models.DateTimeField(
+        null=True,
+        blank=True,
+        help_text="It asked to be left alone for so long; nothing is asked of it before.",
+    )
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def service(self) -> Service:
+        """Return what calls are given of this endpoint."""
+        return Service(**{field.name: getattr(self, field.name) for field in fields(Service)})
