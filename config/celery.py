@@ -6,4 +6,4 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 from arbiter.core.broker import app
 
-app.autodiscover_tasks(["arbiter.core", "judging.panel"])
+app.autodiscover_tasks(["arbiter.core", "benchmark.collection", "judging.panel"])

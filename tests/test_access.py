@@ -9,9 +9,11 @@ from django.urls import get_resolver
 
 from annotation.models import Serving
 from arbiter.core.models import Job
+from benchmark.models import CollectionAttempt
 from judging.models import Attempt, SettlementVersion
 from tests import builders
 from tests.arbiter.core.jobs_done import done_job
+from tests.benchmark.collected import at_work
 from tests.judging.helpers import endpoint, judge
 from tests.judging.rows import attempt, verdict
 
@@ -99,6 +101,18 @@ PAGES |= {
     "suites": ("/suites/", {"superuser"}, "get"),
     "suites-give": ("/suites/give", {"superuser"}, "post"),
     "suites-take": ("/suites/take", {"superuser"}, "post"),
+    "collections": ("/collections/", {"superuser"}, "get"),
+    "collection": ("/collections/{collection}/", {"superuser"}, "get"),
+    "collection-progress": ("/collections/{collection}/progress", {"superuser"}, "get"),
+    "collection-errors": ("/collections/{collection}/errors", {"superuser"}, "get"),
+    "collection-change": ("/collections/{collection}/change", {"superuser"}, "post"),
+    "collection-responses": ("/collections/{collection}/responses/", {"superuser"}, "get"),
+    "collection-response": ("/collections/{collection}/responses/{response}", {"superuser"}, "get"),
+    "collection-response-raw": (
+        "/collections/{collection}/responses/{response}/raw/{call}",
+        {"superuser"},
+        "get",
+    ),
 }
 # What the raters' page talks to answers in JSON, also to whoever is signed out.
 IN_JSON = {name for name in PAGES if name.startswith("label-")} - {
@@ -134,6 +148,7 @@ def rows(rows_of_module):
     attempt(verdict(judge(study, endpoint()), study.items.first()), raw="{}")
     builders.ready(study, cast["ann"], cast["expert"])
     done_job(study.pk)
+    at_work(builders.suite("collected", tasks=10))
     User.objects.create_superuser("superuser")
 
 
@@ -154,6 +169,7 @@ def cast(rated):
 
 def address(name, study, person=None):
     call = Attempt.objects.get()
+    collected = CollectionAttempt.objects.filter(outcome="answer").first()
     served = "aaaaaaaaaaaa"
     if person in LABELLERS:
         item, rater = study.items.first(), builders.human(User.objects.get(username=person))
@@ -166,6 +182,9 @@ def address(name, study, person=None):
         member=study.memberships.get(user__username="ben").pk,
         judge=call.study_judge.judge.rater_id,
         job=Job.objects.get().pk,
+        collection=collected.run.collection.pk,
+        response=collected.response_id,
+        call=collected.pk,
     )
 
 

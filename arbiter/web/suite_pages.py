@@ -5,29 +5,22 @@ from typing import Any
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.models import User
-from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
 from annotation.models import SuiteAccess
-from annotation.suiteaccess import access_to, grant, owned_suites, revoke, somebody_known_to
+from annotation.suiteaccess import access_to, grant, revoke, somebody_known_to
 from arbiter.web.forms.fields import status_of
 from arbiter.web.forms.owners import AccessForm, SuiteQuery, SuiteUserForm
 from arbiter.web.sign_in_pages import signed_in
-
-
-def _owned(request: HttpRequest) -> list[str]:
-    owned = owned_suites(request.user)
-    if not owned and not signed_in(request).is_superuser:
-        raise PermissionDenied if signed_in(request).memberships.exists() else Http404
-    return owned
+from arbiter.web.suite_owners import suites_of_owner
 
 
 @login_required
 @require_GET
 def show(request: HttpRequest) -> HttpResponse:
-    return _page(request, _owned(request))
+    return _page(request, suites_of_owner(request))
 
 
 def _page(request: HttpRequest, owned: list[str], sent: SuiteUserForm | None = None) -> HttpResponse:
@@ -41,7 +34,7 @@ def _page(request: HttpRequest, owned: list[str], sent: SuiteUserForm | None = N
 @login_required
 @require_POST
 def give(request: HttpRequest) -> HttpResponse:
-    owned, slug = _owned(request), SuiteQuery.read(request.POST)["suite"]
+    owned, slug = suites_of_owner(request), SuiteQuery.read(request.POST)["suite"]
     if slug not in owned:
         messages.error(request, f"There is no suite {slug[:80]!r} that you own.")
         return redirect("suites")
@@ -65,7 +58,7 @@ def _granted(slug: str, asked: dict[str, Any], by: User) -> str:
 @require_POST
 def take(request: HttpRequest) -> HttpResponse:
     """End somebody's or a study's use of a suite. A suite may be left without an owner: superusers remain."""
-    owned, pk = _owned(request), AccessForm.read(request.POST)["access"]
+    owned, pk = suites_of_owner(request), AccessForm.read(request.POST)["access"]
     row = SuiteAccess.objects.filter(pk=pk, suite__in=owned).first()
     if row:
         revoke(row)

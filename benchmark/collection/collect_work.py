@@ -97,7 +97,7 @@ class CollectWork(NotesEndpoints):
         return CallJob(response.pk, endpoint, request, metered=True, context=pending)
 
     def _held(self, lease: str) -> LeasedQuerySet[Response]:
-        return Response.objects.claimed_by(lease).filter(run__in=list(self._runs))
+        return Response.objects.claimed_by(lease).filter(NOT_DONE, run__in=list(self._runs))
 
     def permit(self, lease: str, jobs: Sequence[CallJob]) -> tuple[Sequence[CallJob], set[int]]:
         return call_permits.permit(lease, jobs)
@@ -110,8 +110,9 @@ class CollectWork(NotesEndpoints):
 
     def withdrawn(self, lease: str) -> set[int]:
         gone = self._runs - set(self.asked().values_list("run", flat=True))
-        held = Response.objects.claimed_by(lease).filter(run__in=list(gone))
-        return set(held.values_list("pk", flat=True)) if gone else set()
+        return (
+            set(self._held(lease).filter(run__in=list(gone)).values_list("pk", flat=True)) if gone else set()
+        )
 
     def again(self, job: CallJob, call: Call) -> CallJob | None:
         return None

@@ -2,15 +2,15 @@
 and items a judge or a scorer gave no label; alike ones together."""
 
 import re
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
 from annotation.models import Study
-from arbiter.core.failuregroups import alike
+from arbiter.calls.call_progress import ANSWERED
+from arbiter.core.failuregroups import alike, most_frequent
 from judging.models import Attempt, Scorer, ScorerFailure, StudyJudge, Verdict
-from judging.panel.verdict_progress import ANSWERED, WITHOUT_LABEL
+from judging.panel.verdict_progress import WITHOUT_LABEL
 
 LOOKED_AT = 500  # of a study's calls and verdicts of each kind, the latest
 AT_LEAST = 50  # of each judge or scorer, however many there are
@@ -46,12 +46,8 @@ def troubles(study: Study) -> list[TroubleGroup]:
     of_each = max(AT_LEAST, LOOKED_AT // max(1, len(judges) + len(scorers)))
     recent = [trouble for judge in judges for part in (_calls, _verdicts) for trouble in part(judge, of_each)]
     recent += [trouble for scorer in scorers for trouble in _failures(study, scorer, of_each)]
-    counts: Counter[tuple[object, ...]] = Counter()
-    examples: dict[tuple[object, ...], RaterTrouble] = {}
-    for trouble in recent:
-        counts[trouble.key] += 1
-        examples.setdefault(trouble.key, trouble)
-    return [TroubleGroup(examples[key], count) for key, count in counts.most_common(GROUPS)]
+    groups = most_frequent(((trouble.key, trouble) for trouble in recent), GROUPS)
+    return [TroubleGroup(example, count) for example, count in groups]
 
 
 def _calls(judge: StudyJudge, at_most: int) -> Iterator[RaterTrouble]:

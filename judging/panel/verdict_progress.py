@@ -6,131 +6,35 @@ the items and each judge's latest calls.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
 from functools import cached_property
-from math import ceil
-from typing import NamedTuple
 
 from django.db.models import Count
 from django.utils import timezone
 
 from annotation.models import Study
+from arbiter.calls.call_progress import (
+    CALM_SECONDS,
+    PACE_CALLS,
+    POLL_SECONDS,
+    STILL,
+    CallPace,
+    RecentCall,
+    RowCounts,
+    pace,
+)
 from benchmark.models import Endpoint
 from judging.models import FINAL, Attempt, Budget, StudyJudge, Verdict
 from judging.panel.metering import reached
 from judging.panel.wanted_verdicts import State, Status, tally
 
-PACE_CALLS = 400  # of a judge's latest, that its pace is told from
-WINDOW = 30.0  # seconds
-ANSWERED = {Attempt.Outcome.ANSWER, Attempt.Outcome.REFUSAL, Attempt.Outcome.LENGTH}
 WITHOUT_LABEL = (State.UNPARSED, State.REFUSED, State.FAILED)
-SHOWN = (State.DONE, *WITHOUT_LABEL, State.LEASED, State.TODO)
-POLL_SECONDS = 2
-CALM_SECONDS = 15  # between two looks while nothing that is open may move
-STILL = 5  # looks in a row that saw nobody work, until the page says so
 
 
-class RecentCall(NamedTuple):
-    """One of a judge's latest calls."""
-
-    verdict: int
-    outcome: str
-    started_at: datetime
-    latency: float
-    simulated: bool
-
-    @property
-    def ended_at(self) -> datetime:
-        return self.started_at + timedelta(seconds=self.latency)
-
-
-@dataclass(frozen=True)
-class CallPace:
-    calls: float = 0.0  # a second
-    verdicts: float = 0.0  # answered a second
-    p50: float | None = None  # seconds, of the calls that were answered
-    p95: float | None = None
-
-
-def pace(calls: Sequence[RecentCall], now: datetime) -> CallPace:
-    """Measure from a judge's latest calls how fast they come now, and how long each takes.
-
-    A judge that calls more often than so many can tell of is measured over the time that they span.
-    """
-    latencies = sorted(call.latency for call in calls if call.outcome in ANSWERED)
-    late = [call for call in calls if (now - call.ended_at).total_seconds() <= WINDOW]
-    if not late:
-        return CallPace(0.0, 0.0, quantile(latencies, 0.5), quantile(latencies, 0.95))
-    began = min(call.started_at for call in late)
-    seconds = WINDOW if len(late) < len(calls) else min(WINDOW, (now - began).total_seconds())
-    answered = {call.verdict for call in late if call.outcome in ANSWERED}
-    seconds = max(seconds, 1.0)
-    return CallPace(
-        len(late) / seconds,
-        len(answered) / seconds,
-        quantile(latencies, 0.5),
-        quantile(latencies, 0.95),
-    )
-
-
-def quantile(ordered: Sequence[float], share: float) -> float | None:
-    """Return the smallest value that so large a share of the ordered values does not exceed; None of no
-    values."""
-    return ordered[max(0, ceil(share * len(ordered)) - 1)] if ordered else None
-
-
-class BarPart(NamedTuple):
-    """A state's part of a judge's bar, in hundredths of its length."""
-
-    state: str
-    start: float
-    width: float
-
-
-@dataclass
-class VerdictCounts:
+class VerdictCounts(RowCounts):
     """Verdicts by state, of one judge or of all."""
 
-    states: dict[str, int]
-    wanted: int
-    alive: int = 0  # of those leased, held by a worker that lives
-    pace: CallPace = field(default_factory=CallPace)
-
-    @property
-    def counts(self) -> list[tuple[str, int]]:
-        return [(state, self.count(state)) for state in SHOWN]
-
-    def count(self, state: str) -> int:
-        """Count the verdicts in a state. A row whose worker died is as good as open:
-        the next worker takes it."""
-        count, dead = self.states.get(state, 0), self.states.get(State.LEASED, 0) - self.alive
-        return count + {State.LEASED: -dead, State.TODO: dead}.get(State(state), 0)
-
-    @property
-    def finished(self) -> int:
-        return sum(self.states.get(state, 0) for state in FINAL)
-
-    @property
-    def open(self) -> int:
-        return self.states.get(State.TODO, 0) + self.states.get(State.LEASED, 0)
-
-    @property
-    def missing(self) -> int:
-        """Return how many verdicts are not asked for yet."""
-        return max(0, self.wanted - self.finished - self.open)
-
-    @property
-    def failed(self) -> int:
-        return self.states.get(State.FAILED, 0)
-
-    @property
-    def parts(self) -> list[BarPart]:
-        whole, start, parts = max(self.wanted, self.finished + self.open, 1), 0.0, []
-        for state, count in self.counts:
-            width = 100 * count / whole
-            parts.append(BarPart(state, round(start, 3), round(width, 3)))
-            start += width
-        return parts
+    FINAL = FINAL
+    SHOWN = (State.DONE, *WITHOUT_LABEL, State.LEASED, State.TODO)
 
 
 @dataclass
@@ -178,7 +82,7 @@ class JudgeProgress(VerdictCounts):
     @property
     def seconds_left(self) -> float | None:
         """Return how long the judge's open verdicts take at its present pace; None where nothing moves."""
-        return self.open / self.pace.verdicts if self.open and self.alive and self.pace.verdicts else None
+        return self.open / self.pace.rows if self.open and self.alive and self.pace.rows else None
 
 
 @dataclass
@@ -196,7 +100,7 @@ class PanelProgress:
     def total(self) -> VerdictCounts:
         states = {state: sum(judge.states.get(state, 0) for judge in self.judges) for state in State.values}
         paces = [judge.pace for judge in self.judges]
-        together = CallPace(sum(one.calls for one in paces), sum(one.verdicts for one in paces))
+        together = CallPace(sum(one.calls for one in paces), sum(one.rows for one in paces))
         return VerdictCounts(states, _sum("wanted", self.judges), _sum("alive", self.judges), together)
 
     @property
@@ -205,7 +109,7 @@ class PanelProgress:
         turns, those of others run side by side."""
         each = [judge.seconds_left for judge in self.judges if judge.seconds_left is not None]
         moving = sum(judge.open for judge in self.judges if judge.phase == "working" or judge.waiting)
-        return max([*each, moving / self.total.pace.verdicts]) if each else None
+        return max([*each, moving / self.total.pace.rows]) if each else None
 
     @property
     def phases(self) -> set[str]:

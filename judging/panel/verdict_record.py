@@ -10,33 +10,15 @@ from typing import Any, NamedTuple
 from django.db.models import Q
 
 from annotation.models import LabelScheme, Rating
-from arbiter.calls.answers import read_answer
 from arbiter.calls.dialects import DIALECTS
-from arbiter.calls.faults import Fault
 from arbiter.calls.native_requests import PROTOCOLS
+from arbiter.calls.record_texts import LONGEST, AnswerTexts, CutText, answer_texts, cut
 from arbiter.core.text import storable
 from judging.models import Attempt, Judge, Verdict
 from judging.panel.prompting import ask
 from judging.prompts import STEPS
 
-LONGEST = 200_000  # characters of a text that a page shows
-
 PROMPT_FIELDS = {"messages", "system", "contents", "systemInstruction"}  # shown as messages
-
-
-class CutText(NamedTuple):
-    """What a page shows of a text, and how long it is."""
-
-    shown: str
-    length: int
-
-    @property
-    def is_cut(self) -> bool:
-        return self.length > len(self.shown)
-
-
-def cut(text: str) -> CutText:
-    return CutText(text[:LONGEST], len(text))
 
 
 class PromptMessage(NamedTuple):
@@ -59,16 +41,6 @@ class MarkedQuote:
     text: str
     missing: bool
     beyond: bool = False  # what the page shows of the response
-
-
-@dataclass(frozen=True)
-class AnswerTexts:
-    """What an attempt brought: the model's words, then the body around them."""
-
-    text: CutText
-    reasoning: CutText
-    body: str  # formatted, where it is JSON and not too long for that
-    raw: CutText
 
 
 @dataclass(frozen=True)
@@ -153,19 +125,6 @@ def _rest(judge: Judge, request: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in body.items() if name not in PROMPT_FIELDS}
 
 
-def answer_texts(attempt: Attempt) -> AnswerTexts:
-    answer = read_answer(attempt.raw)
-    if isinstance(answer, Fault):
-        return AnswerTexts(cut(""), cut(""), formatted(attempt.raw), cut(attempt.raw))
-    said = answer.text or answer.refusal or answer.notice
-    return AnswerTexts(
-        text=cut(formatted(said) or storable(said)[0]),
-        reasoning=cut(storable(answer.reasoning)[0]),
-        body=formatted(attempt.raw),
-        raw=cut(attempt.raw),
-    )
-
-
 def raw_of(verdict: Verdict, attempt: int) -> str | None:
     """Return the body as it came of one of the calls that the verdict's record shows;
     None where it is none of them."""
@@ -175,28 +134,6 @@ def raw_of(verdict: Verdict, attempt: int) -> str | None:
 
 def _words(content: Any) -> str:
     return content if isinstance(content, str) else json.dumps(content, ensure_ascii=False)
-
-
-def formatted(text: str) -> str:
-    """Spread JSON over lines; empty where the text is no object or list, or one too deep or too long."""
-    if len(text) > LONGEST:
-        return ""
-    try:
-        document = json.loads(text)
-        return _spread(document) if isinstance(document, (dict, list)) else ""
-    except (ValueError, RecursionError):
-        return ""
-
-
-def _spread(document: Any) -> str:
-    """Spread a document over lines; empty where that is too long. An escape in it may stand for half a
-    character, which no page could be sent with."""
-    pieces, size = [], 0
-    for piece in json.JSONEncoder(indent=2, ensure_ascii=False).iterencode(document):
-        pieces.append(piece)
-        if (size := size + len(piece)) > LONGEST:  # where it is deep, the indents are most of it
-            return ""
-    return storable("".join(pieces))[0]
 
 
 def marked(text: str, evidence: Sequence[Mapping[str, Any]]) -> tuple[list[TextPiece], list[MarkedQuote]]:

@@ -7,6 +7,6 @@ from django.db import transaction
 def wake_workers() -> None:
     """Wake workers after the rows are committed. With no broker, `runworker` comes upon them by itself."""
     if settings.CELERY_BROKER_URL:
-        from judging.panel.tasks import wake_for_verdicts  # loads Celery
+        from judging.panel.tasks import QUEUES  # loads Celery
 
-        transaction.on_commit(wake_for_verdicts)
+        transaction.on_commit(QUEUES.wake_all)

@@ -42,7 +42,7 @@ def lying(url: str = "") -> dict[str, int]:
     """Count the messages in each queue that tests use, where there are any."""
     waiting = {}
     with Connection(url or settings.CELERY_BROKER_URL) as connection:
-        for queue in ("celery", *(f"judge.{name}" for name in ENDPOINTS)):
+        for queue in ("celery", *(f"{kind}.{name}" for name in ENDPOINTS for kind in ("judge", "collect"))):
             with suppress(connection.channel_errors), connection.channel() as channel:
                 waiting[queue] = channel.queue_declare(queue, passive=True).message_count
     return {queue: count for queue, count in waiting.items() if count}

@@ -8,9 +8,10 @@ from typing import Any
 from annotation.access import Role
 from annotation.models import Assignment, Gold, Item, PlacePurpose, Rater, Rating
 from annotation.raters import pseudonym
+from arbiter.calls.record_texts import LONGEST
 from arbiter.core.leases import lapsed
 from judging.models import Verdict
-from judging.panel.verdict_record import LONGEST, MarkedQuote, TextPiece, confidence, marked
+from judging.panel.verdict_record import MarkedQuote, TextPiece, confidence, marked
 
 STATE = Assignment.State
 KINDS = {Rater.Kind.HUMAN: "Label", Rater.Kind.JUDGE: "Judge's label", Rater.Kind.SCORER: "Scorer's label"}

@@ -11,6 +11,7 @@ from arbiter.analysis.planning.poweranalysis import LARGEST as LARGEST_STUDY
 from arbiter.analysis.planning.poweranalysis import ExpectedStudy
 from arbiter.studies.reading.browsing import ItemFilters
 from arbiter.web.forms.fields import Key, Number, Percent, Query, SentForm, Text, Tick, WholeNumber
+from benchmark.models import Response
 from judging.models import StudyJudge, Verdict
 from judging.settlement.disputes import KINDS
 
@@ -60,6 +61,13 @@ class VerdictsQuery(AfterQuery):
         self.fields["judge"].choices = [(str(judge.pk), str(judge)) for judge in judges]  # type: ignore[attr-defined]
 
 
+class ResponsesQuery(AfterQuery):
+    """Responses of a collection that are in one state."""
+
+    strict = ("state",)
+    state = forms.ChoiceField(required=False, initial="", choices=Response.State.choices)
+
+
 class AgreementQuery(Query):
     """Two raters, and by what agreement is told. What is none of these, the figures refuse."""
 
@@ -85,7 +93,7 @@ class JudgeQuery(Query):
 
 
 class JudgingQuery(Query):
-    """For how many looks the judges have not moved."""
+    """For how many looks the judges, or a collection, have not moved."""
 
     still = WholeNumber(most=9_999, required=False, initial=0)
 

@@ -1,7 +1,7 @@
 from django.contrib.auth.views import LogoutView
 from django.urls import path
 
-from arbiter.web import password_mail, password_pages, sign_in_pages, suite_pages
+from arbiter.web import collection_pages, password_mail, password_pages, sign_in_pages, suite_pages
 from arbiter.web.label import own_labels_page, training_pages, workspace
 
 urlpatterns = [
@@ -14,6 +14,22 @@ urlpatterns = [
     path("sign-out", LogoutView.as_view(next_page="sign-in"), name="sign-out"),
     path("sign-in/link/<str:token>", sign_in_pages.sign_in_by_link, name="sign-in-link"),
     path("invitation/<str:token>", sign_in_pages.invitation, name="invitation"),
+    path("collections/", collection_pages.show_all, name="collections"),
+    path("collections/<int:collection>/", collection_pages.show, name="collection"),
+    path("collections/<int:collection>/progress", collection_pages.progress, name="collection-progress"),
+    path("collections/<int:collection>/errors", collection_pages.errors, name="collection-errors"),
+    path("collections/<int:collection>/change", collection_pages.change, name="collection-change"),
+    path("collections/<int:collection>/responses/", collection_pages.responses, name="collection-responses"),
+    path(
+        "collections/<int:collection>/responses/<int:response>",
+        collection_pages.response,
+        name="collection-response",
+    ),
+    path(
+        "collections/<int:collection>/responses/<int:response>/raw/<int:attempt>",
+        collection_pages.raw,
+        name="collection-response-raw",
+    ),
     path("suites/", suite_pages.show, name="suites"),
     path("suites/give", suite_pages.give, name="suites-give"),
     path("suites/take", suite_pages.take, name="suites-take"),

@@ -22,13 +22,13 @@ from annotation.humanplan import humans_of
 from annotation.models import Adjudication, Item, Membership, Rater
 from annotation.raters import rater_of
 from annotation.schemes import QUESTION
+from arbiter.calls.record_texts import LONGEST
 from arbiter.studies.reading.opinions import side_by_side
 from arbiter.web.forms.fields import status_of
 from arbiter.web.forms.labels import DecisionForm, ReferralForm, SeenQuery
 from arbiter.web.forms.queries import DisputesQuery
 from arbiter.web.sign_in_pages import signed_in
 from arbiter.web.study.study_page import show_page, study_page
-from judging.panel.verdict_record import LONGEST
 from judging.settlement import disputes
 from judging.settlement.disputes import KINDS, DisputeFilters
 from judging.settlement.settling import settle_items

@@ -8,14 +8,14 @@ from django.http import Http404, HttpRequest, HttpResponse
 
 from annotation.access import READERS
 from annotation.models import Membership
+from arbiter.calls.record_texts import LONGEST, cut
 from arbiter.web.forms.queries import VerdictsQuery
 from arbiter.web.study.study_page import show_page, study_page
+from arbiter.web.text_files import text_to_keep
 from judging.models import StudyJudge, Verdict
 from judging.panel.verdict_record import (
-    LONGEST,
     calls,
     confidence,
-    cut,
     definition,
     find_verdict,
     marked,
@@ -95,9 +95,4 @@ def raw(request: HttpRequest, mine: Membership, pk: int, attempt: int) -> HttpRe
     body = raw_of(verdict, attempt) if verdict else None
     if body is None:
         raise Http404
-    # A model wrote it: no browser is to take it for a page.
-    headers = {
-        "Content-Disposition": f'attachment; filename="verdict-{pk}-attempt-{attempt}.txt"',
-        "X-Content-Type-Options": "nosniff",
-    }
-    return HttpResponse(body, content_type="text/plain; charset=utf-8", headers=headers)
+    return text_to_keep(body, f"verdict-{pk}-attempt-{attempt}.txt")

@@ -279,14 +279,14 @@ with redis_server({port}, here):
 
 def test_without_a_broker_nothing_is_sent(monkeypatch, settings):
     settings.CELERY_BROKER_URL = ""
-    monkeypatch.setattr(tasks, "wake_for_verdicts", lambda: pytest.fail("a message was sent"))
+    monkeypatch.setattr(tasks.QUEUES, "wake_all", lambda: pytest.fail("a message was sent"))
     wake_workers()
 
 
 def test_workers_are_woken_once_the_rows_are_there_for_them_to_see(monkeypatch, settings):
     settings.CELERY_BROKER_URL = "redis://nowhere.invalid"
     sent = []
-    monkeypatch.setattr(tasks, "wake_for_verdicts", lambda: sent.append(1))
+    monkeypatch.setattr(tasks.QUEUES, "wake_all", lambda: sent.append(1))
     with transaction.atomic():
         wake_workers()
         assert sent == []

@@ -6,9 +6,10 @@ import pytest
 from django.utils import timezone
 
 from annotation.models import Item
+from arbiter.calls.call_progress import PACE_CALLS, STILL, RecentCall, pace, quantile
 from benchmark.models import Endpoint
 from judging.models import Budget, StudyJudge, Verdict
-from judging.panel.verdict_progress import PACE_CALLS, STILL, RecentCall, pace, progress, quantile
+from judging.panel.verdict_progress import progress
 from tests import builders
 from tests.judging.helpers import endpoint, judge
 from tests.judging.rows import attempt, leased, verdict
@@ -121,9 +122,9 @@ def test_of_many_calls_the_span_of_those_looked_at_counts():
 
 def test_verdicts_a_second_count_each_verdict_once_and_only_what_was_answered():
     recent, now = calls(1, 2, 40, verdicts=[7, 7, 8])
-    assert pace(recent, now).verdicts == pytest.approx(1 / 30)
+    assert pace(recent, now).rows == pytest.approx(1 / 30)
     recent, now = calls(1, 2, 40, outcome="timeout")
-    assert pace(recent, now).verdicts == 0
+    assert pace(recent, now).rows == 0
 
 
 def test_latencies_are_of_answered_calls():

@@ -7,16 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from arbiter.calls.prices import dollars
+from arbiter.calls.record_texts import answer_texts, formatted
 from benchmark.models import Response, Task
 from judging.models import Judge
 from judging.panel import verdict_record
 from judging.panel.verdict_record import (
-    answer_texts,
     calls,
     confidence,
     definition,
     find_verdict,
-    formatted,
     marked,
 )
 from tests import builders

@@ -17,13 +17,15 @@ from arbiter.core.text import digest
 from benchmark.collection.collect_forecast import forecast_collection
 from benchmark.collection.collected_runs import require_tasks, run_at, subject_named
 from benchmark.collection.collecting_run import collect
-from benchmark.collection.wanted_responses import collection_of, set_caps, set_price
+from benchmark.collection.waking_collectors import wake_collectors
+from benchmark.collection.wanted_responses import cancel, collection_of, pause, resume, set_caps, set_price
 from benchmark.conditions import BUILTIN, condition_named
 from benchmark.endpoints import update_endpoint
-from benchmark.models import Collection, Endpoint, Run, Suite
+from benchmark.models import Collection, Endpoint, Run, SubjectModel, Suite
 from benchmark.suites import get_suite
 
 PRICES = ("input_price", "output_price", "cached_price")
+CHANGES = {"pause": pause, "resume": resume, "cancel": cancel}
 DESCRIBING = ("key_variable", "dialect", "concurrency", "timeout")  # options of an endpoint, with --base-url
 
 
@@ -70,26 +72,55 @@ class Command(ArbiterCommand):
         parser.add_argument("--retry-failed", action="store_true", help="ask again where the calls failed")
         _add_parameters(parser)
         _add_caps(parser)
-        parser.add_argument(
+        instead = parser.add_mutually_exclusive_group()
+        instead.add_argument(
             "--dry-run",
             action="store_true",
             help="say what it would take: calls, tokens and cost; ask nothing",
         )
+        instead.add_argument(
+            "--pause", action="store_true", help="let no further call set out, in any worker"
+        )
+        instead.add_argument("--resume", action="store_true", help="let workers go on where they were paused")
+        instead.add_argument("--cancel", action="store_true", help="want what is still open no more")
 
     def run(self, *, suite: str, epochs: int, retry_failed: bool, **options: Any) -> dict[str, Any]:
         chosen_suite = get_suite(suite)
-        self.dry = options["dry_run"]
+        self.dry, self.changing = options["dry_run"], False
         if self.dry:
             return _dry_run(chosen_suite, epochs, retry_failed, options)
+        for name in CHANGES:
+            if options[name]:
+                return self._change(chosen_suite, name, retry_failed, options)
         run = _run(chosen_suite, options)
         with progress_bar(
             "collecting", chosen_suite.tasks.filter(training=False).count() * epochs
         ) as advance:
             return collect(run, epochs, retry=retry_failed, stopping=StopSignal(), on_progress=advance)
 
+    def _change(
+        self, suite: Suite, name: str, retry_failed: bool, options: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        self.changing = True
+        if retry_failed:
+            raise UserError(
+                f"collect: --{name} is for all that the run wants and asks nothing, so it takes no "
+                "--retry-failed; leave --retry-failed out."
+            )
+        collection = _collection_there(suite, options)
+        _cap(collection, options)
+        changed = CHANGES[name](collection)
+        if name == "resume":
+            wake_collectors()
+        what = "responses_taken_back" if name == "cancel" else "changed"
+        return {"run": str(collection.run), "status": collection.status, what: changed}
+
     def show(self, result: Any) -> None:
         if self.dry:
             show_collecting_forecast(result)
+            return
+        if self.changing:
+            super().show(result)
             return
         super().show({name: value for name, value in result.items() if name not in ("failures", "stopped")})
         for one in result["failures"]:
@@ -100,7 +131,7 @@ class Command(ArbiterCommand):
     def failed(self, result: Any) -> str:
         """Tell of a run of which nothing came, or to which nothing new did as calls failed: it is no success
         to a script."""
-        if self.dry:
+        if self.dry or self.changing:
             return ""
         nothing_new = result["failed"] and not result["responses"]
         if not (nothing_new or result["nothing_answered"]):
@@ -126,6 +157,20 @@ def _run(suite: Suite, options: Mapping[str, Any]) -> Run:
     run = run_at(endpoint, suite, subject, condition, name, moved=options["moved"])
     _cap(collection_of(run), options)
     return run
+
+
+def _collection_there(suite: Suite, options: Mapping[str, Any]) -> Collection:
+    """Return the collection of the run that the options name, UserError where there is none."""
+    condition = condition_named(options["condition"], options["conditions"], _parameters(options))
+    subject = SubjectModel.objects.called(options["subject"].strip())
+    runs = Run.objects.filter(suite=suite, subject=subject, condition=condition, name=options["run_name"])
+    collection = Collection.objects.filter(run__in=runs).first()
+    if collection is None:
+        raise UserError(
+            f"Nothing was collected of {options['subject']!r} under {condition} in a run "
+            f"{options['run_name']!r} of {suite}; name the run as when it was collected."
+        )
+    return collection
 
 
 class _Undone(Exception):
