@@ -3,7 +3,7 @@ endpoint's."""
 
 import pytest
 
-from benchmark.models import Run
+from benchmark.models import Collection, Run
 from tests.databases import as_of, upgrade
 
 pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True)]
@@ -25,9 +25,13 @@ def test_a_run_that_was_collected_is_its_subjects_endpoints_and_an_imported_one_
     endpoint = make("Endpoint", name="local", base_url="http://127.0.0.1:1/v1")
     subject = make("SubjectModel", name="m", endpoint=endpoint)
     condition = make("Condition", name="c", content_hash="c")
-    for name, attempts in (("collected", 2), ("imported", 0)):
+    for name, attempts, state in (("collected", 2, "done"), ("stopped", 1, "todo"), ("imported", 0, "done")):
         run = make("Run", suite=suite, subject=subject, condition=condition, name=name)
-        make("Response", run=run, task=task, state="done", attempts=attempts)
+        make("Response", run=run, task=task, state=state, attempts=attempts)
     upgrade()
     told = {run.name: (run.endpoint and run.endpoint.name, run.base_url) for run in Run.objects.all()}
-    assert told == {"collected": ("local", "http://127.0.0.1:1/v1"), "imported": (None, "")}
+    ours = ("local", "http://127.0.0.1:1/v1")
+    assert told == {"collected": ours, "stopped": ours, "imported": (None, "")}
+    # No worker goes on with what was stopped before workers collected.
+    statuses = dict(Collection.objects.values_list("run__name", "status"))
+    assert statuses == {"collected": "running", "stopped": "cancelled"}
