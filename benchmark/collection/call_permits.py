@@ -10,9 +10,8 @@ So at any time the rows are at least the calls that were made, and no more of th
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Collection as Some
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -80,37 +79,54 @@ def permit(lease: str, jobs: Sequence[CallJob]) -> tuple[list[CallJob], set[int]
     it, or the row is another worker's by now. The rest may ask again: what others have reserved and don't
     need comes back."""
     runs = {job.context.response.run_id for job in jobs}
-    collections = {one.run_id: one for one in _locked(runs)}
-    ours = set(
-        Response.objects.claimed_by(lease)
-        .filter(pk__in=[job.pk for job in jobs])
-        .values_list("pk", flat=True)
+    held = Response.objects.claimed_by(lease).filter(pk__in=[job.pk for job in jobs])
+    permits = CallPermits(
+        lease,
+        {one.run_id: one for one in _locked(runs)},
+        set(held.values_list("pk", flat=True)),
+        _noted(jobs),
     )
-    noted = _noted(jobs)  # by a try that was cut off
-    permitted: list[CallJob] = []
-    over: set[int] = set()
-    full: dict[int, set[int]] = defaultdict(set)
-    rows: list[CollectionAttempt] = []
     for job in jobs:
-        collection, uid = collections[job.context.response.run_id], call_uid(job)
-        worst = worst_of_call(job)
-        if uid in noted:
-            permitted.append(job)
-        elif job.pk not in ours:
-            over.add(job.pk)
+        permits.decide(job)
+    permits.write()
+    return permits.permitted, permits.over
+
+
+@dataclass
+class CallPermits:
+    """What is decided on the calls that one worker asks permission for, while their collections are
+    locked."""
+
+    lease: str
+    collections: dict[int, Collection]  # by run
+    ours: set[int]  # the rows that the worker still holds
+    noted: set[UUID]  # calls that were permitted by a try that was cut off
+    permitted: list[CallJob] = field(default_factory=list)
+    over: set[int] = field(default_factory=set)
+    full: dict[int, set[int]] = field(default_factory=lambda: defaultdict(set))  # rows without room, by run
+    rows: list[CollectionAttempt] = field(default_factory=list)
+
+    def decide(self, job: CallJob) -> None:
+        collection = self.collections[job.context.response.run_id]
+        uid, worst = call_uid(job), worst_of_call(job)
+        if uid in self.noted:
+            self.permitted.append(job)
+        elif job.pk not in self.ours:
+            self.over.add(job.pk)
         elif not fits(collection, worst):
-            full[collection.run_id].add(job.pk)
+            self.full[collection.run_id].add(job.pk)
         else:
             collection.calls, collection.cost = collection.calls + 1, collection.cost + (worst or 0)
-            rows.append(_asked(lease, uid, job, worst))
-            permitted.append(job)
-    insert(rows)
-    for collection in collections.values():
-        refused = full[collection.run_id]
-        collection.reached = bool(refused) and not calls_on_their_way(collection).exists()
-        collection.save(update_fields=["calls", "cost", "reached"])
-        over |= refused if collection.reached else set()
-    return permitted, over
+            self.rows.append(_asked(self.lease, uid, job, worst))
+            self.permitted.append(job)
+
+    def write(self) -> None:
+        insert(self.rows)
+        for collection in self.collections.values():
+            refused = self.full[collection.run_id]
+            collection.reached = bool(refused) and not calls_on_their_way(collection).exists()
+            collection.save(update_fields=["calls", "cost", "reached"])
+            self.over |= refused if collection.reached else set()
 
 
 def _locked(runs: Iterable[int]) -> QuerySet[Collection]:
@@ -182,11 +198,11 @@ def _change(one: MadeCall, fields: dict[str, Any], reserved: int) -> Counter[str
     )
 
 
-def withdraw(lease: str, runs: Some[int], only: Some[int] | None, keep: Some[int]) -> None:
+def withdraw(lease: str, runs: Iterable[int], only: Iterable[int] | None, keep: Iterable[int]) -> None:
     """Take back the rows of this worker's calls that did not set out, with what they reserved.
     Part of the transaction that gives their responses back."""
     asked = CollectionAttempt.objects.filter(run__in=list(runs), outcome=ASKED, lease=lease)
-    asked = asked.exclude(response__in=list(keep)) if keep else asked
+    asked = asked.exclude(response__in=list(keep))
     asked = asked if only is None else asked.filter(response__in=list(only))
     changes: dict[int, Counter[str]] = defaultdict(Counter)
     rows = list(asked.values_list("pk", "run", "cost"))

@@ -1,8 +1,7 @@
 """Responses as the engine's work: claimed, asked for, stored, concluded."""
 
 from collections import Counter
-from collections.abc import Collection as Some
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from uuid import uuid4
 
@@ -145,7 +144,7 @@ class CollectWork(NotesEndpoints):
         )
 
     @transaction.atomic
-    def release(self, lease: str, *, only: Some[int] | None = None, keep: Some[int] = ()) -> None:
+    def release(self, lease: str, *, only: Iterable[int] | None = None, keep: Iterable[int] = ()) -> None:
         call_permits.withdraw(lease, self._runs, only, keep)
         claimed = self._held(lease).exclude(pk__in=list(keep))
         claimed = claimed if only is None else claimed.filter(pk__in=list(only))
