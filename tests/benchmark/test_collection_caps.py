@@ -31,6 +31,13 @@ PRICED = ("--input-price", "1", "--output-price", "10", "--max-tokens", "50")
 
 
 @pytest.fixture
+def provider():
+    """A simulated provider of this test alone, whose counts begin at none."""
+    with running_simulator() as simulated:
+        yield simulated
+
+
+@pytest.fixture
 def suite():
     return builders.suite(tasks=10)
 
@@ -87,11 +94,11 @@ def test_asking_again_keeps_the_attempts_of_before(suite):
 # Caps
 
 
-def test_a_cap_of_calls_is_never_passed_and_more_may_be_allowed(suite, simulator):
-    result = as_json(*arguments(simulator.base_url, "--max-calls", 13))
+def test_a_cap_of_calls_is_never_passed_and_more_may_be_allowed(suite, provider):
+    result = as_json(*arguments(provider.base_url, "--max-calls", 13))
     assert (result["responses"], result["open"]) == (13, 10 * EPOCHS - 13)
     assert "13 of 13 calls are spent" in result["stopped"]
-    assert simulator.stats()["requests"] == CollectionAttempt.objects.count() == 13
+    assert provider.stats()["requests"] == CollectionAttempt.objects.count() == 13
     assert not Response.objects.exclude(lease="").exists()
     assert as_json(*arguments(""))["calls"] == 0
     assert as_json(*arguments("", "--max-calls", 20))["responses"] == 7
@@ -123,14 +130,14 @@ def test_what_cannot_hold_is_refused_and_changes_nothing(suite, given, said):
     assert not Run.objects.exists() and not Collection.objects.exists()
 
 
-def test_several_collecting_under_one_cap_stay_within_it_together(suite, simulator):
+def test_several_collecting_under_one_cap_stay_within_it_together(suite, provider):
     cap = size(30, 150)
-    as_json(*arguments(simulator.base_url, "--max-calls", 1))
+    as_json(*arguments(provider.base_url, "--max-calls", 1))
     workers = [start("manage.py", *arguments("", "--max-calls", cap, "--json")) for _ in range(3)]
     for worker in workers:
         _, errors = worker.communicate(timeout=300)
         assert worker.returncode == 0, errors
-    assert simulator.stats()["requests"] == CollectionAttempt.objects.count() == cap
+    assert provider.stats()["requests"] == CollectionAttempt.objects.count() == cap
     assert_balanced()
 
 

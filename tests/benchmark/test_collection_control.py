@@ -28,6 +28,13 @@ NAMED = ("collect", "--suite", "tiny", "--subject", SUBJECT, "--condition", "bas
 
 
 @pytest.fixture
+def provider():
+    """A simulated provider of this test alone, whose counts begin at none."""
+    with running_simulator() as simulated:
+        yield simulated
+
+
+@pytest.fixture
 def suite():
     return builders.suite(tasks=10)
 
@@ -132,25 +139,25 @@ def test_a_dry_run_leaves_out_what_is_there_and_knows_what_calls_took(suite, sim
 # By workers
 
 
-def test_a_worker_takes_up_what_is_to_be_collected_of_every_run(suite, simulator):
-    wanted(suite, simulator.base_url)
-    wanted(suite, simulator.base_url, run_name="again")
+def test_a_worker_takes_up_what_is_to_be_collected_of_every_run(suite, provider):
+    wanted(suite, provider.base_url)
+    wanted(suite, provider.base_url, run_name="again")
     with running("manage.py", "runworker", "--until-idle") as process:
         _, errors = process.communicate(timeout=300)
         assert process.returncode == 0, errors
-    assert states() == {"done": 40} and simulator.stats()["kinds"] == {"ok": 40}
+    assert states() == {"done": 40} and provider.stats()["kinds"] == {"ok": 40}
     assert sorted(Collection.objects.values_list("calls", flat=True)) == [20, 20]
 
 
-def test_a_worker_leaves_what_is_paused_capped_or_elsewhere(suite, simulator):
-    wanted_responses.pause(wanted(suite, simulator.base_url, run_name="paused"))
-    wanted_responses.set_caps(wanted(suite, simulator.base_url, run_name="capped"), 3, None)
-    moved = wanted(suite, simulator.base_url, run_name="moved").run
+def test_a_worker_leaves_what_is_paused_capped_or_elsewhere(suite, provider):
+    wanted_responses.pause(wanted(suite, provider.base_url, run_name="paused"))
+    wanted_responses.set_caps(wanted(suite, provider.base_url, run_name="capped"), 3, None)
+    moved = wanted(suite, provider.base_url, run_name="moved").run
     type(moved).objects.filter(pk=moved.pk).update(base_url="http://127.0.0.1:1/v1")
     with running("manage.py", "runworker", "--until-idle") as process:
         _, errors = process.communicate(timeout=300)
         assert process.returncode == 0, errors
-    assert states() == {"done": 3, "todo": 57} and simulator.stats()["requests"] == 3
+    assert states() == {"done": 3, "todo": 57} and provider.stats()["requests"] == 3
 
 
 def test_a_worker_told_to_stop_gives_back_what_it_held(suite):
@@ -173,15 +180,15 @@ def broker():
 
 
 @needs_broker
-def test_a_woken_celery_worker_collects_what_is_wanted(broker, suite, simulator):
+def test_a_woken_celery_worker_collects_what_is_wanted(broker, suite, provider):
     with worker("-c", "1", ARBITER_LEASE_SECONDS="600"):
-        wanted(suite, simulator.base_url, epochs=1)
+        wanted(suite, provider.base_url, epochs=1)
         wake_collectors()
         wait_until(lambda: states() == {"done": 10})
-        wanted(suite, simulator.base_url, epochs=2)
+        wanted(suite, provider.base_url, epochs=2)
         wake_collectors()
         wait_until(lambda: states() == {"done": 20})
-    assert simulator.stats()["kinds"] == {"ok": 20}
+    assert provider.stats()["kinds"] == {"ok": 20}
 
 
 def test_without_a_broker_no_message_is_sent(monkeypatch, settings):
