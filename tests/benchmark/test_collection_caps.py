@@ -3,6 +3,7 @@
 import json
 import random
 import signal
+import threading
 from collections import Counter
 
 import pytest
@@ -18,6 +19,8 @@ from tests.arbiter.calls.services import completion, service
 from tests.commands import as_json, refusal
 from tests.processes import running, start
 from tests.sizes import size
+from tests.struck import after_calls
+from tests.waiting import wait_until
 
 pytestmark = [
     pytest.mark.engine,
@@ -144,51 +147,68 @@ def test_several_collecting_under_one_cap_stay_within_it_together(suite, provide
 # Killed
 
 
-def at_work(process, simulator, seen):
-    """Wait until the provider has seen so many calls more, or the process has ended."""
-    while process.poll() is None and simulator.stats()["requests"] < seen:
-        pass
+class HoldingService:
+    """A service that answers so many calls and holds those that come after, until more may be answered."""
 
+    def __init__(self):
+        self.received, self.answers = 0, 0
+        self.changed = threading.Condition()
 
-def killed_with_its_calls_at_the_provider(process, simulator):
-    """Kill the process at a moment when all that it has a row for has reached the provider: it is stopped to
-    look. Between the row and the call any process can die, and then there is a row more."""
-    while True:
-        while process.poll() is None and simulator.stats()["requests"] != CollectionAttempt.objects.count():
-            pass
-        process.send_signal(signal.SIGSTOP)
-        if process.poll() is not None or simulator.stats()["requests"] == CollectionAttempt.objects.count():
-            break
-        process.send_signal(signal.SIGCONT)
-    process.kill()
-    process.communicate()
+    def __call__(self, headers, body):
+        with self.changed:
+            self.received += 1
+            mine = self.received
+            self.changed.wait_for(lambda: mine <= self.answers)
+        return completion("Well.", usage={"prompt_tokens": 9, "completion_tokens": 2})
+
+    def answer_until(self, number):
+        with self.changed:
+            self.answers = number
+            self.changed.notify_all()
 
 
 @pytest.mark.sized
 @pytest.mark.parametrize("dollars", [False, True], ids=["calls", "dollars"])
 def test_killed_again_and_again_under_a_cap_the_providers_count_is_the_attempts(suite, dollars):
-    cap, moments = 10 * EPOCHS - 30, random.Random(f"killing collections {dollars}")
-    caps = ["--max-calls", cap, *(["--max-dollars", "1000"] if dollars else []), *PRICED]
+    cap, moments, asked = 10 * EPOCHS - 30, random.Random(f"killing collections {dollars}"), HoldingService()
+    caps = ["--max-calls", cap, *(["--max-dollars", "1000", *PRICED] if dollars else [])]
     lease = {"ARBITER_LEASE_SECONDS": "1"}
-    with running_simulator(latency=0.06, latency_spread=0.04, seed=8) as simulator:
-        command = arguments(simulator.base_url, "--concurrency", IN_FLIGHT, *caps)
+    with service(asked) as url:
+        command = arguments(url, "--concurrency", IN_FLIGHT, *caps)
         for _ in range(KILLS):
-            before = simulator.stats()["requests"]
+            answered = asked.received + moments.randint(0, cap // KILLS - IN_FLIGHT)
+            asked.answer_until(answered)
             with running("manage.py", *command, **lease) as process:
-                at_work(process, simulator, before + moments.randint(1, cap // KILLS - IN_FLIGHT))
-                killed_with_its_calls_at_the_provider(process, simulator)
-            assert simulator.stats()["requests"] == CollectionAttempt.objects.count() <= cap
+                wait_until(lambda: asked.received == answered + IN_FLIGHT)  # noqa: B023
+                wait_until(lambda: outcomes()["asked"] == asked.received - outcomes()["answer"])
+                process.kill()
+                process.communicate()
+            assert asked.received == CollectionAttempt.objects.count() <= cap
             assert_balanced()
+        asked.answer_until(10**6)
         with running("manage.py", *command, "--json", **lease) as process:
             out, errors = process.communicate(timeout=600)
             assert process.returncode == 0, errors
-        assert simulator.stats()["requests"] == CollectionAttempt.objects.count() == cap
-    assert 0 < outcomes()["asked"] <= KILLS * 2 * IN_FLIGHT
-    answered = sum(count for outcome, count in outcomes().items() if outcome != "asked")
-    assert Response.objects.filter(state="done").count() == answered
+    assert asked.received == CollectionAttempt.objects.count() == cap
+    assert KILLS * IN_FLIGHT <= outcomes()["asked"] < cap
+    assert Response.objects.filter(state="done").count() == outcomes()["answer"]
     assert not Response.objects.under_lease().exists()
     assert json.loads(out)["stopped"].endswith("are of workers that died)")
     assert_balanced()
+
+
+def test_killed_between_a_row_and_its_call_it_has_no_call_without_a_row(suite):
+    """At moments of chance, where a call may have its row and not have set out."""
+    moments, cap = random.Random("between"), 10 * EPOCHS
+    with running_simulator(latency=0.05, latency_spread=0.04, seed=8) as provider:
+        command = arguments(provider.base_url, "--concurrency", IN_FLIGHT, "--max-calls", cap)
+        for _ in range(KILLS // 2):
+            strike = after_calls(moments.randint(1, 4), signal.SIGKILL, moments.uniform(0, 0.05))
+            process = start("manage.py", *command, first=strike, ARBITER_LEASE_SECONDS="1")
+            process.communicate()
+            assert process.returncode == -signal.SIGKILL
+            assert provider.stats()["requests"] <= CollectionAttempt.objects.count() <= cap
+            assert_balanced()
 
 
 # Step by step

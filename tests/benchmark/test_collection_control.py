@@ -15,8 +15,8 @@ from tests import builders
 from tests.arbiter.calls.services import completion, service
 from tests.commands import as_json, refusal
 from tests.judging.brokers import needs_broker, sweep, worker
-from tests.judging.helpers import wait_until
 from tests.processes import running
+from tests.waiting import wait_until
 
 pytestmark = [
     pytest.mark.engine,

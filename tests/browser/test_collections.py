@@ -45,7 +45,7 @@ def test_every_page_of_a_collection_opens_cleanly(visit, made, person, size, sch
 def test_a_page_keeps_up_while_responses_come_in_and_its_failures_lead_to_their_record(visit, made, person):
     page = visit(person)
     page.goto("/collections/")
-    page.get_by_role("link", name="model-x · baseline").click()
+    page.get_by_role("link", name="model-x · baseline", exact=True).click()
     expect(page.locator("#collecting-news")).to_have_text(
         "Responses are coming in; this page keeps up by itself."
     )

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from arbiter.calls import record_texts
 from arbiter.calls.prices import dollars
 from arbiter.calls.record_texts import answer_texts, formatted
 from benchmark.models import Response, Task
 from judging.models import Judge
-from judging.panel import verdict_record
 from judging.panel.verdict_record import (
     calls,
     confidence,
@@ -150,7 +150,7 @@ def test_an_answer_is_shown_as_the_model_gave_it(by, item, raw, text):
 def test_json_that_would_grow_beyond_a_page_is_not_spread_over_lines(monkeypatch):
     deep = "[" * 80 + "1," * 80 + "1" + "]" * 80
     assert len(formatted(deep)) > 10_000
-    monkeypatch.setattr(verdict_record, "LONGEST", 10_000)
+    monkeypatch.setattr(record_texts, "LONGEST", 10_000)
     assert formatted(deep) == "" and formatted("[" + "1," * 9_000 + "1]") == ""
 
 
