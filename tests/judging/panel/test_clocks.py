@@ -16,7 +16,8 @@ from annotation.submitting import Submission, submit
 from arbiter.core.clock import Moment, moment
 from arbiter.core.statements import rows
 from arbiter.simulator.running import running_simulator
-from benchmark.collection import CollectWork, _want
+from benchmark.collection.collect_work import CollectWork
+from benchmark.collection.wanted_responses import collection_of, want_responses
 from benchmark.models import Response
 from judging.models import Verdict
 from judging.panel.judge_work import JudgeWork
@@ -140,9 +141,10 @@ def test_a_judging_worker_with_a_wrong_clock_neither_steals_nor_loses(study, off
 def test_a_collecting_worker_with_a_wrong_clock_neither_steals_nor_loses(off, clock):
     run = builders.run(builders.suite(tasks=6))
     at = endpoint("http://127.0.0.1:9/v1")
-    run.subject.endpoint = at
-    run.subject.save()
-    _want(run, 1)
+    run.endpoint, run.base_url = at, at.base_url
+    run.save()
+    want_responses(run, 1)
+    collection_of(run)
     work = CollectWork(run, 1)
     assert len(work.claim(at, "right", 2)) == 2
     clock(off)

@@ -11,6 +11,7 @@ from arbiter.calls.prices import dollars
 from arbiter.calls.record_texts import answer_texts, formatted
 from benchmark.models import Response, Task
 from judging.models import Judge
+from judging.panel import verdict_record
 from judging.panel.verdict_record import (
     calls,
     confidence,
