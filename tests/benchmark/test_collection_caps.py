@@ -265,3 +265,42 @@ def test_a_cap_that_could_not_hold_is_refused(suite):
     stepped()
     with pytest.raises(UserError, match="needs a price"):
         set_caps(Collection.objects.get(), None, 5)
+
+
+# Prices and parameters
+
+
+def priced_at(base_url, model):
+    endpoint = Endpoint.objects.create(name="priced", base_url=base_url)
+    subject = SubjectModel.objects.create(name=model)
+    collection = collection_of(run_at(endpoint, Suite.objects.get(), subject, builders.condition()))
+    return collection.input_price, collection.output_price
+
+
+@pytest.mark.parametrize(
+    ("base_url", "price"),
+    [("https://api.openai.com/v1", (100_000, 400_000)), ("http://127.0.0.1:1/v1", (None, None))],
+)
+def test_a_known_services_model_has_its_list_price(suite, base_url, price):
+    assert priced_at(base_url, "gpt-4.1-nano") == price
+
+
+def test_a_token_limit_and_parameters_reach_the_service_and_make_a_run_of_their_own(suite):
+    bodies = []
+
+    def answer(headers, body):
+        bodies.append(body)
+        return completion("Well.")
+
+    more = ("--max-tokens", 50, "--parameter", "temperature=0.5", "--parameter", "style=plain")
+    with service(answer) as url:
+        as_json(*arguments(url, epochs=1))
+        as_json(*arguments(url, *more, epochs=1))
+        assert as_json(*arguments(url, *more, epochs=1))["calls"] == 0  # the same again
+    plain, limited = bodies[:10], bodies[10:]
+    assert not any("max_tokens" in body or "temperature" in body for body in plain)
+    assert {(body["max_tokens"], body["temperature"], body["style"]) for body in limited} == {
+        (50, 0.5, "plain")
+    }
+    names = sorted(Run.objects.values_list("condition__name", flat=True))
+    assert names == ["baseline", "baseline (max_tokens=50, style=plain, temperature=0.5)"]
