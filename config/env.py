@@ -115,6 +115,8 @@ def sqlite(path: Path) -> dict[str, object]:
             # IMMEDIATE: two writers queue for the lock instead of failing when a read turns into a write.
             "transaction_mode": "IMMEDIATE",
             "timeout": 20,
-            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA cache_size=-32000;",
+            # recursive_triggers: what REPLACE deletes is guarded too (arbiter.core.guards).
+            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA cache_size=-32000; "
+            "PRAGMA recursive_triggers=ON;",
         },
     }

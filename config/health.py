@@ -15,6 +15,8 @@ from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, JsonResponse
 
+from arbiter.core.guards import ADVICE, missing
+
 OK = "ok"
 BROKER_SECONDS = 2.0
 logger = logging.getLogger(__name__)
@@ -45,6 +47,7 @@ def readyz() -> HttpResponse:
     checks = {
         "database": check_database(),
         "migrations": check_migrations(),
+        "ledger": check_guards(),
         "data folder": check_data_folder(),
     }
     if settings.CELERY_BROKER_URL:
@@ -68,6 +71,15 @@ def check_migrations() -> str:
     except Error as error:
         return _failed("not known, as the database doesn't answer", error)
     return f"{len(missing)} not applied; run manage.py migrate" if missing else OK
+
+
+def check_guards() -> str:
+    """Tell whether the database refuses to change what is only added to."""
+    try:
+        unguarded = missing()
+    except Error as error:
+        return _failed("not known, as the database doesn't answer", error)
+    return f"{', '.join(unguarded)} could be changed; {ADVICE}" if unguarded else OK
 
 
 @cache

@@ -1,10 +1,13 @@
 """WHAT IT COMES TO: judges, the verdicts asked of them, every call made, settlements."""
 
+from typing import ClassVar
+
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
 from annotation.models import Item, Label, Rater, Rating, Study
+from arbiter.core.appendonly import AppendOnly
 from arbiter.core.callrecords import CallRecord, Priced, Spending
 from arbiter.core.leases import Leased
 from arbiter.core.revisions import Revised
@@ -169,7 +172,7 @@ class Verdict(Leased):
 FINAL = [Verdict.State.DONE, Verdict.State.UNPARSED, Verdict.State.REFUSED, Verdict.State.FAILED]
 
 
-class Attempt(CallRecord):
+class Attempt(AppendOnly, CallRecord):
     """One call made for a verdict."""
 
     verdict = models.ForeignKey(Verdict, models.PROTECT, related_name="attempts")
@@ -306,6 +309,8 @@ class Settlement(Revised):
         SPLIT = "split", "open: not all voters agree"
         UNSURE = "unsure", "open: its posterior is too low"
         UNLABELLED = "unlabelled", "open: nobody has voted"
+
+    ERASABLE: ClassVar[tuple[str, ...]] = ("votes", "inputs_hash")  # they name people
 
     item = models.ForeignKey(Item, models.PROTECT, related_name="settlements")
     label = models.ForeignKey(Label, models.PROTECT, null=True, blank=True, related_name="settlements")

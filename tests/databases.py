@@ -8,7 +8,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,9 @@ from django.core.management import call_command
 from django.db import connection, transaction
 from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.state import StateApps
+from django.db.models import QuerySet
 
+from arbiter.core import guards
 from arbiter.core.folders import ROOT
 
 NAME = settings.DATABASES["default"]["NAME"]  # before this process turns to its own
@@ -88,10 +90,37 @@ def empty() -> None:
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(asked)
         filled = [table for (table,) in cursor.fetchall()]
-        if connection.vendor == "postgresql":  # asks nothing of foreign keys: what refers to a row goes too
+        guarded = {guard.table for guard in guards.guards()}.intersection(filled)
+        with lifted() if guarded or connection.vendor == "postgresql" else nullcontext():
+            for table in filled:
+                cursor.execute(f"DELETE FROM {table}")
+
+
+@contextmanager
+def lifted() -> Iterator[None]:
+    """Let a test change and delete rows that are only ever added. For what PostgreSQL takes for a replica no
+    trigger fires, and no foreign key is asked: what refers to a row may go after it."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
             cursor.execute("SET LOCAL session_replication_role = replica")
-        for table in filled:
-            cursor.execute(f"DELETE FROM {table}")
+            yield
+            cursor.execute("SET LOCAL session_replication_role = origin")
+        else:
+            guards.lift()
+            yield
+            guards.install()
+
+
+def rewrite(rows: "QuerySet[Any]", **values: Any) -> int:
+    """Change rows that nothing but a test could change."""
+    with lifted():
+        return QuerySet.update(rows, **values)
+
+
+def remove(rows: "QuerySet[Any]") -> None:
+    """Delete rows that nothing but a test could delete by themselves."""
+    with lifted():
+        QuerySet.delete(rows)
 
 
 def _sqlite_template(targets: Targets | None) -> Path:
@@ -163,6 +192,8 @@ def _schema() -> str:
     for app in apps.get_app_configs():
         for file in sorted(Path(app.path).glob("migrations/*.py")):
             digest.update(f"{app.label}/{file.name}".encode() + file.read_bytes())
+    triggers = [trigger.name for trigger in guards.all_triggers(connection.vendor)]
+    digest.update(" ".join(triggers).encode())
     return digest.hexdigest()[:16]
 
 

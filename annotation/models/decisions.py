@@ -1,5 +1,7 @@
 """Adjudicators' decisions on disputed items, and items sent back for more raters."""
 
+from typing import ClassVar
+
 from django.db import models
 
 from annotation.models.items import Item
@@ -10,6 +12,8 @@ from arbiter.core.revisions import Revised
 
 class Adjudication(Revised):
     """A person's decision on a disputed item. Deciding again is a new revision; the newest holds."""
+
+    ERASABLE: ClassVar[tuple[str, ...]] = ("reason",)
 
     item = models.ForeignKey(Item, models.PROTECT, related_name="adjudications")
     label = models.ForeignKey(Label, models.PROTECT, related_name="adjudications")

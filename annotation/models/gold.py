@@ -1,6 +1,6 @@
 """Gold: human labels taken as truth."""
 
-from typing import Self
+from typing import ClassVar, Self
 
 from django.db import models
 
@@ -33,10 +33,12 @@ class Gold(Revised):
             "withdrawn"  # ends the gold of an item until a later revision: those it rested on came to differ
         )
 
+    ERASABLE: ClassVar[tuple[str, ...]] = ("rationale", "evidence")
+
     item = models.ForeignKey(Item, models.PROTECT, related_name="golds")
     label = models.ForeignKey(Label, models.PROTECT, related_name="golds")
     origin = models.CharField(max_length=12, choices=Origin.choices)
-    draw = models.ForeignKey(Draw, models.SET_NULL, null=True, blank=True, related_name="golds")
+    draw = models.ForeignKey(Draw, models.PROTECT, null=True, blank=True, related_name="golds")
     author = models.ForeignKey(Rater, models.PROTECT, null=True, blank=True, related_name="golds")
     rationale = models.TextField(blank=True)
     evidence = models.JSONField(default=list, blank=True)

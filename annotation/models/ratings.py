@@ -17,6 +17,7 @@ class Rating(Revised):
     """One rater's label for one item. Append-only: a change is a new revision, written by `ledger.record`."""
 
     PLACE: ClassVar[tuple[str, ...]] = ("item", "rater", "question", "purpose", "ordinal")
+    ERASABLE: ClassVar[tuple[str, ...]] = ("rationale", "evidence")
 
     item = models.ForeignKey(Item, models.PROTECT, related_name="ratings", db_index=False)
     rater = models.ForeignKey(Rater, models.PROTECT, related_name="ratings")

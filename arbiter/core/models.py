@@ -1,4 +1,4 @@
-"""Work that outlasts a request."""
+"""Work that outlasts a request, and what was taken away for good."""
 
 from pathlib import PurePosixPath
 from typing import ClassVar
@@ -7,6 +7,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
+from arbiter.core.appendonly import AppendOnly
 from arbiter.core.clock import Moment
 from arbiter.core.leases import Leased, LeasedQuerySet
 
@@ -102,3 +103,35 @@ class Job(Leased):
     @property
     def percent(self) -> int:
         return min(100, 100 * self.done // self.total) if self.total else 0
+
+
+class Purge(AppendOnly):
+    """That append-only rows were taken away: by whom, what and why (arbiter.core.purging).
+
+    It holds nothing of what went but how much of it there was.
+    """
+
+    MUTABLE: ClassVar[tuple[str, ...]] = ("open", "removed")
+    PERMANENT: ClassVar[bool] = True
+
+    who = models.CharField(max_length=150)
+    what = models.CharField(max_length=200)
+    why = models.TextField()
+    open = models.BooleanField(default=True, help_text="Its transaction is still deleting.")
+    transaction = models.BigIntegerField(
+        null=True, blank=True, help_text="PostgreSQL's, which it is open for."
+    )
+    removed = models.JSONField(default=dict, blank=True, help_text="How many rows, by what they were.")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [
+            models.UniqueConstraint(fields=["open"], condition=Q(open=True), name="purge_open_once"),
+            models.CheckConstraint(
+                condition=~Q(who="") & ~Q(what="") & ~Q(why=""), name="purge_says_who_what_and_why"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.what} by {self.who}"

@@ -1,14 +1,16 @@
 """Rows that are never changed: what comes to hold of a place is a new revision, and the earlier ones stay."""
 
-from typing import Any, ClassVar, Self, TypeVar
+from typing import ClassVar, Self, TypeVar
 
 from django.db import models
 from django.db.models import Exists, OuterRef
 
+from arbiter.core.appendonly import AppendOnly, AppendOnlyQuerySet
+
 Row = TypeVar("Row", bound="Revised")
 
 
-class RevisedQuerySet(models.QuerySet[Row]):
+class RevisedQuerySet(AppendOnlyQuerySet[Row]):
     def newest(self) -> Self:
         """Return of each place the newest revision, where it is among these rows."""
         same = {name: OuterRef(name) for name in self.model.PLACE}
@@ -20,7 +22,7 @@ class RevisedQuerySet(models.QuerySet[Row]):
         return self.order_by("revision")
 
 
-class Revised(models.Model):
+class Revised(AppendOnly):
     """A revision of what is said in a place.
 
     PLACE are the fields that name the place, unique together with the revision.
@@ -30,12 +32,7 @@ class Revised(models.Model):
 
     revision = models.PositiveIntegerField(default=1)
 
-    objects = RevisedQuerySet.as_manager()
+    objects = RevisedQuerySet.as_manager()  # type: ignore[misc]
 
     class Meta:
         abstract = True
-
-    def save(self, *args: Any, **kwargs: Any) -> None:
-        if self.pk:
-            raise TypeError(f"A {self._meta.verbose_name} is never changed: write a new revision.")
-        super().save(*args, **kwargs)

@@ -15,6 +15,7 @@ from annotation.raterfigures import own_figures
 from arbiter.core.text import storable
 from benchmark.models import Response
 from tests import builders
+from tests.databases import rewrite
 
 pytestmark = [pytest.mark.engine, pytest.mark.django_db]
 MINE = "/studies/tiny/label/mine"
@@ -172,12 +173,12 @@ def test_what_was_said_first_is_what_is_compared_with_gold(study, ann):
         item.golds.create(label=label, origin="imported")
         servings.append(answered(study, ann, item, purpose="gold_check"))
     before = timezone.now() - timedelta(days=3)
-    Rating.objects.update(created_at=before)
+    rewrite(Rating.objects.all(), created_at=before)
     desk = builders.desk(study, ann)
     assert own_figures(desk)["accuracy"].percent == 100
     servings[0].refresh_from_db()
     builders.label(servings[0], "nonsensical")
-    Rating.objects.filter(revision=2).update(created_at=before + timedelta(days=1))
+    rewrite(Rating.objects.filter(revision=2), created_at=before + timedelta(days=1))
     assert own_figures(desk)["accuracy"].percent == 100
 
 

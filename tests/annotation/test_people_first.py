@@ -18,6 +18,7 @@ from tests import builders
 from tests.annotation.tables import IMPORT, jsonl, row
 from tests.builders import label, take
 from tests.commands import as_json
+from tests.databases import rewrite
 from tests.together import expect_no_errors, together
 
 pytestmark = [pytest.mark.django_db, pytest.mark.engine]
@@ -158,7 +159,7 @@ def test_gold_of_a_file_is_no_experts_consensus_to_be_withdrawn(study, tmp_path)
 def test_a_responses_import_says_no_more_than_gold_that_names_its_draw(responses):
     study = Study.objects.get()
     builders.draw(study)
-    Gold.objects.filter().update(draw=study.draws.get())
+    rewrite(Gold.objects.all(), draw=study.draws.get())
     again = load(responses)
     assert (again["gold"], again["kept"]) == (0, 0) and Gold.objects.get().draw is not None
 

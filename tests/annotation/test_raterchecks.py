@@ -13,6 +13,7 @@ from annotation.routing import release, serve, skip
 from arbiter.core.text import digest
 from tests import builders
 from tests.builders import desk, label, take
+from tests.databases import rewrite
 from tests.sizes import size
 from tests.together import expect_no_errors, together
 
@@ -150,7 +151,7 @@ def gold_checks(study, by):
 def test_nobody_is_checked_with_gold_they_wrote_even_where_another_followed_it(later):
     study = checked(items=60, golden=4, gold=0.4)
     own = Gold.objects.order_by("pk").first()
-    Gold.objects.filter(pk=own.pk).update(author=rater(), origin="single")
+    rewrite(Gold.objects.filter(pk=own.pk), author=rater(), origin="single")
     if later:
         Gold.objects.create(item=own.item, label=own.label, revision=2, origin="imported")
     assert len(checks := gold_checks(study, rater())) == 3 and own.item_id not in checks

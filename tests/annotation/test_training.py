@@ -16,6 +16,7 @@ from arbiter.web.label.workspace import consent_hash
 from benchmark.models import Task
 from tests import builders
 from tests.builders import desk, label, take
+from tests.databases import remove, rewrite
 from tests.together import expect_no_errors, together
 
 pytestmark = pytest.mark.django_db
@@ -389,7 +390,7 @@ def seen(study, cast):
 
 def yesterday():
     """Move all that was done a day back."""
-    Rating.objects.update(created_at=timezone.now() - timedelta(days=1))
+    rewrite(Rating.objects.all(), created_at=timezone.now() - timedelta(days=1))
     Serving.objects.exclude(answered_at=None).update(answered_at=timezone.now() - timedelta(days=1))
 
 
@@ -403,7 +404,7 @@ def test_a_rater_sees_how_much_and_how_well_they_labelled(client, seen, cast):
 
 def test_of_fewer_than_ten_nothing_is_said(seen):
     keep = Gold.objects.order_by("id").values_list("pk", flat=True)[:9]
-    Gold.objects.exclude(pk__in=list(keep)).delete()
+    remove(Gold.objects.exclude(pk__in=list(keep)))
     assert not own_figures(seen)["accuracy"].known
 
 
@@ -414,7 +415,7 @@ def test_gold_that_was_withdrawn_is_no_measure(seen):
 
 
 def test_what_was_labelled_today_is_left_out(seen):
-    Rating.objects.update(created_at=timezone.now())
+    rewrite(Rating.objects.all(), created_at=timezone.now())
     assert own_figures(seen)["accuracy"].compared == 0
 
 
@@ -430,9 +431,9 @@ def test_one_more_label_changes_nothing_a_rater_sees(seen):
 def test_a_consensus_of_raters_is_no_measure_of_those_it_was_made_by(seen):
     from annotation.raterfigures import _labels
 
-    Gold.objects.update(origin="consensus", draw=seen.study.draws.get())
+    rewrite(Gold.objects.all(), origin="consensus", draw=seen.study.draws.get())
     assert accuracy(seen, _labels(seen)).compared == 0
-    Rating.objects.update(purpose=PlacePurpose.GOLD_CHECK)  # but of others it is
+    rewrite(Rating.objects.all(), purpose=PlacePurpose.GOLD_CHECK)  # but of others it is
     assert accuracy(seen, _labels(seen)).compared == 20
 
 

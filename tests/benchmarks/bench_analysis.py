@@ -22,6 +22,7 @@ from benchmark.models import Endpoint
 from judging.models import Attempt, Judge, StudyJudge, Verdict
 from tests.benchmarks.figures import Measurement
 from tests.benchmarks.labelled import LabelledStudy, labelled_study
+from tests.databases import remove
 
 PEOPLE, GOLD, WRONG = 5, 2000, 0.1  # with three judges there are eight raters
 COLD, WARM, LOOKS = 3000.0, 500.0, 5  # ms
@@ -78,7 +79,7 @@ def analysed_study(items: int = 100_000, gold: int = GOLD) -> LabelledStudy:
 
 def draw_gold(made: LabelledStudy, budget: int) -> None:
     """Draw gold by disagreement, all of it labelled: as the last judge says, but for some."""
-    Gold.objects.filter(item__study=made.study).delete()
+    remove(Gold.objects.filter(item__study=made.study))
     plan = GoldDrawSpec.model_validate({"budget": budget})
     draw = plan_draw(made.study, plan, name="gold", purpose="gold", now=True)
     assert isinstance(draw, Draw)

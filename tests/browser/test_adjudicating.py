@@ -13,6 +13,7 @@ from judging.settlement.settling import settle
 from tests import builders
 from tests.browser.axe import expect_accessible
 from tests.browser.conftest import NARROW, WIDE
+from tests.databases import remove
 from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -277,7 +278,7 @@ def test_every_state_is_accessible(visit, room, study, size, scheme):
     for kind in ("waiting", "unclear"):
         page.goto(f"{ROOM}?kind={kind}")
         check()
-    Adjudication.objects.all().delete()
+    remove(Adjudication.objects.all())
     builders.rate(item, builders.rater("ben", "human"), C)
     study.items.update(humans_split=False, final_rule="")
     page.goto(ROOM)

@@ -13,6 +13,7 @@ from judging.panel.wanted_verdicts import want_verdicts
 from tests import builders
 from tests.browser.axe import expect_accessible
 from tests.browser.conftest import NARROW, WIDE
+from tests.databases import rewrite
 from tests.judging.helpers import endpoint, judge
 from tests.judging.rows import attempt, verdict
 
@@ -41,8 +42,13 @@ def study(db):
     by = judge(study, at)
     want_verdicts(study)
     made = attempt(verdict(by, study.items.first(), repeat=1), "answer", status=200)
-    Attempt.objects.filter(pk=made.pk).update(
-        cost=10**9, cost_told=True, prompt_tokens=90, completion_tokens=9, cached_tokens=60
+    rewrite(
+        Attempt.objects.filter(pk=made.pk),
+        cost=10**9,
+        cost_told=True,
+        prompt_tokens=90,
+        completion_tokens=9,
+        cached_tokens=60,
     )
     StudyJudge.objects.update(calls=1, cost=10**9, cost_told=10**9)
     return study

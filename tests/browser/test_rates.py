@@ -11,6 +11,7 @@ from tests import builders
 from tests.arbiter.analysis.rates.test_estimates import arms, relabelled, with_gold
 from tests.browser.axe import expect_accessible
 from tests.browser.conftest import NARROW, WIDE
+from tests.databases import rewrite
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 SHOTS = os.environ.get("ARBITER_SHOTS")  # a folder for pictures of the pages
@@ -60,7 +61,7 @@ def test_the_question_is_asked_anew_by_the_form(visit, owner):
 
 
 def test_what_is_refused_is_told(visit, owner):
-    Gold.objects.update(draw=None, origin="single")
+    rewrite(Gold.objects.all(), draw=None, origin="single")
     owner.memberships.get().study.draws.all().delete()
     page = visit(owner)
     page.goto("/studies/tiny/rates?source=corrected")

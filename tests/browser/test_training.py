@@ -14,6 +14,7 @@ from arbiter.web.label.workspace import consent_hash
 from tests import builders
 from tests.browser.axe import expect_accessible
 from tests.browser.conftest import NARROW, WIDE
+from tests.databases import rewrite
 from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -165,7 +166,7 @@ def test_a_raters_own_page(visit, course, study, shots, scheme, size):
         builders.label(serving, active_seconds=31.0 + number)
         day = timezone.now() - timedelta(days=number % 3)
         Serving.objects.filter(pk=serving.pk).update(answered_at=day)
-    Rating.objects.update(created_at=timezone.now() - timedelta(days=2))
+    rewrite(Rating.objects.all(), created_at=timezone.now() - timedelta(days=2))
     page.reload()
     expect(page.get_by_text("too few to say").first).to_be_visible()
     judged(page, shots, "me", scheme, size)

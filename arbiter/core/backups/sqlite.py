@@ -22,6 +22,7 @@ from urllib.parse import quote
 from arbiter.core.backups.archive import CHUNK, Manifest, Parts, opened, pieces, sync_folder
 from arbiter.core.errors import UserError
 from arbiter.core.folders import ROOT
+from arbiter.core.guards import all_triggers
 
 FILE = "database.sqlite3"
 Rows = dict[str, int]  # by table
@@ -94,7 +95,7 @@ def restore(path: Path, manifest: Manifest, database: Path, pending: bool, *, ke
     with tempfile.TemporaryDirectory(prefix=".arbiter-restore-", dir=database.parent) as aside:
         new = Path(aside) / FILE
         _extract(path, manifest, new)
-        if pending:
+        if pending or _unguarded(new):
             _migrate(new)
         _finish(new)
         if not database.exists():
@@ -117,6 +118,14 @@ def _extract(path: Path, manifest: Manifest, new: Path) -> None:
             raise UserError(
                 f"{path}: its database has other rows than its manifest says; use another backup."
             )
+
+
+def _unguarded(new: Path) -> bool:
+    """Tell whether its triggers are not those of this version, which `migrate` makes."""
+    with closing(sqlite3.connect(new)) as database:
+        named = database.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'")
+        there = {name for (name,) in named}
+    return not there.issuperset(trigger.name for trigger in all_triggers("sqlite"))
 
 
 def _migrate(new: Path) -> None:

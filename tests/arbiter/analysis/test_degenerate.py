@@ -10,6 +10,7 @@ from django.core.management.base import CommandError
 
 from annotation.models import Gold, Study
 from tests import builders
+from tests.databases import rewrite
 from tests.judging.calibrated import golden, labels
 
 pytestmark = [pytest.mark.django_db, pytest.mark.engine]
@@ -49,7 +50,7 @@ def _made(tasks: int, epochs: int, said: dict[str, str], gold: str) -> Study:
     if gold:
         golden(study)
     if gold not in ("", "truth"):
-        Gold.objects.update(label=study.scheme.labels.get(key=gold))
+        rewrite(Gold.objects.all(), label=study.scheme.labels.get(key=gold))
     return study
 
 

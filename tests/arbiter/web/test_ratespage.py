@@ -14,6 +14,7 @@ from arbiter.core.errors import UserError
 from judging.settlement.settling import settle
 from tests import builders
 from tests.arbiter.analysis.rates.test_estimates import arms, with_gold
+from tests.databases import remove, rewrite
 
 pytestmark = pytest.mark.django_db
 SVG = "{http://www.w3.org/2000/svg}"
@@ -60,7 +61,7 @@ def test_it_opens_on_corrected_rates_with_the_labels_as_they_are_beside(page):
 
 
 def test_what_is_refused_says_why_and_what_applies(page, study):
-    Gold.objects.update(draw=None, origin="single")
+    rewrite(Gold.objects.all(), draw=None, origin="single")
     study.draws.all().delete()
     shown = page(source="corrected").content.decode()
     assert "Not shown: corrected for judge error" in shown and "no draw" in shown
@@ -72,7 +73,7 @@ def test_what_is_refused_says_why_and_what_applies(page, study):
 
 
 def test_judges_that_saw_the_condition_may_not_be_carried_over_and_may_be_corrected(study):
-    Rating.objects.update(shown={"blind": False})
+    rewrite(Rating.objects.all(), shown={"blind": False})
     why_not = refusals_by_estimator(study)
     assert "saw the condition" in why_not["transported"] and not why_not["corrected"]
 
@@ -102,8 +103,8 @@ def test_an_odd_question_is_not_found(page, query):
 
 
 def test_nothing_labelled_is_said(client, cast, study):
-    Rating.objects.all().delete()
-    Gold.objects.all().delete()
+    remove(Rating.objects.all())
+    remove(Gold.objects.all())
     assert rate_sources(study) == {} and rate_view(study, {}) is None
     with pytest.raises(UserError, match="no rate"):
         make_figure(study, "rates")
@@ -143,6 +144,6 @@ def test_a_chart_of_one_source_has_no_legend(study):
 
 
 def test_simulated_labels_are_marked(page, study):
-    Rating.objects.filter(rater__name="judge-a").update(simulated=True)
+    rewrite(Rating.objects.filter(rater__name="judge-a"), simulated=True)
     assert "Some of these labels come from a simulated rater" in page().content.decode()
     assert "simulated" in " ".join(words(make_figure(study, "rates", {"by": "condition"}).svg()))

@@ -10,6 +10,7 @@ from arbiter.analysis.figures.catalogue import make_figure
 from judging.models import Settlement, SettlementVersion
 from judging.settlement.settling import settle
 from tests import builders
+from tests.databases import rewrite
 from tests.judging.settled import panel
 
 pytestmark = pytest.mark.django_db
@@ -145,7 +146,7 @@ def test_simulated_labels_are_marked(client, study, cast):
 def test_a_study_settled_before_there_were_versions(client, study, cast):
     builders.rate(study.items.first(), builders.rater("judge-a"))
     settle(study)
-    Settlement.objects.update(version=None)
+    rewrite(Settlement.objects.all(), version=None)
     SettlementVersion.objects.all().delete()
     page = opened(client, cast["viewer"], "/studies/tiny/settlement")
     assert "by majority" in page and "What changed" not in page

@@ -10,6 +10,7 @@ from arbiter.core.errors import UserError
 from judging.settlement.auditing import audit
 from judging.settlement.settling import settle, settle_items
 from tests import builders
+from tests.databases import rewrite
 from tests.judging.settled import panel
 
 pytestmark = [pytest.mark.django_db, pytest.mark.engine]
@@ -211,7 +212,7 @@ def test_a_change_of_mind_about_an_earlier_label_is_no_audit(audited):
     item = drawn().first().item
     ann = builders.rater("ann", "human")
     builders.rate(item, ann, C)
-    Rating.objects.filter(rater=ann).update(created_at=timezone.now() - timezone.timedelta(days=9))
+    rewrite(Rating.objects.filter(rater=ann), created_at=timezone.now() - timezone.timedelta(days=9))
     builders.rate(item, ann, N)
     assert audit(study).labelled == 0
 

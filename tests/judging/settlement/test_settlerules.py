@@ -16,6 +16,7 @@ from judging.settlement.settling import rebuild_finals, settle, settle_items
 from judging.votes.goldsample import gold_sample
 from tests import builders
 from tests.commands import as_json
+from tests.databases import remove, rewrite
 from tests.judging.settled import gold, panel, right_share
 
 pytestmark = pytest.mark.django_db
@@ -153,7 +154,7 @@ def test_calibration_is_told_by_arm(settled):
 def test_an_arm_with_little_gold_has_no_figure():
     study, _ = panel(tasks=14, epochs=8, share=0.8)
     watched = Gold.objects.filter(item__response__run__condition__name="watched").order_by("pk")
-    Gold.objects.filter(pk__in=list(watched.values_list("pk", flat=True)[:32])).delete()
+    remove(Gold.objects.filter(pk__in=list(watched.values_list("pk", flat=True)[:32])))
     settle(study, "model")
     arms = {one["condition"]: one for one in SettlementVersion.objects.get().fit["arms"]}
     assert arms["watched"]["error"] is None and "fewer than 20" in arms["watched"]["reason"]
@@ -171,7 +172,7 @@ def test_with_little_gold_nothing_is_accepted_and_why_is_said(share):
 
 def test_gold_that_came_through_no_draw_calibrates_nothing():
     study, _ = panel()
-    Gold.objects.update(draw=None)
+    rewrite(Gold.objects.all(), draw=None)
     result = settle(study, "model", threshold=0.5)
     assert result["settled"] == 0 and "through no draw" in result["reason"]
     assert result["calibration_error"] is not None  # shown, and not relied on
@@ -190,7 +191,7 @@ def test_the_sealed_part_is_not_looked_at():
     ] > 50
     before = dict(study.items.values_list("pk", "final_chance"))
     other = study.scheme.labels.get(key=X)
-    Gold.objects.filter(item__in=sample.items[sample.sealed].tolist()).update(label=other)
+    rewrite(Gold.objects.filter(item__in=sample.items[sample.sealed].tolist()), label=other)
     settle(study, "model", threshold=0.8)
     assert dict(study.items.values_list("pk", "final_chance")) == before
 

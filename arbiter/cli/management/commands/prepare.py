@@ -7,6 +7,7 @@ from django.db.migrations.executor import MigrationExecutor
 
 from arbiter.cli.commandline import ArbiterCommand
 from arbiter.cli.management.commands.signinlinks import Command as SignInLinks
+from arbiter.core.guards import install as install_guards
 from arbiter.studies.setup.demostudy import load_demo
 
 
@@ -23,6 +24,7 @@ class Command(ArbiterCommand):
         executor = MigrationExecutor(connection)
         if executor.migration_plan(executor.loader.graph.leaf_nodes()):
             call_command("migrate", verbosity=0)
+        install_guards()
         load_demo(simulator_url)
         return SignInLinks().run(base_url=base_url)
 

@@ -20,6 +20,7 @@ from arbiter.statistics.post_stratification import ArmGold, post_stratified_all
 from judging.votes.goldsample import gold_sample
 from tests import builders
 from tests.arbiter.cli.commands import document, refusal
+from tests.databases import remove, rewrite
 from tests.judging.planned import draw_gold, judged_study, write_gold
 
 pytestmark = pytest.mark.django_db
@@ -128,7 +129,7 @@ def test_every_kind_of_plan_is_raised_by_its_own_keys(spec, key):
 
 def test_what_is_drawn_and_waits_needs_no_change(planned):
     study, _, _ = planned
-    Gold.objects.filter(pk__in=list(Gold.objects.values_list("pk", flat=True)[40:])).delete()
+    remove(Gold.objects.filter(pk__in=list(Gold.objects.values_list("pk", flat=True)[40:])))
     waiting = label_plan(study, PlanSpec(width=0.3, finite=True))
     if waiting["more"]:
         assert waiting["change"] == [] and "drawn already" in waiting["how"]
@@ -153,7 +154,7 @@ def test_without_judges_half_are_assumed_to_converge(study):
 
 def test_gold_through_no_draw_is_left_out_and_said(planned):
     study, _, draw = planned
-    Gold.objects.update(draw=None)
+    rewrite(Gold.objects.all(), draw=None)
     draw.delete()
     plan = label_plan(study, PlanSpec(width=0.2, finite=True))
     assert plan["gold"] == 0 and any("through no draw" in one for one in plan["basis"])

@@ -28,6 +28,7 @@ from arbiter.statistics import (
 )
 from tests import builders
 from tests.arbiter.cli.commands import document as command
+from tests.databases import remove, rewrite
 
 pytestmark = [pytest.mark.django_db]
 BY = ("condition",)
@@ -154,7 +155,7 @@ def test_a_stratum_that_can_not_be_drawn_is_refused(study):
 
 def test_an_arm_without_gold_of_its_own_has_no_corrected_rate(study):
     draw = with_gold(study)
-    Gold.objects.filter(item__response__run__condition__name="pro").delete()
+    remove(Gold.objects.filter(item__response__run__condition__name="pro"))
     draw.framed.filter(item__response__run__condition__name="pro").update(stratum="other")
     draw.strata.create(name="other", position=2, probability=1.0, rule={})
     rates = rate_document(study, RateSpec("corrected", BY))
@@ -164,7 +165,7 @@ def test_an_arm_without_gold_of_its_own_has_no_corrected_rate(study):
 def test_too_little_gold_in_an_arm_is_said_and_the_other_estimated(study):
     draw = with_gold(study)
     keep = list(study.items.filter(response__run__condition__name="pro").values_list("pk", flat=True)[:3])
-    Gold.objects.filter(item__response__run__condition__name="pro").exclude(item__in=keep).delete()
+    remove(Gold.objects.filter(item__response__run__condition__name="pro").exclude(item__in=keep))
     assert draw
     rates = rate_document(study, RateSpec("corrected", BY))
     assert row_of(rates, "pro")["rate_all"] is None
@@ -173,7 +174,7 @@ def test_too_little_gold_in_an_arm_is_said_and_the_other_estimated(study):
 
 
 def test_no_judge_leaves_nothing_to_correct(study):
-    Rating.objects.all().delete()
+    remove(Rating.objects.all())
     with_gold(study)
     assert "No judge has voted" in rate_document(study, RateSpec("corrected", BY))["refused"]
     assert not rate_document(study, RateSpec("gold", BY))["refused"]
@@ -204,7 +205,7 @@ def test_errors_are_carried_over_from_another_study(study, elsewhere):
 
 
 def test_a_judge_that_was_not_blind_carries_nothing_over(study, elsewhere):
-    Rating.objects.filter(item__study=elsewhere, rater__name="judge-b").update(shown={"blind": False})
+    rewrite(Rating.objects.filter(item__study=elsewhere, rater__name="judge-b"), shown={"blind": False})
     rates = rate_document(study, RateSpec("transported", BY, gold_from="elsewhere"))
     assert "Judge-b saw the condition, or is not known not to have" in rates["refused"]
 
@@ -214,7 +215,7 @@ def test_errors_that_differ_between_arms_are_not_carried_over(study, elsewhere):
     other = {label.key: label for label in study.scheme.labels.all()}
     items = elsewhere.items.filter(response__run__condition__name="other")
     for item in items:
-        Gold.objects.filter(item=item).update(label=other["convergence"])
+        rewrite(Gold.objects.filter(item=item), label=other["convergence"])
     rates = rate_document(study, RateSpec("transported", BY, gold_from="elsewhere"))
     assert "errors differ between arms" in rates["refused"]
 
@@ -256,7 +257,7 @@ def test_raw_rates_are_those_of_the_source(study):
 
 
 def test_among_these_items_labels_on_some_leave_the_rest_open(study):
-    Rating.objects.filter(item__in=study.items.all()[:30], rater__name="judge-a").delete()
+    remove(Rating.objects.filter(item__in=study.items.all()[:30], rater__name="judge-a"))
     [anti, _] = rate_document(study, RateSpec("raw", BY, finite=True, source="judge-a"))["rows"]
     whole = rate_document(study, RateSpec("raw", BY, source="judge-a"))["rows"][0]
     assert anti["unlabelled"] == 30
@@ -281,7 +282,7 @@ def test_pairing_narrows_the_difference_of_arms_that_share_their_tasks(study):
         anti = study.items.get(response__run__condition__name="anti", response__task=pro.response.task)
         Item.objects.filter(pk=pro.pk).update(votes=anti.votes)
         for rating in anti.ratings.all():
-            Rating.objects.filter(item=pro, rater=rating.rater).update(label=rating.label)
+            rewrite(Rating.objects.filter(item=pro, rater=rating.rater), label=rating.label)
     rates = rate_document(study, RateSpec("raw", BY, source="judge-a"), ["condition=pro,anti"])
     [one], row = rates["contrasts"], rates["rows"][0]
     assert one["difference_all"] == 0
@@ -422,7 +423,7 @@ def test_gold_that_is_excluded_leaves_tasks_that_are_not_known(study):
     with_gold(study)
     excluded = study.scheme.labels.get(key="nonsensical")
     anti = Gold.objects.filter(item__response__run__condition__name="anti").order_by("item__response__task")
-    Gold.objects.filter(pk__in=[one.pk for one in anti[:15]]).update(label=excluded)
+    rewrite(Gold.objects.filter(pk__in=[one.pk for one in anti[:15]]), label=excluded)
     for name in ("corrected", "gold"):
         [gap] = rate_document(study, RateSpec(name, BY), ["condition=pro,anti"])["contrasts"]
         assert "By gold 100 % and 75 % of the responses are valid" in gap["caution_valid"]
@@ -431,8 +432,8 @@ def test_gold_that_is_excluded_leaves_tasks_that_are_not_known(study):
 
 def without(study, items):
     """The study as it were if those items had never been in it."""
-    Gold.objects.filter(item__in=items).delete()
-    Rating.objects.filter(item__in=items).delete()
+    remove(Gold.objects.filter(item__in=items))
+    remove(Rating.objects.filter(item__in=items))
     study.draws.get().framed.filter(item__in=items).delete()
     items.delete()
     cache.clear()

@@ -14,6 +14,7 @@ from judging.models import GoldSplit
 from judging.panel.verdict_progress import progress
 from judging.settlement.settling import settle
 from tests import builders
+from tests.databases import remove
 from tests.judging.helpers import endpoint, judge
 from tests.judging.planned import draw_gold, judged_study, write_gold
 from tests.judging.rows import verdict
@@ -67,7 +68,7 @@ def test_gold_is_split_before_a_judge_is_tuned_on_it(study):
 def test_experts_places_wait_until_their_items_have_gold(study):
     draw_gold(study, {item.pk: True for item in study.items.all()}, plan="everyone")
     assert not said(study, "drawn for experts wait")
-    Gold.objects.all().delete()
+    remove(Gold.objects.all())
     assert said(study, "6 items drawn for experts wait for gold.")
 
 
