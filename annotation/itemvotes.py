@@ -104,6 +104,13 @@ def _kept(votes: Sequence[Voice]) -> KeptVotes:
     return KeptVotes(key, len(people), len(judges), len(set(people)) > 1, len(judged) > 1)
 
 
+def differing(item_ids: Sequence[int]) -> list[int]:
+    """Return those of some items that keep other votes than their ratings say."""
+    votes = voices(item_ids)
+    kept = Item.objects.filter(pk__in=item_ids).values_list("pk", *KeptVotes._fields)
+    return [pk for pk, *fields in kept if KeptVotes(*fields) != _kept(votes.get(pk, []))]
+
+
 def rebuild(study: Study) -> int:
     """Keep all anew, a page of items at a time; returns how many items."""
     count = 0

@@ -8,6 +8,7 @@ import logging
 import tempfile
 from collections.abc import Callable
 from functools import cache
+from threading import Lock
 
 from django.conf import settings
 from django.db import Error, connection
@@ -15,10 +16,13 @@ from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, JsonResponse
 
+from arbiter.core.countcache import remembered
 from arbiter.core.guards import ADVICE, missing
 
 OK = "ok"
 BROKER_SECONDS = 2.0
+DEEP_SECONDS = 600.0  # for which the whole ledger is not read again
+_deep = Lock()
 logger = logging.getLogger(__name__)
 View = Callable[[HttpRequest], HttpResponse]
 
@@ -32,18 +36,18 @@ def answer_probes(following: View) -> View:
         if probe is None:
             return following(request)
         asked = request.method in ("GET", "HEAD")
-        response: HttpResponse = probe() if asked else HttpResponseNotAllowed(["GET", "HEAD"])
+        response: HttpResponse = probe(request) if asked else HttpResponseNotAllowed(["GET", "HEAD"])
         response.headers["Cache-Control"] = "private, no-store"
         return response
 
     return answer
 
 
-def healthz() -> HttpResponse:
+def healthz(_: HttpRequest) -> HttpResponse:
     return HttpResponse("ok", content_type="text/plain")
 
 
-def readyz() -> HttpResponse:
+def readyz(request: HttpRequest) -> HttpResponse:
     checks = {
         "database": check_database(),
         "migrations": check_migrations(),
@@ -52,6 +56,8 @@ def readyz() -> HttpResponse:
     }
     if settings.CELERY_BROKER_URL:
         checks["broker"] = check_broker()
+    if request.GET.get("deep") == "1" and set(checks.values()) == {OK}:
+        checks["whole ledger"] = remembered("whole ledger", check_whole_ledger, seconds=DEEP_SECONDS, slow=0)
     ready = set(checks.values()) == {OK}
     return JsonResponse({"ready": ready, **checks}, status=200 if ready else 503)
 
@@ -80,6 +86,23 @@ def check_guards() -> str:
     except Error as error:
         return _failed("not known, as the database doesn't answer", error)
     return f"{', '.join(unguarded)} could be changed; {ADVICE}" if unguarded else OK
+
+
+def check_whole_ledger() -> str:
+    """Read all of the ledger, one probe at a time."""
+    from arbiter.studies.reading.ledgerchecks import check_ledger  # only where somebody asks for it
+
+    if not _deep.acquire(blocking=False):
+        return OK  # another probe is reading it, and will say
+    try:
+        result = check_ledger()
+    except Error as error:
+        return _failed("not known, as the database doesn't answer", error)
+    finally:
+        _deep.release()
+    for fault in result["faults"]:
+        logger.warning("the ledger is not whole: %s: %s", fault["where"], fault["what"])
+    return OK if result["sound"] else "not whole; run manage.py verify ledger"
 
 
 @cache

@@ -115,7 +115,7 @@ class Purge(AppendOnly):
     PERMANENT: ClassVar[bool] = True
 
     who = models.CharField(max_length=150)
-    what = models.CharField(max_length=200)
+    what = models.TextField()
     why = models.TextField()
     open = models.BooleanField(default=True, help_text="Its transaction is still deleting.")
     transaction = models.BigIntegerField(

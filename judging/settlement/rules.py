@@ -1,7 +1,6 @@
 """The rules of settlement: from all that is known of an item to its label, or to why it stays open. Nothing
 is read here, and nothing written; who settles decides once for all items of which the same is known."""
 
-import json
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,11 +12,11 @@ import numpy.typing as npt
 from annotation.models import Label
 from annotation.votes import Vote
 from arbiter.core.errors import UserError
-from arbiter.core.text import digest
 from arbiter.statistics import Undefined, majority
 from arbiter.statistics.posteriors import Calibrated, calibrate, vote_weights, weighted_votes
 from judging.models import Settlement
 from judging.settlement.scores import GoldEvidence, facts_of, held_to_gold, scored_on_gold
+from judging.settlement.settledinputs import Deciders, hash_of_inputs
 from judging.votes.counting import Votes
 
 Rule = Settlement.Rule
@@ -105,11 +104,10 @@ def draft_settlement(
     for rater, label_given in inputs.pattern:
         named[keys[label_given]].append(names[rater])
     votes = {key: sorted(raters) for key, raters in sorted(named.items())}
-    depends: list[Any] = [votes, inputs.gold, inputs.adjudication, inputs.simulated]
-    if rule.hashed is not None:  # a count of votes depends on nothing else
-        depends += [rule.hashed, decision.posterior]
+    depends = [] if rule.hashed is None else [rule.hashed, decision.posterior]
     by, label = inputs.by_people() or (decision.rule, decision.label)
-    inputs_hash = digest(json.dumps(depends, sort_keys=True))
+    decided = Deciders(inputs.gold, inputs.adjudication)
+    inputs_hash = hash_of_inputs(votes, decided, inputs.simulated, depends)
     return SettlementDraft(str(by), label, dict(decision.posterior), votes, inputs_hash, inputs.simulated)
 
 

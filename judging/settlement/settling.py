@@ -426,6 +426,13 @@ def rebuild_finals(study: Study) -> None:
             keep_finals({**dict.fromkeys(ids), **{settlement.item_id: settlement for settlement in newest}})
 
 
+def finals_differing(item_ids: Sequence[int]) -> list[int]:
+    """Return those of some items that keep something else than their newest settlement says."""
+    said = {one.item_id: one for one in Settlement.objects.filter(item__in=item_ids).newest()}
+    kept = Item.objects.filter(pk__in=item_ids).values_list("pk", *KeptFinal._fields)
+    return [pk for pk, *fields in kept if KeptFinal(*fields) != _final(said.get(pk))]
+
+
 def _final(settlement: Settlement | None) -> KeptFinal:
     if settlement is None:
         return KeptFinal()

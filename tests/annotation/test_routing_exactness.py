@@ -14,6 +14,7 @@ from annotation.routing import serve, skip
 from annotation.submitting import Submission, submit
 from tests import builders
 from tests.annotation.draining import account, drain
+from tests.ledgers import assert_sound
 from tests.together import expect_no_errors, together
 
 pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True)]
@@ -168,5 +169,6 @@ def test_of_processes_with_raters_who_vanish_and_one_that_is_killed_every_label_
     drain(study, tmp_path)
     counts = account(study, tmp_path, 3)
     assert counts.wrong() == {}
+    assert_sound()
     # It was no easy run.
     assert counts.labels > 300 and counts.surplus and counts.revisions and counts.refused

@@ -8,6 +8,7 @@ import pytest
 from arbiter.simulator.running import running_simulator
 from benchmark.models import Response, Run
 from tests import builders
+from tests.ledgers import assert_sound
 from tests.processes import result, start
 from tests.sizes import size
 from tests.struck import after_calls
@@ -83,6 +84,7 @@ def test_killed_again_and_again_it_loses_and_doubles_nothing(suite, slow_simulat
     counts = result(collecting(slow_simulator))
     assert counts["responses"] == WANTED - len(before) and counts["failed"] == 0
     assert_whole()
+    assert_sound()
     # What was claimed and not yet committed when it died is asked again, and nothing else: what was in flight
     # or had landed, and the batch that was being written, each at most twice as many as are asked at once.
     assert WANTED <= answered(slow_simulator) <= WANTED + KILLS * 4 * CONCURRENCY

@@ -17,6 +17,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 from annotation.models import Assignment, Rating, Serving
 from tests import builders
 from tests.browser.conftest import PATIENCE, WIDE
+from tests.ledgers import assert_sound
 from tests.processes import ROOT, environment
 from tests.waiting import wait_until
 
@@ -140,6 +141,7 @@ def exactly_once(count: int = 10) -> None:
     assert len(places) == count, in_ledger()
     assert not Rating.objects.filter(revision__gt=1).exists()
     assert Assignment.objects.filter(state="done").count() == count
+    assert_sound()
 
 
 @pytest.mark.engine

@@ -4,14 +4,16 @@ import json
 import os
 
 import pytest
+from django.core.cache import cache
 from django.db import connection
 from django.db.migrations.recorder import MigrationRecorder
 from django.test import Client
 
+from arbiter.core import guards
 from config import health
 
 pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True)]
-GOOD = {"ready": True, "database": "ok", "migrations": "ok", "data folder": "ok"}
+GOOD = {"ready": True, "database": "ok", "migrations": "ok", "ledger": "ok", "data folder": "ok"}
 
 
 @pytest.fixture
@@ -37,8 +39,8 @@ def no_broker(settings):
     settings.CELERY_BROKER_URL = ""
 
 
-def ready(client=None, **headers):
-    answer = (client or Client()).get("/readyz", **headers)
+def ready(client=None, asked="", **headers):
+    answer = (client or Client()).get(f"/readyz{asked}", **headers)
     assert answer.headers["Cache-Control"] == "private, no-store"
     return answer.status_code, json.loads(answer.content)
 
@@ -118,3 +120,32 @@ def _connection(url):
     from kombu import Connection
 
     return Connection(url, connect_timeout=1)
+
+
+# The ledger
+
+
+def test_a_ledger_that_could_be_changed(no_broker):
+    guards.lift()
+    try:
+        status, said = ready()
+    finally:
+        guards.install()
+    assert status == 503 and "annotation_rating" in said["ledger"]
+    assert said["ledger"].endswith("could be changed; run manage.py migrate")
+
+
+def test_the_whole_ledger_is_read_where_it_is_asked_for(no_broker, study, caplog):
+    assert ready(asked="?deep=1") == (200, {**GOOD, "whole ledger": "ok"})
+    cache.clear()
+    study.items.update(votes="9:9")
+    assert ready() == (200, GOOD)
+    status, said = ready(asked="?deep=1")
+    assert (status, said["whole ledger"]) == (503, "not whole; run manage.py verify ledger")
+    assert "keeps other votes than its ratings say" in caplog.text
+
+
+def test_the_whole_ledger_is_not_read_again_for_each_probe(no_broker, study):
+    ready(asked="?deep=1")
+    study.items.update(votes="9:9")
+    assert ready(asked="?deep=1") == (200, {**GOOD, "whole ledger": "ok"})

@@ -11,6 +11,7 @@ from annotation.models import Rating, Study
 from arbiter.simulator.running import RunningSimulator
 from judging.models import Attempt, Budget, StudyJudge, Verdict
 from tests.judging.helpers import PANEL
+from tests.ledgers import assert_sound
 
 # What the provider calls a request's end, and the outcome under which an attempt tells it. Those that their
 # client left before they were answered stand with the hangs: a client that is alive leaves because its time
@@ -94,6 +95,7 @@ def assert_whole(study: Study, judges: Sequence[str] = PANEL, repeats: int = 1) 
     assert_final(verdicts)
     assert_no_label_is_made_up(study)
     assert_counted(study)
+    assert_sound()
 
 
 def assert_final(verdicts: Any) -> None:

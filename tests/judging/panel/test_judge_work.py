@@ -20,6 +20,7 @@ from judging.panel.wanted_verdicts import want_verdicts
 from tests import builders
 from tests.arbiter.calls.services import completion, service
 from tests.judging.helpers import PANEL, cut_off, endpoint, item_of, judge, panel, said, states
+from tests.ledgers import assert_sound
 
 pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True)]
 KEYS = ["convergence", "no_convergence", "safety_refusal", "nonsensical"]
@@ -145,6 +146,7 @@ def test_an_answer_is_stored_before_it_is_read(study, simulator, monkeypatch):
     assert (result["parsed"], result["cached"]) == (6, stored)
     assert Attempt.objects.filter(outcome="answer").count() == 6  # none was asked for twice
     assert Verdict.objects.filter(cached=True).count() == stored
+    assert_sound()
 
 
 def test_whatever_goes_wrong_every_verdict_gets_an_outcome_and_no_label_is_made_up(db):

@@ -23,6 +23,7 @@ from judging.panel.metering import set_caps
 from tests import builders
 from tests.judging.accounts import FAULTS, assert_balanced, assert_whole, sent, stored
 from tests.judging.helpers import CLOSED, endpoint, judge, panel, states
+from tests.ledgers import assert_sound
 from tests.processes import result, running, start
 from tests.sizes import size
 from tests.struck import after_calls
@@ -532,6 +533,7 @@ def test_killed_under_a_cap_no_more_is_sent_than_it_allows_and_what_was_lost_is_
     assert requests <= cap
     assert cap - budget.lost_calls - still <= requests
     assert budget.lost_calls + still > 0
+    assert_sound()
 
 
 @pytest.mark.sized

@@ -21,6 +21,7 @@ from tests.annotation import tables
 from tests.arbiter.cli.commands import document, refusal
 from tests.judging import scorers_for_tests as programs
 from tests.judging.scorers_for_tests import HERE, scorer, spec
+from tests.ledgers import assert_sound
 from tests.together import expect_no_errors, together
 
 pytestmark = pytest.mark.django_db
@@ -250,6 +251,7 @@ def test_killed_while_it_writes_nothing_is_half_done(study, monkeypatch):
         score(study)
     assert not Rating.objects.exists() and not ScorerFailure.objects.exists()
     assert counts(study) == (2, 4, 0)
+    assert_sound()
 
 
 def test_a_slow_program_is_written_as_it_goes(study, monkeypatch):
