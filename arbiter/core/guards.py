@@ -1,8 +1,8 @@
 """Triggers that refuse to change or delete rows of append-only models, on SQLite and PostgreSQL alike.
 
 They are made after every `migrate`: on SQLite a migration that makes a table anew (a field with a default, an
-altered one) drops its triggers without a word. A migration that takes a column away from a guarded table, or
-alters `core_purge`, begins with the operation `lift_for_migration()`, as SQLite would refuse it.
+altered one) drops its triggers without a word. A migration that fills a new column of a guarded table, takes
+one away, or alters `core_purge` begins with the operation `lift_for_migration()`, else it is refused.
 
 A trigger's name ends with a hash of what it does, so that one of another version is missed and replaced.
 """
@@ -85,7 +85,7 @@ def lift(using: str = DEFAULT_DB_ALIAS) -> None:
 
 
 def lift_for_migration() -> RunPython:
-    """Return what a migration begins with that SQLite would not let alter a table under its guard."""
+    """Return what a migration begins with that the guards would refuse."""
     return RunPython(lambda _, editor: lift(editor.connection.alias), RunPython.noop)
 
 

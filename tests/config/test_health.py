@@ -73,6 +73,7 @@ def test_a_database_that_is_away(no_broker, away):
         "ready": False,
         "database": "doesn't answer",
         "migrations": "not known, as the database doesn't answer",
+        "ledger": "not known, as the database doesn't answer",
         "data folder": "ok",
     }
 

@@ -2,7 +2,6 @@ from argparse import SUPPRESS, ArgumentParser
 from pathlib import Path
 from typing import Any
 
-from annotation.models import Study
 from annotation.studyfinder import get_study
 from arbiter.cli.commandline import ArbiterCommand
 from arbiter.studies.ending.studydeletion import delete_studies, study_parts
@@ -41,7 +40,7 @@ class Command(ArbiterCommand):
             drawn = draw_now(get_study(study))
             return drawn if json else _rows(drawn)
         if action == "delete":
-            return _deleted([get_study(slug) for slug in dict.fromkeys(options["studies"])], **options)
+            return _deleted(**options)
         return {"studies": study_rows()} if json else study_rows()
 
     def failed(self, result: Any) -> str:
@@ -53,10 +52,11 @@ class Command(ArbiterCommand):
         super().show(result["parts"] if isinstance(result, dict) and "parts" in result else result)
 
 
-def _deleted(studies: list[Study], *, by: str, reason: str, yes: bool, **_: Any) -> dict[str, Any]:
+def _deleted(studies: list[str], *, by: str, reason: str, yes: bool, **_: Any) -> dict[str, Any]:
     """Delete the studies, or only count what would go."""
-    named = [study.slug for study in studies]
-    parts = delete_studies(studies, who=by, why=reason) if yes else study_parts(studies)
+    chosen = [get_study(slug) for slug in dict.fromkeys(studies)]
+    named = [study.slug for study in chosen]
+    parts = delete_studies(chosen, who=by, why=reason) if yes else study_parts(chosen)
     return {"studies": named, "deleted": yes, "parts": parts}
 
 
