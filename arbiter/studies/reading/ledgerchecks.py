@@ -82,7 +82,7 @@ def gaps() -> Iterator[LedgerFault]:
             yield LedgerFault("revisions", f"{model._meta.verbose_name} of {where}", what)
 
 
-def guarded(base: type[AppendOnly]) -> list[Any]:
+def guarded(base: Any) -> list[Any]:
     return [model for model in apps.get_models() if issubclass(model, base)]
 
 
