@@ -150,3 +150,8 @@ def test_the_whole_ledger_is_not_read_again_for_each_probe(no_broker, study):
     ready(asked="?deep=1")
     study.items.update(votes="9:9")
     assert ready(asked="?deep=1") == (200, {**GOOD, "whole ledger": "ok"})
+
+
+def test_one_probe_at_a_time_reads_the_whole_ledger(no_broker, study):
+    with health._deep:  # another is at it
+        assert ready(asked="?deep=1") == (200, GOOD)
