@@ -95,7 +95,7 @@ def check_whole_ledger() -> str:
     if not _deep.acquire(blocking=False):
         return ""
     try:
-        return remembered("whole ledger", _read_ledger, seconds=DEEP_SECONDS, slow=0)
+        return remembered("whole-ledger", _read_ledger, seconds=DEEP_SECONDS, slow=0)
     finally:
         _deep.release()
 

@@ -135,9 +135,11 @@ def _rename_in_settlements(study: Study, before: str, after: str) -> int:
 
 
 def _naming(study: Study, name: str) -> Iterator[Settlement]:
+    """Yield the settlements that they voted in, or whose hash is of the weight of their votes."""
     settlements = Settlement.objects.filter(item__study=study).select_related("version")
     for one in settlements.iterator(AT_ONCE):
-        if any(name in raters for raters in one.votes.values()):
+        weights = one.version.fit.get("weights", {}) if one.version else {}
+        if name in weights or any(name in raters for raters in one.votes.values()):
             yield one
 
 
