@@ -378,7 +378,7 @@ def relabelled(study, rater, condition, numbers, key):
     chosen = [items[number].pk for number in numbers]
     labels = Rating.objects.filter(item__in=chosen, rater__name=rater)
     labelled = list(labels.values_list("item_id", flat=True))
-    labels.delete()
+    remove(labels)
     label = study.scheme.labels.get(key=key)
     person = builders.rater(rater)
     record(
