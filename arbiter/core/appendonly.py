@@ -23,10 +23,13 @@ class AppendOnly(models.Model):
     """A row that is never changed and never deleted.
 
     MUTABLE are fields that may change all the same, none of them content. ERASABLE are those that a person's
-    erasure may change, by the door of `arbiter.core.purging`. PERMANENT rows pass no door.
+    erasure may change, by the door of `arbiter.core.purging`. PERMANENT rows pass no door. UNFINISHED is a
+    field and its value in a row that is written before what it tells of has ended: until then it may be
+    completed, or taken back where nothing came of it, by SQL or `_raw_delete`.
     """
 
     MUTABLE: ClassVar[tuple[str, ...]] = ()
+    UNFINISHED: ClassVar[tuple[str, str]] = ("", "")
     ERASABLE: ClassVar[tuple[str, ...]] = ()
     PERMANENT: ClassVar[bool] = False
 

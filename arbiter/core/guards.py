@@ -33,6 +33,7 @@ class Guard(NamedTuple):
     mutable: tuple[str, ...]
     erasable: tuple[str, ...]
     permanent: bool
+    unfinished: tuple[str, str]
 
 
 class Trigger(NamedTuple):
@@ -52,7 +53,9 @@ def _guard_of(model: type[AppendOnly]) -> Guard:
     mutable = tuple(columns[name] for name in model.MUTABLE)
     erasable = tuple(columns[name] for name in model.ERASABLE)
     fixed = tuple(column for column in columns.values() if column not in {*mutable, *erasable})
-    return Guard(model._meta.db_table, fixed, mutable, erasable, model.PERMANENT)
+    field, value = model.UNFINISHED
+    unfinished = (columns[field], value) if field else ("", "")
+    return Guard(model._meta.db_table, fixed, mutable, erasable, model.PERMANENT, unfinished)
 
 
 # Making, lifting and looking
@@ -178,12 +181,19 @@ REFUSED = "rows are never {done}: they are added, and go by core_purge alone"
 def _on_sqlite(guard: Guard) -> list[Trigger]:
     changed, deleted = (_refusing(guard.table, done) for done in ("changed", "deleted"))
     update, delete = f"BEFORE UPDATE ON {guard.table}", f"BEFORE DELETE ON {guard.table}"
-    triggers = {"update": f"{update} WHEN {_any_differs(guard.fixed)} {changed}"}
+    ended = _has_ended(guard)
+    triggers = {"update": f"{update} WHEN {ended} AND ({_any_differs(guard.fixed)}) {changed}"}
     if guard.erasable or not guard.mutable:  # where no column may change, no UPDATE passes but by the door
         touched = _any_differs(guard.erasable) if guard.mutable else "1"
-        triggers["erase"] = f"{update} WHEN ({touched}) AND NOT {OPEN} {changed}"
-    triggers["delete"] = f"{delete} {'' if guard.permanent else f'WHEN NOT {OPEN}'} {deleted}"
+        triggers["erase"] = f"{update} WHEN {ended} AND ({touched}) AND NOT {OPEN} {changed}"
+    passes = "0" if guard.permanent else OPEN
+    triggers["delete"] = f"{delete} WHEN {ended} AND NOT {passes} {deleted}"
     return [_trigger(guard, does, sql) for does, sql in triggers.items()]
+
+
+def _has_ended(guard: Guard) -> str:
+    column, value = guard.unfinished
+    return f"OLD.\"{column}\" IS NOT '{value}'" if column else "1"
 
 
 def _any_differs(columns: Iterable[str]) -> str:
@@ -204,6 +214,11 @@ DECLARE
     permanent boolean := TG_ARGV[2]::boolean;
     opened boolean := {OPEN.replace('"open"', '"open" AND transaction = txid_current()')};
 BEGIN
+    IF TG_LEVEL = 'ROW' AND TG_ARGV[3] <> '' THEN
+        IF to_jsonb(OLD) ->> TG_ARGV[3] = TG_ARGV[4] THEN
+            IF TG_OP = 'UPDATE' THEN RETURN NEW; ELSE RETURN OLD; END IF;
+        END IF;
+    END IF;
     IF TG_OP = 'UPDATE' THEN
         IF to_jsonb(NEW) - mutable - erasable = to_jsonb(OLD) - mutable - erasable AND (
             opened OR cardinality(mutable) > 0 AND to_jsonb(NEW) - mutable = to_jsonb(OLD) - mutable
@@ -218,8 +233,9 @@ END $guard$
 
 
 def _on_postgresql(guard: Guard) -> list[Trigger]:
-    arguments = f"'{','.join(guard.mutable)}', '{','.join(guard.erasable)}', '{str(guard.permanent).lower()}'"
-    call = f"EXECUTE FUNCTION {FUNCTION}({arguments})"
+    columns = (",".join(names) for names in (guard.mutable, guard.erasable))
+    told = ", ".join(f"'{one}'" for one in (*columns, str(guard.permanent).lower(), *guard.unfinished))
+    call = f"EXECUTE FUNCTION {FUNCTION}({told})"
     return [
         _trigger(guard, "row", f"BEFORE UPDATE OR DELETE ON {guard.table} FOR EACH ROW {call}"),
         _trigger(guard, "all", f"BEFORE TRUNCATE ON {guard.table} FOR EACH STATEMENT {call}"),

@@ -208,7 +208,8 @@ def withdraw(lease: str, runs: Iterable[int], only: Iterable[int] | None, keep: 
     rows = list(asked.values_list("pk", "run", "cost"))
     for _, run, reserved in rows:
         changes[run].update(calls=-1, cost=-(reserved or 0))
-    CollectionAttempt.objects.filter(outcome=ASKED, pk__in=[pk for pk, _, _ in rows]).delete()
+    taken_back = CollectionAttempt.objects.filter(outcome=ASKED, pk__in=[pk for pk, _, _ in rows])
+    taken_back._raw_delete(taken_back.db)
     for run in sorted(changes):
         _add(run, changes[run])
 

@@ -3,6 +3,7 @@
 from django.db import models
 from django.db.models import Q
 
+from arbiter.core.appendonly import AppendOnly
 from arbiter.core.callrecords import CallRecord, Priced, Spending
 from benchmark.models.runs import Response, Run
 
@@ -39,15 +40,16 @@ class Collection(Priced, Spending):
         return f"collection of {self.run}"
 
 
-class CollectionAttempt(CallRecord):
+class CollectionAttempt(AppendOnly, CallRecord):
     """One call made for a response. Its row is written before the call sets out, as `asked`, with its worst
-    case as its cost; what came of it is written once. Then it never changes.
+    case as its cost; what came of it is written once. Then it never changes, and is never deleted.
 
     Of a call whose worker died the row stays `asked`: it may have been made. A row whose call did not set out
     goes again.
     """
 
     ASKED = "asked"
+    UNFINISHED = ("outcome", ASKED)
 
     response = models.ForeignKey(Response, models.PROTECT, related_name="calls")
     run = models.ForeignKey(Run, models.PROTECT, related_name="calls", db_index=False)

@@ -17,8 +17,10 @@ from arbiter.core.appendonly import AppendOnly
 from arbiter.core.errors import UserError
 from arbiter.core.models import Purge
 from arbiter.core.purging import purge
+from benchmark.models import CollectionAttempt
 from judging.models import Attempt, Judge, Settlement, StudyJudge, Verdict
 from tests import builders
+from tests.benchmark.collected import call
 from tests.judging.helpers import endpoint
 
 pytestmark = [pytest.mark.engine, pytest.mark.django_db]
@@ -45,6 +47,8 @@ def _row_of(model, study):
     label = study.scheme.labels.first()
     if model is Attempt:
         return _attempt(item, by)
+    if model is CollectionAttempt:
+        return call(item.response, raw="As it came.")
     fields = {
         Rating: {"rater": by, "rationale": "I think."},
         Gold: {"origin": "single", "rationale": "I think."},
@@ -59,6 +63,7 @@ CONTENT = {
     Rating: {"label": 2},
     Gold: {"origin": "imported"},
     Attempt: {"raw": "Something else."},
+    CollectionAttempt: {"raw": "Something else."},
     Adjudication: {"guideline_unclear": True},
     Settlement: {"rule": "tie"},
 }
@@ -185,6 +190,18 @@ def no_editor():
         connection = connection
 
     yield Editor()
+
+
+def test_a_call_on_its_way_is_completed_once_or_taken_back(study):
+    """What came of it can't be written when its row is: that stands before the call sets out."""
+    answered, withdrawn = (call(item.response, CollectionAttempt.ASKED) for item in study.items.all()[:2])
+    rows = CollectionAttempt._base_manager
+    rows.filter(pk=answered.pk).update(outcome="answer", raw="As it came.")
+    for fields in ({"raw": "Something else."}, {"outcome": CollectionAttempt.ASKED, "raw": ""}):
+        with refused():
+            rows.filter(pk=answered.pk).update(**fields)
+    rows.filter(pk=withdrawn.pk).delete()
+    assert list(rows.values_list("pk", "raw")) == [(answered.pk, "As it came.")]
 
 
 # The door
