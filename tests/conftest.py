@@ -78,6 +78,7 @@ def rows_of_module(django_db_setup: None, django_db_blocker: Any) -> Iterator[No
     """Keep the rows that a fixture of a module makes upon this one until its tests are over, each of which
     takes back its own. Not for a module with tests that commit."""
     with django_db_blocker.unblock(), transaction.atomic():
+        cache.clear()
         yield
         transaction.set_rollback(True)
 

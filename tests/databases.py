@@ -15,6 +15,7 @@ from typing import Any
 import django
 from django.apps import apps
 from django.conf import settings
+from django.core.cache import cache
 from django.core.management import call_command
 from django.db import connection, transaction
 from django.db.migrations.executor import MigrationExecutor
@@ -171,6 +172,7 @@ def _migrate(name: str, targets: Targets | None) -> None:
 
 def _turn_to(name: str) -> None:
     connection.close()
+    cache.clear()  # keys that are remembered of one database are other rows' in the next
     settings.DATABASES["default"]["NAME"] = connection.settings_dict["NAME"] = name
 
 
