@@ -15,6 +15,8 @@ from arbiter.core.folders import ROOT
 
 # What a developer may have set for a real installation; none of it may reach a test.
 FOREIGN = ("DATABASE_URL", "CELERY_BROKER_URL", "SECRET_KEY", "DJANGO_SETTINGS_MODULE")
+# Without bytecode each process that tests start compiles everything anew, which takes half of its start.
+SLOW = ("PYTHONDONTWRITEBYTECODE",)
 KEPT = ("ARBITER_SHARED",)
 
 
@@ -29,7 +31,7 @@ def clean_environment(folder: Path, **settings: str) -> dict[str, str]:
 
 
 def _is_foreign(name: str) -> bool:
-    return name not in KEPT and (name in FOREIGN or name.startswith("ARBITER_"))
+    return name not in KEPT and (name in (*FOREIGN, *SLOW) or name.startswith("ARBITER_"))
 
 
 def run(command: Sequence[str], environment: dict[str, str], *, grace: float = 8.0) -> int:
