@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from django.db.models import Q
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 from pydantic import (
     AnyHttpUrl,
@@ -142,9 +143,8 @@ class NotesEndpoints:
         """Note on the endpoint's row, for the page, that nobody answers there,
         or where `error` is empty that somebody does."""
         row = Endpoint.objects.filter(pk=endpoint.pk)
-        if error:
-            row.filter(down_since=None).update(down_since=timezone.now())
-            row.update(down_error=error)
+        if error:  # both at once: a page that is read in between would know of no reason
+            row.update(down_since=Coalesce("down_since", timezone.now()), down_error=error)
         else:
             row.update(down_since=None, down_error="")
 
