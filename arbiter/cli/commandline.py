@@ -97,6 +97,19 @@ def plain(value: Any) -> str:
     return str(value)
 
 
+def add_control(parser: argparse.ArgumentParser) -> None:
+    """Add what a command that makes calls to models can be told to do instead of making them."""
+    instead = parser.add_mutually_exclusive_group()
+    instead.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="say what it would take: calls, tokens and cost; ask nothing",
+    )
+    instead.add_argument("--pause", action="store_true", help="let no further call set out, in any worker")
+    instead.add_argument("--resume", action="store_true", help="let workers go on where they were paused")
+    instead.add_argument("--cancel", action="store_true", help="want what is still open no more")
+
+
 def seconds(text: str) -> float:
     """Read a time in seconds for argparse: above 0, and at most an hour."""
     try:

@@ -9,7 +9,15 @@ from django.db import transaction
 from arbiter.calls.client import key_of
 from arbiter.calls.dialects import DIALECTS
 from arbiter.calls.prices import PICO, Price, per_token
-from arbiter.cli.commandline import ArbiterCommand, amount, parameter, positive, progress_bar, seconds
+from arbiter.cli.commandline import (
+    ArbiterCommand,
+    add_control,
+    amount,
+    parameter,
+    positive,
+    progress_bar,
+    seconds,
+)
 from arbiter.cli.dry_run_table import show_collecting_forecast
 from arbiter.core.errors import UserError
 from arbiter.core.stopsignal import StopSignal
@@ -72,17 +80,7 @@ class Command(ArbiterCommand):
         parser.add_argument("--retry-failed", action="store_true", help="ask again where the calls failed")
         _add_parameters(parser)
         _add_caps(parser)
-        instead = parser.add_mutually_exclusive_group()
-        instead.add_argument(
-            "--dry-run",
-            action="store_true",
-            help="say what it would take: calls, tokens and cost; ask nothing",
-        )
-        instead.add_argument(
-            "--pause", action="store_true", help="let no further call set out, in any worker"
-        )
-        instead.add_argument("--resume", action="store_true", help="let workers go on where they were paused")
-        instead.add_argument("--cancel", action="store_true", help="want what is still open no more")
+        add_control(parser)
 
     def run(self, *, suite: str, epochs: int, retry_failed: bool, **options: Any) -> dict[str, Any]:
         chosen_suite = get_suite(suite)

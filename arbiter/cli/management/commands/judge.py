@@ -4,7 +4,7 @@ from typing import Any
 
 from annotation.models import Study
 from annotation.studyfinder import get_study
-from arbiter.cli.commandline import ArbiterCommand, positive, progress_bar
+from arbiter.cli.commandline import ArbiterCommand, add_control, positive, progress_bar
 from arbiter.cli.dry_run_table import show_dry_run
 from arbiter.core.errors import UserError
 from arbiter.core.stopsignal import StopSignal
@@ -33,17 +33,7 @@ class Command(ArbiterCommand):
             help="want verdicts on the tuning gold alone, to compare versions",
         )
         parser.add_argument("--retry-failed", action="store_true", help="ask again for verdicts that failed")
-        instead = parser.add_mutually_exclusive_group()
-        instead.add_argument(
-            "--dry-run",
-            action="store_true",
-            help="say what it would take: calls, tokens and cost; ask nothing",
-        )
-        instead.add_argument(
-            "--pause", action="store_true", help="let no further call set out, in any worker"
-        )
-        instead.add_argument("--resume", action="store_true", help="let workers go on where they were paused")
-        instead.add_argument("--cancel", action="store_true", help="want what is still open no more")
+        add_control(parser)
 
     def run(
         self, *, study: str, judge: str, limit: int | None, retry_failed: bool, tuning: bool, **options: Any
