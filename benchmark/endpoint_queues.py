@@ -14,7 +14,7 @@ from celery.signals import celeryd_after_setup
 from celery.worker.control import control_command
 from django.db import DatabaseError, connections
 
-from arbiter.calls.client import key_of
+from arbiter.calls.connecting import connection_of
 from arbiter.calls.engine import Engine, Work
 from arbiter.calls.lanes import EndpointDown
 from arbiter.calls.service import Service
@@ -84,9 +84,10 @@ class EndpointQueues:
 
 
 def has_key(endpoint: Service, *, tell: bool = True) -> bool:
-    """Tell whether this worker has the endpoint's key; one that lacks it leaves the endpoint to others."""
+    """Tell whether this worker has the endpoint's key and whatever else it names; one that lacks any leaves
+    the endpoint to others."""
     try:
-        key_of(endpoint)
+        connection_of(endpoint)
     except UserError as error:
         if tell:
             _tell_once(str(error))

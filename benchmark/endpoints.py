@@ -1,7 +1,7 @@
 """Describing an endpoint, in a study file or by the options of `collect`: the same rules for both."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -19,6 +19,7 @@ from pydantic import (
 )
 
 from arbiter.calls.addresses import is_own_variable, why_not
+from arbiter.calls.connecting import MOST, why_no_header, why_no_parameter, why_no_proxy
 from arbiter.calls.dialects import dialect, is_compatible_path, likely_dialect
 from arbiter.calls.service import Service
 from arbiter.core.basespec import BaseSpec, Slug
@@ -31,12 +32,34 @@ VariableName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]
 CALL = re.compile(  # of one thing a service does
     r"/(?:(?:chat/)?completions|responses|messages|models(?:/[^/]+:\w+)?|embeddings)/?$"
 )
+# How it is reached; what a study file doesn't say of these stays as it is.
+REACHING: Mapping[str, Any] = {"headers": {}, "query": {}, "ca_bundle": "", "proxy": ""}
+
+
+def _checked(value: Any, what: str, why_not_this: Callable[[str, str], str]) -> dict[str, str] | None:
+    """Return names and values, whole numbers as text. What is refused is not repeated: it may be a key."""
+    if value is None:
+        return None
+    if not isinstance(value, Mapping) or len(value) > MOST:
+        raise ValueError(f"{what} are names with their values, at most {MOST}")
+    said = {str(name): str(one) if type(one) is int else one for name, one in value.items()}
+    if any(not isinstance(one, str) for one in said.values()):
+        raise ValueError(f"a value of {what} must be text")
+    if len({name.lower() for name in said}) < len(said):
+        raise ValueError(f"{what} have one name twice")
+    if why := next((why for name, one in said.items() if (why := why_not_this(name, one))), ""):
+        raise ValueError(why)
+    return said
 
 
 class EndpointSpec(BaseSpec):
     name: Slug
     base_url: AnyHttpUrl
     key_variable: VariableName | Literal[""] = ""
+    headers: dict[str, str] | None = None
+    query: dict[str, str] | None = None
+    ca_bundle: str | None = None
+    proxy: str | None = None
     dialect: Literal[
         "openai", "vllm", "ollama", "anthropic", "gemini", "anthropic-compatible", "gemini-compatible"
     ] = "openai"
@@ -55,6 +78,32 @@ class EndpointSpec(BaseSpec):
             raise ValueError(f"{name} is a variable of Arbiter's own; name one that holds the service's key")
         return name
 
+    @field_validator("headers", mode="before")
+    @classmethod
+    def headers_without_secrets(cls, value: Any) -> dict[str, str] | None:
+        return _checked(value, "headers", why_no_header)
+
+    @field_validator("query", mode="before")
+    @classmethod
+    def query_without_secrets(cls, value: Any) -> dict[str, str] | None:
+        return _checked(value, "query parameters", why_no_parameter)
+
+    @field_validator("ca_bundle", mode="before")
+    @classmethod
+    def of_one_file(cls, value: Any) -> str | None:
+        if value is not None and not (isinstance(value, str) and value.isprintable() and len(value) <= 500):
+            raise ValueError("ca_bundle is the path of a file with certificates, at most 500 characters")
+        return value
+
+    @field_validator("proxy", mode="before")
+    @classmethod
+    def proxy_without_secrets(cls, value: Any) -> str | None:
+        if value is not None and not isinstance(value, str):
+            raise ValueError("a proxy is an address such as http://proxy.example.org:3128")
+        if value and (why := why_no_proxy(value)):
+            raise ValueError(why)
+        return value
+
     @field_validator("base_url")
     @classmethod
     def without_secrets(cls, url: AnyHttpUrl) -> AnyHttpUrl:
@@ -62,7 +111,8 @@ class EndpointSpec(BaseSpec):
             raise ValueError("a URL with a password in it would be stored; put the key in a variable")
         if url.query or url.fragment:
             raise ValueError(
-                "a URL with a query or fragment would be stored and shown; put a key in a variable"
+                "a URL with a query or fragment would be stored and shown; put a key in a variable, "
+                "and a parameter under query"
             )
         if len(str(url)) > 500:
             raise ValueError("a URL may have 500 characters")
@@ -104,15 +154,24 @@ class EndpointSpec(BaseSpec):
 def save_endpoint(spec: EndpointSpec) -> Endpoint:
     """Save the endpoint under its name, by which it is known;
     where it lives and how fast it may be asked can change."""
-    fields = spec.model_dump(mode="json", exclude={"name"})
+    unsaid = {name for name in REACHING if getattr(spec, name) is None}
+    fields = spec.model_dump(mode="json", exclude={"name", *unsaid})
     if spec.json_schema is None:
         fields["json_schema"] = dialect(spec.dialect).structured
     return Endpoint.objects.update_or_create(name=spec.name, defaults=fields)[0]
 
 
+class EndpointMistake(UserError):
+    """What is wrong in an endpoint's description, and in which field; none, where it is about several."""
+
+    def __init__(self, name: str, field: str, said: str) -> None:
+        self.field, self.said = field, said
+        super().__init__(f"--{field.replace('_', '-')}: {said}" if field else f"Endpoint {name!r}: {said}")
+
+
 def update_endpoint(name: str, changes: Mapping[str, Any]) -> Endpoint:
     """Save the endpoint with these changes; what they leave out stays as it was. A bad value is never
-    repeated in the UserError: it may be a key."""
+    repeated in the EndpointMistake: it may be a key."""
     stored = Endpoint.objects.filter(name=name).first()
     kept = (
         {field: getattr(stored, field) for field in EndpointSpec.model_fields} if stored else {"name": name}
@@ -123,11 +182,28 @@ def update_endpoint(name: str, changes: Mapping[str, Any]) -> Endpoint:
         return save_endpoint(EndpointSpec.model_validate({**kept, **changes}))
     except ValidationError as error:
         first = error.errors()[0]
-        message = f"{first['msg'].removeprefix('Value error, ')}."
-        if not first["loc"]:  # of several values together, which the message names
-            raise UserError(f"Endpoint {name!r}: {message}") from None
-        option = str(first["loc"][0]).replace("_", "-")
-        raise UserError(f"--{option}: {message}") from None
+        said = f"{first['msg'].removeprefix('Value error, ')}."
+        raise EndpointMistake(name, str(first["loc"][0]) if first["loc"] else "", said) from None
+
+
+def endpoint_named(name: str) -> Endpoint:
+    endpoint = Endpoint.objects.filter(name=name).first()
+    if endpoint is None:
+        known = ", ".join(Endpoint.objects.values_list("name", flat=True)) or "none"
+        raise UserError(f"There is no endpoint {name!r} (there are: {known}).")
+    return endpoint
+
+
+def description(endpoint: Endpoint) -> dict[str, Any]:
+    """Return an endpoint as a study file describes it: what is secret in it is the names of variables."""
+    return {field: getattr(endpoint, field) for field in EndpointSpec.model_fields}
+
+
+def merged(before: Mapping[str, str], changes: Mapping[str, str]) -> dict[str, str]:
+    """Return named values with changes to them, whatever the names' case; an empty one takes its name out."""
+    changed = {name.lower() for name in changes}
+    kept = {name: value for name, value in before.items() if name.lower() not in changed}
+    return kept | {name: value for name, value in changes.items() if value}
 
 
 class NotesEndpoints:

@@ -210,7 +210,12 @@ LOGGING = {
             "callback": lambda record: getattr(record, "status_code", None) != 429,
         }
     },
-    "loggers": {"django.request": {"filters": ["not refused"]}},
+    "loggers": {
+        "django.request": {"filters": ["not refused"]},
+        # It tells the address of each call, in which an endpoint's query may hold a key.
+        "httpx2": {"level": "WARNING"},
+        "httpcore2": {"level": "WARNING"},
+    },
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "plain"}},
     "root": {
         "handlers": ["stderr"],

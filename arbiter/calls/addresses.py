@@ -140,9 +140,11 @@ class Guarded(httpcore2.AsyncNetworkBackend):
         await self.inner.sleep(seconds)
 
 
-def guard(client: httpx2.AsyncClient) -> httpx2.AsyncClient:
-    """Make the client watch whom it connects to. Where a proxy of the environment's does, it is not
-    watched."""
-    pool = client._transport._pool  # type: ignore[attr-defined]
-    pool._network_backend = Guarded(pool._network_backend)
+def guard(client: httpx2.AsyncClient, *, proxy: bool = False) -> httpx2.AsyncClient:
+    """Make the client watch whom it connects to; where `proxy` is an endpoint's own, that too. Where a proxy
+    of the environment's connects, it is not watched."""
+    transports = [client._transport, *(client._mounts.values() if proxy else ())]
+    for transport in filter(None, transports):
+        pool = transport._pool
+        pool._network_backend = Guarded(pool._network_backend)
     return client

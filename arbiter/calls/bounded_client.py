@@ -6,7 +6,10 @@ from typing import Any
 import httpx2
 import openai
 
+from arbiter.calls.connecting import Connection
+
 KEPT = 100_000  # bytes of an answer that is too long
+KEY_HEADERS = {"authorization", "x-api-key", "x-goog-api-key"}
 PACKED = {"content-encoding", "content-length", "transfer-encoding"}
 
 
@@ -19,12 +22,20 @@ class TooLong(Exception):
 
 
 class BoundedClient(openai.DefaultAsyncHttpxClient):
-    def __init__(self, limit: int, **options: Any) -> None:
-        super().__init__(**options)
-        self.limit = limit
+    """Reads answers up to a limit, and sends with every request what goes with all calls to its endpoint."""
+
+    def __init__(self, limit: int, connection: Connection, **options: Any) -> None:
+        # A redirect would be further calls that nobody counted, perhaps to somebody else.
+        super().__init__(
+            follow_redirects=False,
+            verify=connection.trusted or True,
+            proxy=connection.proxy or None,
+            **options,
+        )
+        self.limit, self.connection = limit, connection
 
     async def send(self, request: httpx2.Request, *, stream: bool = False, **options: Any) -> httpx2.Response:
-        response = await super().send(request, stream=True, **options)
+        response = await super().send(self._with_secrets(request), stream=True, **options)
         if stream:
             return response
         try:
@@ -40,6 +51,23 @@ class BoundedClient(openai.DefaultAsyncHttpxClient):
             content=content,
             request=request,
             extensions=response.extensions,
+        )
+
+    def _with_secrets(self, request: httpx2.Request) -> httpx2.Request:
+        """Return the request as it is sent. The library is never given what is secret in it, so that it can't
+        tell it to a log."""
+        connection = self.connection
+        if not (connection.headers or connection.query):
+            return request
+        headers = httpx2.Headers(request.headers)
+        if connection.without_key:
+            for name in KEY_HEADERS & headers.keys():
+                del headers[name]
+        for name, value in connection.headers.items():
+            headers[name] = value
+        url = request.url.copy_merge_params(dict(connection.query)) if connection.query else request.url
+        return httpx2.Request(
+            request.method, url, headers=headers, stream=request.stream, extensions=request.extensions
         )
 
     async def _read(self, response: httpx2.Response) -> bytes:

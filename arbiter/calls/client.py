@@ -8,9 +8,8 @@ import asyncio
 import itertools
 import json
 import logging
-import os
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -23,14 +22,14 @@ import openai
 from django.conf import settings
 from django.utils import timezone
 
-from arbiter.calls.addresses import guard, is_own_variable, refuse_address
+from arbiter.calls.addresses import guard
 from arbiter.calls.answers import Completion, read_answer, refusal_of
 from arbiter.calls.bounded_client import BoundedClient, TooLong
+from arbiter.calls.connecting import NO_KEY, connection_of
 from arbiter.calls.dialects import cost_in_headers, pause_asked, pause_in_body
 from arbiter.calls.faults import ErrorBody, Fault, read_error
 from arbiter.calls.pools import Pool, pool_of
 from arbiter.calls.service import Service
-from arbiter.core.errors import UserError
 from arbiter.core.text import digest, storable
 
 ANSWERED = {"answer", "refusal", "length"}  # a chat completion came, whatever it says
@@ -87,34 +86,13 @@ def body_hash(request: Mapping[str, Any]) -> str:
     return digest(json.dumps(request, sort_keys=True, ensure_ascii=False))
 
 
-def key_of(endpoint: Service) -> str:
-    """Return the endpoint's key, from the environment. Services that want none are sent a placeholder."""
-    refuse_address(endpoint.base_url)
-    if is_own_variable(endpoint.key_variable):
-        raise UserError(
-            f"Endpoint {endpoint.name!r} names {endpoint.key_variable}, a variable of Arbiter's own; "
-            "no service is sent that."
-        )
-    if not endpoint.key_variable:
-        return "none"
-    key = os.environ.get(endpoint.key_variable, "").strip()
-    if not key:
-        raise UserError(
-            f"Endpoint {endpoint.name!r} takes its key from the variable {endpoint.key_variable}, "
-            "which is not set."
-        )
-    if not (key.isascii() and key.isprintable()):  # an HTTP library would refuse it in words that quote it
-        raise UserError(f"The variable {endpoint.key_variable} holds characters that no key can have.")
-    return key
-
-
 class Client:
     """Calls one endpoint; to be used inside one event loop."""
 
     def __init__(self, endpoint: Service) -> None:
         self.endpoint = endpoint
-        self.key = key_of(endpoint)
-        self.sent_back = _spelled(self.key) if len(self.key) > 6 else None
+        self.connection = connection_of(endpoint)
+        self.sent_back = _spelled(self.connection.secrets - {NO_KEY})
         total = endpoint.timeout
         self.timeout = openai.Timeout(
             total,
@@ -125,9 +103,11 @@ class Client:
         self.turns = itertools.cycle(self.pools)
 
     def _pool(self) -> Pool:
-        # A redirect would be further calls that nobody counted, perhaps to somebody else.
-        http = guard(BoundedClient(settings.ANSWER_BYTES, follow_redirects=False, timeout=self.timeout))
-        return pool_of(self.endpoint.dialect, self.endpoint.base_url, self.key, http)
+        http = guard(
+            BoundedClient(settings.ANSWER_BYTES, self.connection, timeout=self.timeout),
+            proxy=bool(self.connection.proxy),
+        )
+        return pool_of(self.endpoint.dialect, self.endpoint.base_url, self.connection.key, http)
 
     async def close(self) -> None:
         for pool in self.pools:
@@ -187,9 +167,15 @@ class Client:
         return self.sent_back.sub("[key]", text) if self.sent_back else text
 
 
-def _spelled(key: str) -> re.Pattern[str]:
-    """Return a pattern of the key, however JSON may spell it: with escapes, and in JSON within JSON."""
-    return re.compile("".join(rf"\\*(?:{re.escape(c)}|u{ord(c):04x}|u{ord(c):04X})" for c in key))
+def _spelled(secrets: Collection[str]) -> re.Pattern[str] | None:
+    """Return a pattern of the secrets, however JSON may spell them: with escapes, and in JSON within JSON;
+    None where there are none. A very short one would be found in any text."""
+    longest_first = sorted((secret for secret in secrets if len(secret) > 6), key=len, reverse=True)
+    spelled = (
+        "".join(rf"\\*(?:{re.escape(c)}|u{ord(c):04x}|u{ord(c):04X})" for c in secret)
+        for secret in longest_first
+    )
+    return re.compile("|".join(spelled)) if longest_first else None
 
 
 def _decoded(response: httpx2.Response) -> str:

@@ -34,6 +34,11 @@ DOWN_FOR_SECONDS = (5.0, 60.0)  # until it is tried again: at first, at most
 DESCRIBED = (
     "base_url",
     "key_variable",
+    "headers",
+    "query",
+    "ca_bundle",
+    "proxy",
+    "dialect",
     "concurrency",
     "concurrency_floor",
     "timeout",

@@ -1,6 +1,7 @@
 """A model service as calls need it: where it is, how fast it may be asked, what its row says of its state."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 
 
@@ -12,6 +13,11 @@ class Service:
     name: str
     base_url: str
     key_variable: str = ""
+    # Values name variables, as ${NAME}.
+    headers: Mapping[str, str] = field(default_factory=dict, hash=False)
+    query: Mapping[str, str] = field(default_factory=dict, hash=False)
+    ca_bundle: str = ""  # a file
+    proxy: str = ""
     dialect: str = "openai"
     json_schema: bool = True
     concurrency: int = 8

@@ -3,6 +3,7 @@
 from dataclasses import fields
 
 from django.db import models
+from django.utils import timezone
 
 from arbiter.calls.service import Service
 
@@ -13,6 +14,14 @@ class Endpoint(models.Model):
     name = models.SlugField(max_length=80, unique=True)
     base_url = models.URLField(max_length=500)
     key_variable = models.CharField(max_length=120, blank=True)
+    headers = models.JSONField(
+        default=dict, blank=True, help_text="Sent with every call; values name variables: ${NAME}."
+    )
+    query = models.JSONField(default=dict, blank=True, help_text="Of every call's address, likewise.")
+    ca_bundle = models.CharField(
+        max_length=500, blank=True, help_text="A file of certificates, trusted instead of the usual ones."
+    )
+    proxy = models.CharField(max_length=500, blank=True, help_text="Empty: the environment's, if any.")
     dialect = models.CharField(max_length=20, default="openai")
     json_schema = models.BooleanField(default=True, help_text="Takes response_format json_schema.")
     concurrency = models.PositiveIntegerField(default=8, help_text="Calls in flight, at most.")
@@ -36,6 +45,11 @@ class Endpoint(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def rests(self) -> bool:
+        """Tell whether it asked to be left alone for now."""
+        return self.rests_until is not None and self.rests_until > timezone.now()
 
     @property
     def service(self) -> Service:

@@ -9,7 +9,7 @@ from django.db import connection
 from django.db.models import Exists, OuterRef, QuerySet
 
 from annotation.models import Study
-from arbiter.calls.client import key_of
+from arbiter.calls.connecting import connection_of
 from arbiter.calls.engine import Engine
 from arbiter.calls.prices import as_dollars
 from arbiter.core.errors import UserError
@@ -96,7 +96,7 @@ def _ready(study: Study, judge_name: str) -> list[StudyJudge]:
         names = ", ".join(str(sj.judge) for sj in chosen)
         raise UserError(f"Paused: {names}. To go on: manage.py judge {study.slug} --resume.")
     for judge in judges:
-        key_of(judge.judge.endpoint.service)
+        connection_of(judge.judge.endpoint.service)
     uncancel(judges)
     return judges
 

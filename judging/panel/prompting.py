@@ -184,8 +184,10 @@ def _permuted(choices: tuple[Choice, ...], number: int) -> tuple[Choice, ...]:
 def _constant_key(judge: Judge, choices: tuple[Choice, ...]) -> str:
     """Hash all that an answer depends on, but the item and the repeat."""
     endpoint = judge.endpoint
+    named = [endpoint.headers, endpoint.query]
     return _digest_of(
-        (endpoint.name, endpoint.base_url, judge.model, judge.template_text, judge.dialect),
+        (endpoint.name, endpoint.base_url, judge.model, judge.template_text, judge.dialect)
+        + ((json.dumps(named, sort_keys=True),) if any(named) else ()),
         (judge.json_schema, judge.show_condition),
         json.dumps([judge.parameters, judge.mapping], sort_keys=True),
         choices,

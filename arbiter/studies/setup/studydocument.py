@@ -19,7 +19,7 @@ from arbiter.core.errors import UserError
 from arbiter.core.text import digest
 from arbiter.core.yamlfile import parse_yaml
 from arbiter.studies.setup.studyfile import StudyMistake, StudySpec, place_of_key, study_of
-from benchmark.endpoints import EndpointSpec
+from benchmark.endpoints import REACHING, EndpointSpec
 from benchmark.models import Endpoint
 from judging.prompts import is_file
 
@@ -86,7 +86,8 @@ def _endpoint(described: Mapping[str, Any]) -> dict[str, Any]:
         return dict(described)
     columns = {field: getattr(endpoint, field) for field in EndpointSpec.model_fields}
     usual = dialect(endpoint.dialect).structured
-    return columns | {"json_schema": None if endpoint.json_schema == usual else endpoint.json_schema}
+    unset = {name: None for name in REACHING if not columns[name]}
+    return columns | unset | {"json_schema": None if endpoint.json_schema == usual else endpoint.json_schema}
 
 
 def _imported(study: Study) -> dict[str, Any]:

@@ -1,7 +1,14 @@
 from django.contrib.auth.views import LogoutView
 from django.urls import path
 
-from arbiter.web import collection_pages, password_mail, password_pages, sign_in_pages, suite_pages
+from arbiter.web import (
+    collection_pages,
+    endpoint_pages,
+    password_mail,
+    password_pages,
+    sign_in_pages,
+    suite_pages,
+)
 from arbiter.web.label import own_labels_page, training_pages, workspace
 
 urlpatterns = [
@@ -30,6 +37,9 @@ urlpatterns = [
         collection_pages.raw,
         name="collection-response-raw",
     ),
+    path("endpoints/", endpoint_pages.show_all, name="endpoints"),
+    path("new-endpoint", endpoint_pages.make, name="endpoint-new"),
+    path("endpoints/<slug:name>/", endpoint_pages.show, name="endpoint"),
     path("suites/", suite_pages.show, name="suites"),
     path("suites/give", suite_pages.give, name="suites-give"),
     path("suites/take", suite_pages.take, name="suites-take"),

@@ -6,22 +6,32 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from ssl import PROTOCOL_TLS_SERVER, SSLContext
 from typing import Any
 
 HttpAnswer = tuple[int, dict[str, str], bytes]  # status, headers, body
+CERTIFICATE = Path(__file__).parent / "certificates" / "loopback.pem"  # of 127.0.0.1, by itself
 BYTE_SECONDS = 0.05  # between two bytes, where an answer has the header Trickle
 
 
 @contextmanager
-def service(answer: Callable[[dict[str, str], dict[str, Any]], HttpAnswer]) -> Iterator[str]:
-    """Serve as a service that answers every POST with what `answer` makes of its headers (and its `:path`)
-    and body; yield its base URL."""
+def service(
+    answer: Callable[[dict[str, str], dict[str, Any]], HttpAnswer], *, tls: bool = False
+) -> Iterator[str]:
+    """Serve as a service that answers every request with what `answer` makes of its headers (and its `:path`)
+    and body, which is empty for a GET; yield its base URL."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
+            self._answer(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+
+        def do_GET(self) -> None:
+            self._answer({})
+
+        def _answer(self, body: dict[str, Any]) -> None:
             named = {name.title(): value for name, value in self.headers.items()}
-            status, headers, content = answer({**named, ":path": self.path}, json.loads(body))
+            status, headers, content = answer({**named, ":path": self.path}, body)
             self.send_response(status)
             for name, value in {"Content-Length": str(len(content)), **headers}.items():
                 self.send_header(name, value)
@@ -42,9 +52,14 @@ def service(answer: Callable[[dict[str, str], dict[str, Any]], HttpAnswer]) -> I
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    if tls:
+        context = SSLContext(PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(CERTIFICATE, CERTIFICATE.with_name("loopback-key.pem"))
+        # Each connection's own thread greets: one that comes to nothing holds up no other.
+        server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
     try:
-        yield f"http://127.0.0.1:{server.server_port}/v1"
+        yield f"http{'s' if tls else ''}://127.0.0.1:{server.server_port}/v1"
     finally:
         server.shutdown()
         server.server_close()

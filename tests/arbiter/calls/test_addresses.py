@@ -10,7 +10,8 @@ from pydantic import ValidationError
 
 from arbiter.calls import addresses
 from arbiter.calls.addresses import is_own_variable, why_not
-from arbiter.calls.client import Client, key_of
+from arbiter.calls.client import Client
+from arbiter.calls.connecting import key_of
 from arbiter.calls.service import Service
 from arbiter.core.errors import UserError
 from benchmark.endpoints import EndpointSpec, update_endpoint

@@ -11,7 +11,8 @@ import zlib
 import pytest
 
 from arbiter.calls.answers import read_answer
-from arbiter.calls.client import Call, Client, body_hash, key_of
+from arbiter.calls.client import Call, Client, body_hash
+from arbiter.calls.connecting import key_of
 from arbiter.calls.faults import Fault
 from arbiter.calls.service import Service
 from arbiter.core.errors import UserError

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.db import transaction
 
-from arbiter.calls.client import key_of
+from arbiter.calls.connecting import connection_of
 from arbiter.calls.dialects import DIALECTS
 from arbiter.calls.prices import PICO, Price, per_token
 from arbiter.cli.commandline import (
@@ -151,7 +151,7 @@ def _run(suite: Suite, options: Mapping[str, Any]) -> Run:
     there = Run.objects.filter(suite=suite, subject=subject, condition=condition, name=name).first()
     endpoint = described or (there.endpoint if there else None) or subject.endpoint
     assert endpoint is not None  # subject_named has refused that
-    key_of(endpoint.service)
+    connection_of(endpoint.service)
     run = run_at(endpoint, suite, subject, condition, name, moved=options["moved"])
     _cap(collection_of(run), options)
     return run
