@@ -8,6 +8,8 @@ from typing import Any
 from arbiter.simulator.fenced_response import marker
 from arbiter.simulator.text_index import plain
 
+MOST_LOGPROBS = 20
+
 
 class BadRequest(Exception):
     """A request that no provider would answer; the message says what is wrong."""
@@ -26,6 +28,7 @@ class ChatRequest:
     budget: int | None = None  # tokens that may be written, thinking among them
     effort: str = ""  # of thinking
     fences: bool = False  # whether JSON that no schema rules comes between fences
+    top_logprobs: int | None = None  # alternatives to a token that are asked for; None: no logprobs
 
     def text(self, *roles: str) -> str:
         """Return the messages' text, of these roles or of all."""
@@ -71,7 +74,21 @@ def chat_request(
         budget=_budget(request, token_fields),
         effort=_effort(request, efforts),
         fences=fences,
+        top_logprobs=_top_logprobs(request),
     )
+
+
+def _top_logprobs(request: Mapping[str, Any]) -> int | None:
+    top = request.get("top_logprobs") or 0
+    if request.get("logprobs") is not True:
+        return None
+    if type(top) is not int or not 0 <= top <= MOST_LOGPROBS:
+        raise BadRequest(
+            f"top_logprobs must be a whole number from 0 to {MOST_LOGPROBS}, not {json.dumps(top)[:40]}.",
+            "top_logprobs",
+            "invalid_value",
+        )
+    return top
 
 
 def _budget(request: Mapping[str, Any], fields: Sequence[str]) -> int | None:

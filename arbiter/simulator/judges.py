@@ -95,6 +95,20 @@ def judge_answer(chat: ChatRequest, knowledge: Knowledge) -> str:
     return answer_forms.write(verdict, case.asked, fences=chat.fences)
 
 
+def label_chances(chat: ChatRequest, knowledge: Knowledge) -> dict[str, float]:
+    """Return the chance that a judge gives each label: as sure as it says it is of its own, and the others
+    alike. Nothing for a subject, which gives none."""
+    if not chat.model.startswith(profiles.JUDGE_PREFIX):
+        return {}
+    case = take_apart(chat, knowledge)
+    schema = chat.response_format.get("json_schema", {}).get("schema")
+    allowed = labels_allowed(schema, schema) if schema else []
+    allowed = list(allowed or _labels_in(case.asked) or profiles.LABELS)
+    verdict = give_verdict(case, allowed)
+    rest = (1 - verdict.confidence) / max(1, len(allowed) - 1)
+    return {label: verdict.confidence if label == verdict.label else rest for label in allowed}
+
+
 def give_verdict(case: Case, allowed: Sequence[str]) -> SimulatedVerdict:
     """Give the verdict on a case. In which order `allowed`, the form's labels, come makes no difference."""
     allowed = _in_one_order(allowed or _labels_in(case.asked) or profiles.LABELS)

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from arbiter.simulator import profiles
 from arbiter.simulator.chat_request import BadRequest, ChatRequest, chat_request, read_request
 from arbiter.simulator.fields import GEMINI_FIELDS, OPENAI_FIELDS, strict_problem
+from arbiter.simulator.logprobs import SimulatedToken, as_openai
 
 FINGERPRINT = "arbiter-simulated"
 REFUSAL = "I'm sorry, but I can't help with that request."
@@ -35,6 +36,8 @@ class Reply:
     thinking: int | None = None  # tokens; None for a model that doesn't reason
     thoughts: str = ""
     refused: bool = False
+    tokens: tuple[SimulatedToken, ...] = ()
+    top_logprobs: int | None = None  # that were asked for; None: no logprobs
 
 
 class Manner:
@@ -57,6 +60,7 @@ class Manner:
     details_thinking = True  # in the usage
     tells_limits = True
     tells_limits_like_anthropic = False
+    tells_logprobs = True
 
     def fields(self, body: bytes, model: str) -> dict[str, Any]:
         """Read a request's fields, as a chat completion's; `model` is the one that stands in the path."""
@@ -113,6 +117,11 @@ class Manner:
             headers["retry-after-ms"] = str(math.ceil(problem.wait * 1000))
         return headers
 
+    def models(self, names: Sequence[str], created: int) -> dict[str, Any]:
+        """Return the list of models."""
+        about = {"object": "model", "created": created, "owned_by": FINGERPRINT}
+        return {"object": "list", "data": [{"id": name, **about} for name in names]}
+
     def completion(self, reply: Reply) -> dict[str, Any]:
         return {
             "id": reply.id,
@@ -120,7 +129,7 @@ class Manner:
             "created": reply.created,
             "model": reply.model,
             "system_fingerprint": FINGERPRINT,
-            "choices": [self.choice(reply)],
+            "choices": [self.choice(reply) | self.logprobs(reply)],
             "usage": self.usage(reply),
         }
 
@@ -129,6 +138,12 @@ class Manner:
         if reply.refused:
             message |= {"content": None, "refusal": REFUSAL}
         return {"index": 0, "message": message, "logprobs": None, "finish_reason": reply.finish}
+
+    def logprobs(self, reply: Reply) -> dict[str, Any]:
+        """Return the field with the answer's tokens, where it was asked for and the service has it."""
+        if not self.tells_logprobs or reply.refused or reply.top_logprobs is None:
+            return {}
+        return {"logprobs": as_openai(reply.tokens, reply.top_logprobs)}
 
     def usage(self, reply: Reply) -> dict[str, Any]:
         written = reply.content_tokens + (reply.thinking or 0)
@@ -148,6 +163,12 @@ def _check_thinking(fields: Mapping[str, Any]) -> None:
             "Unsupported parameter: 'max_tokens' is not supported with this model."
             " Use 'max_completion_tokens' instead.",
             "max_tokens",
+            "unsupported_parameter",
+        )
+    if fields.get("logprobs"):
+        raise BadRequest(
+            "Unsupported parameter: 'logprobs' is not supported with this model.",
+            "logprobs",
             "unsupported_parameter",
         )
     temperature = fields.get("temperature")
@@ -219,7 +240,7 @@ class Ollama(Manner):
 
 class Anthropic(Manner):
     name, prefix = "anthropic-compatible", "/anthropic"
-    seeded = structured = details_thinking = False
+    seeded = structured = details_thinking = tells_logprobs = False
     fences = True
     efforts: Sequence[str] = ()
     statuses: ClassVar[Mapping[int, int]] = {500: 529}
@@ -247,7 +268,7 @@ class Anthropic(Manner):
 
 class Gemini(Manner):
     name, prefix = "gemini-compatible", "/gemini"
-    seeded = tells_limits = details_thinking = False
+    seeded = tells_limits = details_thinking = tells_logprobs = False
     efforts = ("none", "minimal", "low", "medium", "high")
     statuses: ClassVar[Mapping[int, int]] = {500: 503}
     types: ClassVar[Mapping[int, str]] = {

@@ -1,10 +1,11 @@
 """The manners of Anthropic's Messages API and Gemini's generateContent. Sources: docs/dialects.md."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from arbiter.simulator.chat_request import BadRequest, read_request
+from arbiter.simulator.logprobs import as_gemini
 from arbiter.simulator.manners import FINGERPRINT, MANNERS, Anthropic, ErrorReply, Gemini, Manner, Reply
 
 MESSAGES_FIELDS = {
@@ -26,9 +27,11 @@ MESSAGES_FIELDS = {
 CONFIG_FIELDS = {
     "candidateCount",
     "frequencyPenalty",
+    "logprobs",
     "maxOutputTokens",
     "presencePenalty",
     "responseJsonSchema",
+    "responseLogprobs",
     "responseMimeType",
     "responseSchema",
     "seed",
@@ -109,7 +112,17 @@ class NativeGemini(Gemini):
         limits = {"max_tokens": config["maxOutputTokens"]} if "maxOutputTokens" in config else {}
         seed = {"seed": config["seed"]} if "seed" in config else {}
         asked = _asked(config.get("responseJsonSchema"), effort)
-        return {"model": model, "messages": messages, **limits, **seed, **asked}
+        wanted = {"logprobs": config.get("responseLogprobs"), "top_logprobs": config.get("logprobs")}
+        return {"model": model, "messages": messages, **limits, **seed, **asked, **wanted}
+
+    def models(self, names: Sequence[str], created: int) -> dict[str, Any]:
+        about = {"supportedGenerationMethods": ["generateContent"]}
+        return {"models": [{"name": f"models/{name}", **about} for name in names]}
+
+    def logprobs(self, reply: Reply) -> dict[str, Any]:
+        if reply.refused or reply.top_logprobs is None:
+            return {}
+        return {"logprobsResult": as_gemini(reply.tokens, reply.top_logprobs)}
 
     def check(self, fields: Mapping[str, Any], *, thinks: bool) -> None:
         """Accept what `fields` has read: it has looked for fields that nobody knows."""
@@ -128,7 +141,7 @@ class NativeGemini(Gemini):
         usage |= {"thoughtsTokenCount": reply.thinking} if reply.thinking is not None else {}
         content = {"role": "model"} | ({"parts": parts} if parts else {})
         return {
-            "candidates": [{"content": content, "finishReason": reason, "index": 0}],
+            "candidates": [{"content": content, "finishReason": reason, "index": 0, **self.logprobs(reply)}],
             "usageMetadata": usage | {"totalTokenCount": sum(usage.values())},
             "modelVersion": reply.model,
             "responseId": reply.id,

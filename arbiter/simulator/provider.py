@@ -16,8 +16,9 @@ from arbiter.simulator.chat_request import BadRequest, ChatRequest
 from arbiter.simulator.injected_faults import Faults, Latency, RequestOutcome
 from arbiter.simulator.knowledge import Knowledge
 from arbiter.simulator.limits import Limits, duration
-from arbiter.simulator.manners import FINGERPRINT, MANNERS, REFUSAL, ErrorReply, Manner, Reply
-from arbiter.simulator.native_manners import EVERY_MANNER
+from arbiter.simulator.logprobs import tokens_of
+from arbiter.simulator.manners import MANNERS, REFUSAL, ErrorReply, Manner, Reply
+from arbiter.simulator.native_manners import EVERY_MANNER, NATIVE_MANNERS
 from arbiter.simulator.options import Options
 from arbiter.simulator.seeded_draws import SeededDraws
 from arbiter.simulator.stats import Stats
@@ -52,18 +53,18 @@ class Provider:
     def app(self) -> web.Application:
         app = web.Application(client_max_size=_LARGEST_REQUEST)
         for manner in MANNERS.values():
-            app.router.add_get(f"{manner.prefix}/v1/models", self.models)
+            app.router.add_get(f"{manner.prefix}/v1/models", partial(self.models, manner))
         for manner in EVERY_MANNER.values():
             app.router.add_post(f"{manner.prefix}/v1{manner.called}", partial(self.completions, manner))
         app.router.add_get("/stats", self.show_stats)
         app.router.add_route("*", "/{path:.*}", self.nowhere)
         return app
 
-    async def models(self, request: web.Request) -> web.Response:
-        about = {"object": "model", "created": self._started, "owned_by": FINGERPRINT}
-        return web.json_response(
-            {"object": "list", "data": [{"id": name, **about} for name in profiles.names()]}
-        )
+    async def models(self, manner: Manner, request: web.Request) -> web.Response:
+        native = NATIVE_MANNERS["gemini"]  # one path has both of Gemini's lists; the key's header parts them
+        if manner.prefix == native.prefix and "x-goog-api-key" in request.headers:
+            manner = native
+        return web.json_response(manner.models(profiles.names(), self._started))
 
     async def show_stats(self, request: web.Request) -> web.Response:
         return web.json_response(self.stats.as_dict())
@@ -143,6 +144,8 @@ class Provider:
         if fault is RequestOutcome.LENGTH:
             content, finish = content[: len(content) // 2], "length"
         thinks = profiles.thinks(chat.model)
+        top = chat.top_logprobs
+        chances = {} if top is None else judges.label_chances(chat, self._knowledge)
         return Reply(
             id=f"chatcmpl-simulated-{self._started}-{next(self._numbers)}",
             created=int(time.time()),
@@ -154,6 +157,8 @@ class Provider:
             thinking=spent if thinks else None,
             thoughts=thinking.thoughts(spent),
             refused=fault is RequestOutcome.REFUSAL,
+            tokens=() if top is None else tokens_of(content, chances, top),
+            top_logprobs=top,
         )
 
     def _said(self, chat: ChatRequest) -> tuple[str, str, int]:
