@@ -15,6 +15,10 @@ class BenchmarkConfig(AppConfig):
     name = "benchmark"
 
     def ready(self) -> None:
+        from arbiter.core.jobkinds import register_job_kind
+        from benchmark.endpoint_checks import ENDPOINT_CHECK
+
+        register_job_kind(ENDPOINT_CHECK)
         connection_created.connect(prefer_lz4)
 
 

@@ -104,6 +104,8 @@ PAGES |= {
     "endpoints": ("/endpoints/", {"superuser"}, "get"),
     "endpoint-new": ("/new-endpoint", {"superuser"}, "get"),
     "endpoint": ("/endpoints/local/", {"superuser"}, "get"),
+    "endpoint-checks": ("/endpoints/local/checks", {"superuser"}, "get"),
+    "endpoint-check": ("/endpoints/local/check", {"superuser"}, "post"),
     "collections": ("/collections/", {"superuser"}, "get"),
     "collection": ("/collections/{collection}/", {"superuser"}, "get"),
     "collection-progress": ("/collections/{collection}/progress", {"superuser"}, "get"),

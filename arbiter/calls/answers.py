@@ -55,6 +55,7 @@ class Completion:
     unfinished: bool = False  # its reasoning has no end
     doubtful: bool = False  # its reasoning ends more than once
     silent: bool = False  # reasoning came, and no answer at all, not even an empty one
+    logprobs: Any = None  # of its tokens, as the service has them; see arbiter.calls.logprobs
 
     @property
     def simulated(self) -> bool:
@@ -143,6 +144,7 @@ def _of_native(native: NativeAnswer) -> Completion | Fault:
     return replace(
         completion,
         notice=storable(native.notice)[0] if completion.refused else "",
+        logprobs=native.choice.get("logprobs"),
         usage=native.usage,
         model=_name(native.model),
         id=_name(native.id),
@@ -164,6 +166,7 @@ def _of_body(body: Any) -> Completion | Fault:
         return completion
     return replace(
         completion,
+        logprobs=choice.get("logprobs"),
         usage=body["usage"] if isinstance(body.get("usage"), dict) else None,
         model=_name(body.get("model")),
         fingerprint=_name(body.get("system_fingerprint")),

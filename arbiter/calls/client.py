@@ -9,7 +9,9 @@ import itertools
 import json
 import logging
 import re
-from collections.abc import Collection, Mapping
+import socket
+import ssl
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -41,6 +43,9 @@ CALLED = re.compile(r"/(?:chat/completions|messages|models/[^/]+:generateContent
 # For every call the library looks at each connection of its pool: a few small pools cost half as much as a
 # large one.
 IN_A_POOL, POOLS = 16, 8
+Outcome = tuple[str, dict[str, Any]]  # and the fields of the Call that tell of it
+Send = Callable[[Pool], Awaitable[httpx2.Response]]
+Read = Callable[[httpx2.Response], Outcome]
 logger = logging.getLogger(__name__)
 
 
@@ -59,6 +64,7 @@ class Call:
     cost: Decimal | None = None  # dollars, where a gateway says so
     keyless: bool = False  # it says that the key is none it knows, under whatever status
     unreached: bool = False  # no server was there to take it
+    trouble: str = ""  # of a connection that came to nothing: dns, tls, proxy, refused; else empty
     cached: bool = False
     uid: UUID = field(default_factory=uuid4)
 
@@ -114,9 +120,17 @@ class Client:
             await pool.close()
 
     async def ask(self, request: Mapping[str, Any]) -> Call:
+        """Make one call for a completion."""
+        return await self._call(lambda pool: pool.post(request), self._read)
+
+    async def models(self) -> Call:
+        """Ask for the list of models; the call's body is the list as it came."""
+        return await self._call(lambda pool: pool.models(), self._listed)
+
+    async def _call(self, send: Send, read: Read) -> Call:
         started_at, clock = timezone.now(), monotonic()
         try:
-            outcome, details = await self._ask(request)
+            outcome, details = await self._sent(send, read)
         except Exception as error:  # whatever a service thinks of next must not end the run
             logger.exception("endpoint %s: a call ended in a way that nobody thought of", self.endpoint.name)
             outcome, details = "not_json", {"error": f"{type(error).__name__}: {error}"}
@@ -125,12 +139,12 @@ class Client:
                 details[part] = storable(self._without_key(details[part]))[0]
         return Call(outcome=outcome, started_at=started_at, latency=monotonic() - clock, **details)
 
-    async def _ask(self, request: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    async def _sent(self, send: Send, read: Read) -> Outcome:
         try:
             # The read timeout starts anew with every byte, so a service that trickles needs a limit on the
             # whole.
             async with asyncio.timeout(self.endpoint.timeout):
-                response = await next(self.turns).post(request)
+                response = await send(next(self.turns))
         except (TimeoutError, openai.APITimeoutError) as error:
             unreached = isinstance(error.__cause__, httpx2.ConnectTimeout)
             said = "no connection" if unreached else "no answer"
@@ -142,12 +156,16 @@ class Client:
             return _status_outcome(error)
         except openai.APIConnectionError as error:
             unreached = isinstance(error.__cause__, httpx2.ConnectError)
-            return "connection", {"error": f"{error} {error.__cause__ or ''}".strip(), "unreached": unreached}
+            said = f"{error} {error.__cause__ or ''}".strip()
+            return "connection", {"error": said, "unreached": unreached, "trouble": trouble_of(error)}
         except openai.OpenAIError as error:
             return "rejected", {"error": str(error)}
-        return self._read(response)
+        return read(response)
 
-    def _read(self, response: httpx2.Response) -> tuple[str, dict[str, Any]]:
+    def _listed(self, response: httpx2.Response) -> Outcome:
+        return "answer", {"raw": self._without_key(_decoded(response)), "status": response.status_code}
+
+    def _read(self, response: httpx2.Response) -> Outcome:
         raw, status = self._without_key(_decoded(response)), response.status_code
         came = {"raw": raw, "status": status, "pause": pause_asked(response.headers, status, timezone.now())}
         came["cost"] = cost_in_headers(response.headers)
@@ -165,6 +183,27 @@ class Client:
 
     def _without_key(self, text: str) -> str:
         return self.sent_back.sub("[key]", text) if self.sent_back else text
+
+
+def trouble_of(error: BaseException) -> str:
+    """Tell which part of connecting failed; empty where no part known here did."""
+    causes = list(_causes(error))
+    kinds = {"dns": socket.gaierror, "proxy": httpx2.ProxyError, "tls": ssl.SSLError}
+    kinds["refused"] = ConnectionRefusedError
+    return next((name for name, kind in kinds.items() if any(isinstance(one, kind) for one in causes)), "")
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield an error and all that it came of."""
+    seen: set[int] = set()
+    pending = [error]
+    while pending:
+        one = pending.pop()
+        if one is None or id(one) in seen:
+            continue
+        seen.add(id(one))
+        yield one
+        pending += [one.__cause__, one.__context__, *getattr(one, "exceptions", ())]
 
 
 def _spelled(secrets: Collection[str]) -> re.Pattern[str] | None:

@@ -23,6 +23,7 @@ class Dialect:
     sends_seed: bool
     structured: bool  # whether response_format json_schema is honoured
     bounds_texts: bool  # whether its schema may bound a text's length; elsewhere the call is refused for it
+    logprobs: bool = True  # whether the protocol has them at all
     native: bool = False  # called in the service's own protocol, not as OpenAI's
 
 
@@ -60,6 +61,7 @@ DIALECTS: Mapping[str, Dialect] = {
             sends_seed=False,
             structured=True,
             bounds_texts=False,
+            logprobs=False,
             native=True,
         ),
         Dialect(

@@ -60,9 +60,9 @@ def _gemini(body: Mapping[str, Any], candidate: Mapping[str, Any]) -> NativeAnsw
     parts = content.get("parts") if isinstance(content, dict) else None
     said = [part for part in parts or [] if not (isinstance(part, dict) and set(part) <= SIGNATURE_FIELDS)]
     message = {"content": said or None}
-    return _of_gemini(
-        body, {"finish_reason": candidate.get("finishReason"), "message": message}, _gemini_notice(candidate)
-    )
+    choice = {"finish_reason": candidate.get("finishReason"), "message": message}
+    told = candidate.get("logprobsResult")
+    return _of_gemini(body, choice | ({"logprobs": told} if told else {}), _gemini_notice(candidate))
 
 
 def _gemini_notice(candidate: Mapping[str, Any]) -> str:

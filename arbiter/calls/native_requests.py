@@ -44,6 +44,7 @@ class NativeProtocol:
 
     call: Callable[[Mapping[str, Any]], NativeCall]
     headers: Callable[[str], dict[str, str]]  # of a call with this key
+    models: str  # the path of the list of models
 
 
 def anthropic_call(request: Mapping[str, Any]) -> NativeCall:
@@ -68,6 +69,8 @@ def gemini_call(request: Mapping[str, Any]) -> NativeCall:
     config |= {"stopSequences": stops} if stops else {}
     if schema:
         config |= {"responseMimeType": "application/json", "responseJsonSchema": schema}
+    if rest.get("logprobs") is True:  # else it is the service's own field of that name, a number
+        config |= {"responseLogprobs": rest.pop("logprobs"), "logprobs": rest.pop("top_logprobs", 0)}
     if effort:
         config["thinkingConfig"] = {"thinkingLevel": effort}
     own = rest.pop("generationConfig", {})
@@ -133,7 +136,9 @@ def _laid_over(body: Mapping[str, Any], more: Any) -> dict[str, Any]:
 
 PROTOCOLS: Mapping[str, NativeProtocol] = {
     "anthropic": NativeProtocol(
-        anthropic_call, lambda key: {"x-api-key": key, "anthropic-version": ANTHROPIC_VERSION}
+        anthropic_call,
+        lambda key: {"x-api-key": key, "anthropic-version": ANTHROPIC_VERSION},
+        "/models?limit=1000",
     ),
-    "gemini": NativeProtocol(gemini_call, lambda key: {"x-goog-api-key": key}),
+    "gemini": NativeProtocol(gemini_call, lambda key: {"x-goog-api-key": key}, "/models?pageSize=1000"),
 }

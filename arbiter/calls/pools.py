@@ -15,6 +15,8 @@ CALLED = "/chat/completions"  # added to an endpoint's base_url
 class Pool(Protocol):
     async def post(self, request: Mapping[str, Any]) -> httpx2.Response: ...
 
+    async def models(self) -> httpx2.Response: ...
+
     async def close(self) -> None: ...
 
 
@@ -37,6 +39,9 @@ class ChatPool:
         # reads the answer into objects that nobody needs before its text is stored.
         return await self.library.post(CALLED, cast_to=httpx2.Response, body=dict(request))
 
+    async def models(self) -> httpx2.Response:
+        return await self.library.get("/models", cast_to=httpx2.Response)
+
     async def close(self) -> None:
         await self.library.close()
 
@@ -55,9 +60,16 @@ class NativePool:
     async def post(self, request: Mapping[str, Any]) -> httpx2.Response:
         """Make one call, and return its answer; raise an APIError of openai's where there is none."""
         call = self.protocol.call(request)
-        sent = self.http.build_request(
-            "POST", self.base_url + call.path, content=json.dumps(call.body).encode(), headers=self.headers
+        body = json.dumps(call.body).encode()
+        return await self._sent(
+            self.http.build_request("POST", self.base_url + call.path, content=body, headers=self.headers)
         )
+
+    async def models(self) -> httpx2.Response:
+        url = self.base_url + self.protocol.models
+        return await self._sent(self.http.build_request("GET", url, headers=self.headers))
+
+    async def _sent(self, sent: httpx2.Request) -> httpx2.Response:
         try:
             response = await self.http.send(sent)
         except httpx2.TimeoutException as error:

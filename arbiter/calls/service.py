@@ -3,6 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
+
+from arbiter.calls.findings import Findings, findings_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,4 +29,9 @@ class Service:
     timeout: float = 120
     connect_timeout: float = 10
     read_timeout: float | None = None
+    found: Mapping[str, Any] = field(default_factory=dict, hash=False)  # by its checks, by model
     down_since: datetime | None = None
+
+    def findings(self, model: str) -> Findings:
+        """Return what the last check found that the model takes."""
+        return findings_of(self.found, self.base_url, self.dialect, model)

@@ -56,9 +56,10 @@ def register_job_kind(kind: JobKind[Any]) -> None:
 
 
 def ask_for_job(
-    name: str, arguments: Any, *, study: int, by: "User | None" = None, owners_only: bool = False
+    name: str, arguments: Any, *, study: int | None, by: "User | None" = None, owners_only: bool = False
 ) -> Job:
-    """Return the job that does it: the very same that somebody asked for and waits for, else a new one."""
+    """Return the job that does it: the very same that somebody asked for and waits for, else a new one. It is
+    a study's, or with None the installation's."""
     kind, wanted = JOB_KINDS[name], asdict(arguments)
     waiting = list(Job.objects.unfinished().filter(by=by, place__in=["", data_folder_id()])) if by else []
     for job in waiting:

@@ -1,6 +1,8 @@
 """The endpoints at which models are asked, and describing one. For superusers: where keys go is theirs."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
 from functools import wraps
 from typing import Concatenate, ParamSpec
 
@@ -9,14 +11,22 @@ from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils import timezone
 from django.views.decorators.http import require_http_methods
 
-from arbiter.web.forms.endpoints import EndpointForm
+from arbiter.core.errors import UserError
+from arbiter.core.jobkinds import ask_for_job
+from arbiter.core.models import Job
+from arbiter.web.forms.endpoints import CheckForm, EndpointForm
 from arbiter.web.forms.fields import status_of
 from arbiter.web.sign_in_pages import signed_in
+from benchmark.endpoint_checks import KIND, EndpointCheckArguments, latest_checks
 from benchmark.endpoints import EndpointMistake, update_endpoint
-from benchmark.models import Endpoint
+from benchmark.models import Endpoint, EndpointCheck
+from judging.panel.asked_models import models_asked_at
 
+PATIENCE = timedelta(seconds=5)  # that a check may wait for a worker, before the page says that none is there
 P = ParamSpec("P")
 View = Callable[Concatenate[HttpRequest, P], HttpResponse]
 
@@ -41,7 +51,8 @@ def superusers_page(*methods: str) -> Callable[[View[P]], Callable[..., HttpResp
 
 @superusers_page("GET")
 def show_all(request: HttpRequest) -> HttpResponse:
-    return render(request, "web/endpoints/list.html", {"endpoints": Endpoint.objects.all()})
+    rows = [(endpoint, latest_checks(endpoint)) for endpoint in Endpoint.objects.all()]
+    return render(request, "web/endpoints/list.html", {"rows": rows})
 
 
 @superusers_page("GET", "POST")
@@ -62,8 +73,55 @@ def show(request: HttpRequest, name: str) -> HttpResponse:
     if sent and _saved(form, endpoint):
         messages.success(request, "Saved. Calls that set out from now on go by it.")
         return redirect("endpoint", name)
-    context = {"endpoint": endpoint, "form": form}
+    context = {"endpoint": endpoint, "form": form, "checking": _checking(endpoint)}
     return render(request, "web/endpoints/endpoint.html", context, status=status_of(form))
+
+
+@dataclass(frozen=True)
+class Checking:
+    """How far an endpoint's checks are, as its page shows it."""
+
+    endpoint: Endpoint
+    models: list[str]  # that are asked there
+    checks: list[EndpointCheck]  # the last of each model
+    job: Job | None  # one that is not done yet, else the last where that failed
+    unattended: bool
+
+    @property
+    def poll(self) -> bool:
+        return self.job is not None and self.job.unfinished
+
+
+def _checking(endpoint: Endpoint) -> Checking:
+    last = Job.objects.filter(kind=KIND, arguments__endpoint=endpoint.name).order_by("-pk").first()
+    job = last if last and (last.unfinished or last.state == Job.State.FAILED) else None
+    waited = job is not None and job.state == Job.State.OPEN and timezone.now() - job.created_at > PATIENCE
+    checks = latest_checks(endpoint)
+    models = list(dict.fromkeys([*models_asked_at(endpoint), *(check.model for check in checks)]))
+    return Checking(endpoint, models, checks, job, waited)
+
+
+@superusers_page("GET")
+def checks(request: HttpRequest, name: str) -> HttpResponse:
+    """Show what checks found, which changes while one is under way."""
+    checking = _checking(get_object_or_404(Endpoint, name=name))
+    return render(request, "web/endpoints/_checks.html", {"checking": checking})
+
+
+@superusers_page("POST")
+def check(request: HttpRequest, name: str) -> HttpResponse:
+    """Ask for a check of a model at the endpoint, which a worker makes."""
+    endpoint = get_object_or_404(Endpoint, name=name)
+    form = CheckForm(request.POST)
+    if form.is_valid():
+        asked = EndpointCheckArguments(endpoint.name, form.cleaned_data["model"])
+        try:
+            ask_for_job(KIND, asked, study=None, by=signed_in(request))
+        except UserError as refusal:
+            messages.error(request, str(refusal))
+    else:
+        messages.error(request, "Name the model that is to be checked.")
+    return redirect(f"{reverse('endpoint', args=[name])}#checks")
 
 
 def _saved(form: EndpointForm, endpoint: Endpoint | None = None) -> Endpoint | None:

@@ -11,7 +11,7 @@ from arbiter.calls.caps import cap_left, stays_within
 from arbiter.calls.dialects import limit_in
 from arbiter.calls.prices import TRIES, as_dollars, cost_of, price_of, prompt_bytes, worst_case
 from arbiter.calls.usual_tokens import PAST, TAKEN_FOR_GRANTED, UsualTokens, usual_of
-from benchmark.collection.collected_runs import request_for, require_tasks
+from benchmark.collection.collected_runs import findings_for, not_sent, request_for, require_tasks
 from benchmark.collection.wanted_responses import CANCELLED, collection_of
 from benchmark.models import Collection, CollectionAttempt, Response, Run
 
@@ -64,8 +64,9 @@ def _forecast(collection: Collection, epochs: int, retry: bool) -> CollectingFor
     tasks, final = require_tasks(run.suite, run.condition), _final(run, epochs, retry)
     forecast = CollectingForecast(responses=len(tasks) * epochs, final=sum(final.values()))
     limit, size, worst = limit_in(run.condition.sampling), 0, 0
+    findings = findings_for(run)
     for task in tasks:
-        request, calls = request_for(run, task, 1, _dialect(run)), epochs - final.get(task.pk, 0)
+        request, calls = request_for(run, task, 1, _dialect(run), findings), epochs - final.get(task.pk, 0)
         forecast.calls, size = forecast.calls + calls, size + calls * prompt_bytes(request)
         worst += calls * TRIES * (worst_case(request, price, limit) or 0)
     bounded = price is not None and (not price.output or (limit or 0) > 0)
@@ -74,7 +75,7 @@ def _forecast(collection: Collection, epochs: int, retry: bool) -> CollectingFor
     forecast.completion_tokens = forecast.calls * min(usual.completion, limit or usual.completion)
     forecast.cost = cost_of(price, forecast.prompt_tokens, forecast.completion_tokens)
     forecast.cost_at_most = worst if bounded else None
-    forecast.notes.append(usual.basis)
+    forecast.notes += [usual.basis, *not_sent(run)]
     _explain(forecast, run.subject.name, price is None, bounded)
     return forecast
 
@@ -116,5 +117,7 @@ def _past(made: Any) -> Iterator[tuple[int, int, int]]:
     related = ("response__task__category", "run__subject", "run__condition", "run__endpoint")
     for attempt in counted.defer("raw").select_related(*related)[:PAST]:
         response = attempt.response
-        request = request_for(attempt.run, response.task, response.epoch, _dialect(attempt.run))
+        request = request_for(
+            attempt.run, response.task, response.epoch, _dialect(attempt.run), findings_for(attempt.run)
+        )
         yield attempt.prompt_tokens, prompt_bytes(request), attempt.completion_tokens

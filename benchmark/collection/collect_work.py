@@ -90,7 +90,9 @@ class CollectWork(NotesEndpoints):
         return ids
 
     def _job(self, response: Response, task: Task, collection: Collection, endpoint: Service) -> CallJob:
-        request = request_for(collection.run, task, response.epoch, endpoint.dialect)
+        run = collection.run
+        findings = endpoint.findings(run.subject.name)
+        request = request_for(run, task, response.epoch, endpoint.dialect, findings)
         limit = limit_in(collection.run.condition.sampling)
         pending = call_permits.PendingResponse(response, collection, uuid4(), limit)
         return CallJob(response.pk, endpoint, request, metered=True, context=pending)

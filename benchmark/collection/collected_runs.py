@@ -3,6 +3,7 @@
 from typing import Any
 
 from arbiter.calls.dialects import dialect, spoken
+from arbiter.calls.findings import NOTHING, Findings, said_of_left_out
 from arbiter.core.errors import UserError
 from benchmark.models import Condition, Endpoint, Response, Run, SubjectModel, Suite, Task
 
@@ -73,10 +74,26 @@ def require_tasks(suite: Suite, condition: Condition) -> list[Task]:
     return tasks
 
 
-def request_for(run: Run, task: Task, epoch: int, dialect_name: str) -> dict[str, Any]:
-    """Return what the run's model is asked for its response to a task."""
-    return {
+def request_for(
+    run: Run, task: Task, epoch: int, dialect_name: str, findings: Findings = NOTHING
+) -> dict[str, Any]:
+    """Return what the run's model is asked for its response to a task, without what it is known to refuse."""
+    asked = {
         "model": run.subject.name,
         "messages": run.condition.messages(task),
         **spoken(dialect(dialect_name), {"seed": epoch, **run.condition.sampling}),
     }
+    return findings.as_taken(asked)
+
+
+def findings_for(run: Run) -> Findings:
+    """Return what a check found that the run's model takes at its endpoint."""
+    return run.endpoint.findings(run.subject.name) if run.endpoint else NOTHING
+
+
+def not_sent(run: Run) -> list[str]:
+    """Say what of the run's sampling is not sent, since a check found it refused."""
+    if run.endpoint is None:
+        return []
+    asked = spoken(dialect(run.endpoint.dialect), {"seed": 1, **run.condition.sampling})
+    return said_of_left_out(findings_for(run), asked, run.subject.name, run.endpoint.name)

@@ -16,6 +16,7 @@ from arbiter.core.failuregroups import grouped
 from arbiter.core.outages import despite_outages
 from benchmark.collection.call_permits import ASKED
 from benchmark.collection.collect_work import CollectWork
+from benchmark.collection.collected_runs import not_sent
 from benchmark.collection.wanted_responses import (
     Status,
     collection_of,
@@ -80,6 +81,7 @@ def _came_of(run: Run, epochs: int, before: Counter[str], spent: Collection) -> 
         "calls": now.calls - spent.calls,
         "dollars": None if unpriced else as_dollars(now.cost - spent.cost),
         **_endings(run, epochs),
+        "not_sent": not_sent(run),
         "failures": _failures(run, epochs),
         "nothing_answered": not after[State.DONE] and after[State.FAILED] > 0,
         "stopped": stopped(now, after[State.TODO] + after[State.LEASED]),

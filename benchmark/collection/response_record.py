@@ -7,7 +7,7 @@ from typing import Any
 
 from arbiter.calls.record_texts import AnswerTexts, CutText, answer_texts, cut
 from arbiter.core.text import storable
-from benchmark.collection.collected_runs import request_for
+from benchmark.collection.collected_runs import findings_for, request_for
 from benchmark.models import Collection, CollectionAttempt, Response, Run
 
 
@@ -42,7 +42,7 @@ def asked_of(response: Response) -> AskedRequest:
 
     run: Run = response.run
     dialect = run.endpoint.dialect if run.endpoint else "openai"
-    request = request_for(run, response.task, response.epoch, dialect)
+    request = request_for(run, response.task, response.epoch, dialect, findings_for(run))
     beside = {name: value for name, value in request.items() if name != "messages"}
     messages = [(one["role"], cut(one["content"])) for one in request["messages"]]
     return AskedRequest(messages, cut(_as_json(beside)), body_hash(request))

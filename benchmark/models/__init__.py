@@ -2,7 +2,7 @@
 collected."""
 
 from benchmark.models.collecting import Collection, CollectionAttempt
-from benchmark.models.endpoints import Endpoint
+from benchmark.models.endpoints import Endpoint, EndpointCheck
 from benchmark.models.runs import Response, Run
 from benchmark.models.suites import (
     Category,
@@ -22,6 +22,7 @@ __all__ = [
     "Condition",
     "ConditionManager",
     "Endpoint",
+    "EndpointCheck",
     "Response",
     "Run",
     "SubjectModel",

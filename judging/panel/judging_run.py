@@ -19,6 +19,7 @@ from benchmark.models import Endpoint
 from judging.models import FINAL, Budget, StudyJudge, Verdict
 from judging.panel.judge_work import JudgeWork
 from judging.panel.metering import reached
+from judging.panel.prompting import not_sent
 from judging.panel.tuning_verdicts import want_tuning
 from judging.panel.wanted_verdicts import (
     State,
@@ -83,6 +84,7 @@ def _counts(
         "dollars": as_dollars(spent["cost"] - spent_before["cost"]) if len(unpriced) < len(judges) else None,
         "unpriced": unpriced,
         "stopped": _stopped(study, judges),
+        "not_sent": [said for study_judge in judges for said in not_sent(study_judge.judge)],
         "seconds": 0.0,
     }
 

@@ -13,6 +13,7 @@ from django.utils.crypto import salted_hmac
 from annotation.models import Item, LabelScheme
 from annotation.schemes import QUESTION
 from arbiter.calls.dialects import TOKEN_FIELDS, dialect, limit_in
+from arbiter.calls.findings import LEFT_OUT, Findings, said_of_left_out
 from arbiter.core.text import digest
 from benchmark.models import Response
 from judging.models import Judge
@@ -106,7 +107,9 @@ def ask(
     these share."""
     task, response = item.response.task, item.response
     choices = _choices(judge, scheme, response)
-    form = form_of(judge.template_text, choices, judge.json_schema, longest_rationale(judge))
+    findings = judge.endpoint.findings(judge.model)
+    structured = judge.json_schema and "response_format" not in findings.refused
+    form = form_of(judge.template_text, choices, structured, longest_rationale(judge))
     shown = neutralise(response.text).text
     values = {
         "context": task.category.context.strip() or task.category.title,
@@ -114,7 +117,7 @@ def ask(
         "task": task.text + (response.run.condition.prompt_suffix if judge.show_condition else ""),
         "response": shown,
     }
-    key = digest(_constant_key(judge, choices), *values.values(), str(repeat))
+    key = digest(_constant_key(judge, choices, findings), *values.values(), str(repeat))
     values["marker"] = marker or _marker(judge, response, repeat)
     body: dict[str, Any] = {"model": judge.model, "messages": form.messages(values)}
     if dialect(judge.dialect).sends_seed:
@@ -123,7 +126,16 @@ def ask(
         body["response_format"] = form.response_format
     body |= judge.parameters if max_tokens is None else _with_budget(judge, max_tokens)
     body = {name: value for name, value in body.items() if value is not None}  # null takes a parameter out
-    return JudgeRequest(body, values["marker"], key)
+    return JudgeRequest(findings.as_taken(body), values["marker"], key)
+
+
+def not_sent(judge: Judge) -> list[str]:
+    """Say what of a judge's calls is not sent, since a check found it refused."""
+    asked: dict[str, Any] = {"seed": 0} if dialect(judge.dialect).sends_seed else {}
+    answer = read_template(judge.template_text).answer
+    asked |= {"response_format": {}} if judge.json_schema and answer != "lines" else {}
+    asked = {name: value for name, value in (asked | judge.parameters).items() if value is not None}
+    return said_of_left_out(judge.endpoint.findings(judge.model), asked, judge.model, judge.endpoint.name)
 
 
 def _marker(judge: Judge, response: Response, repeat: int) -> str:
@@ -181,10 +193,12 @@ def _permuted(choices: tuple[Choice, ...], number: int) -> tuple[Choice, ...]:
     return tuple(order)
 
 
-def _constant_key(judge: Judge, choices: tuple[Choice, ...]) -> str:
-    """Hash all that an answer depends on, but the item and the repeat."""
+def _constant_key(judge: Judge, choices: tuple[Choice, ...], findings: Findings) -> str:
+    """Hash all that an answer depends on, but the item and the repeat. Without a check and settings that came
+    later, it is what it was before there were any."""
     endpoint = judge.endpoint
-    named = [endpoint.headers, endpoint.query]
+    refused = sorted(set(LEFT_OUT) & findings.refused)
+    named = [endpoint.headers, endpoint.query, *([refused] if refused else [])]
     return _digest_of(
         (endpoint.name, endpoint.base_url, judge.model, judge.template_text, judge.dialect)
         + ((json.dumps(named, sort_keys=True),) if any(named) else ()),

@@ -35,7 +35,7 @@ def collect(base_url="", *more, condition="baseline", subject=SUBJECT):
     assert result.pop("seconds") >= 0 and result.pop("calls") >= 0 and result.pop("dollars") is None
     for name in ("open", "refused", "cut_off", "empty"):
         assert result.pop(name) == 0
-    assert not result.pop("nothing_answered") and result.pop("stopped") == ""
+    assert not result.pop("nothing_answered") and result.pop("stopped") == "" and result.pop("not_sent") == []
     assert bool(result.pop("failures")) == Response.objects.filter(state="failed").exists()
     return result
 

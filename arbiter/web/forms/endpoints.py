@@ -99,6 +99,12 @@ class EndpointForm(SentForm):
         self.add_error(mistake.field if mistake.field in self.fields else None, said)
 
 
+class CheckForm(forms.Form):
+    """Which model is to be checked."""
+
+    model = forms.CharField(max_length=200)
+
+
 def initial(endpoint: Endpoint) -> dict[str, Any]:
     """Return what the form shows of an endpoint."""
     columns = {field: getattr(endpoint, field) for field in EndpointSpec.model_fields}

@@ -127,7 +127,7 @@ def test_judge(study):
         one = result(start("manage.py", "judge", "tiny", "--judge", "noisy", "--limit", "2", "--json"))
         every = result(start("manage.py", "judge", "tiny", "--json"))
     counts = ["verdicts", "parsed", "unparsed", "refused", "failed", "cached", "open", "calls"]
-    keys = [*counts, "dollars", "unpriced", "stopped", "seconds"]
+    keys = [*counts, "dollars", "unpriced", "stopped", "not_sent", "seconds"]
     assert [list(one), list(every)] == [keys, keys]
     assert (one["verdicts"], one["cached"], every["verdicts"], every["cached"]) == (2, 0, 18, 2)
     assert (one["calls"], every["calls"], every["open"], every["stopped"]) == (2, 16, 0, "")

@@ -3,6 +3,8 @@
 import pytest
 from django.contrib.auth.models import User
 
+from arbiter.core.jobworkers import JobWorker
+from arbiter.core.models import Job
 from benchmark.models import Endpoint
 from tests.judging.helpers import endpoint
 
@@ -95,3 +97,30 @@ def test_an_endpoint_that_is_down_says_since_when_and_why(superuser):
     page = superuser.get("/endpoints/local/").content.decode()
     assert "30 Nov 10:00 UTC" in page and "Nobody is at home." in page
     assert superuser.get("/endpoints/none/").status_code == 404
+
+
+def test_a_check_is_asked_for_made_by_a_worker_and_shown(superuser, simulator):
+    endpoint(simulator.base_url, name="local")
+    asked = superuser.post("/endpoints/local/check", {"model": "sim-judge-thinking"})
+    assert asked.status_code == 302 and asked.url == "/endpoints/local/#checks"
+    assert "sim-judge-thinking is being checked" in superuser.get("/endpoints/local/checks").content.decode()
+    JobWorker().run()
+    page = superuser.get("/endpoints/local/").content.decode()
+    assert "Refused, so it is not sent" in page and "is being checked" not in page
+    assert "hx-trigger" not in superuser.get("/endpoints/local/checks").content.decode()
+    assert "sim-judge-thinking" in superuser.get("/endpoints/").content.decode()
+
+
+def test_a_check_needs_a_model(superuser):
+    endpoint(name="local")
+    superuser.post("/endpoints/local/check", {"model": " "})
+    assert "Name the model" in superuser.get("/endpoints/local/").content.decode()
+    assert not Job.objects.exists()
+
+
+def test_a_job_that_failed_says_why(superuser):
+    endpoint(name="local")
+    superuser.post("/endpoints/local/check", {"model": "m-1"})
+    Job.objects.update(state="failed", error="What came was odd.")
+    page = superuser.get("/endpoints/local/").content.decode()
+    assert "The check of m-1 could not be made: What came was odd." in page

@@ -32,6 +32,7 @@ from benchmark.endpoints import update_endpoint
 from benchmark.models import Collection, Endpoint, Run, SubjectModel, Suite
 from benchmark.suites import get_suite
 
+TOLD_APART = ("failures", "not_sent", "stopped")  # of the result
 PRICES = ("input_price", "output_price", "cached_price")
 CHANGES = {"pause": pause, "resume": resume, "cancel": cancel}
 DESCRIBING = ("key_variable", "dialect", "concurrency", "timeout")  # options of an endpoint, with --base-url
@@ -120,7 +121,9 @@ class Command(ArbiterCommand):
         if self.changing:
             super().show(result)
             return
-        super().show({name: value for name, value in result.items() if name not in ("failures", "stopped")})
+        super().show({name: value for name, value in result.items() if name not in TOLD_APART})
+        for said in result["not_sent"]:
+            self.stdout.write(f"{said[0].upper()}{said[1:]}.")
         for one in result["failures"]:
             self.stdout.write(f"{one['count']:,} failed, as {one['task']}: {one['reason']}")
         if result["stopped"]:

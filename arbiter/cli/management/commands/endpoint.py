@@ -1,13 +1,16 @@
 import argparse
 from argparse import SUPPRESS, ArgumentParser
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from arbiter.calls.checkitems import FAILED, CheckItem
 from arbiter.calls.dialects import DIALECTS
 from arbiter.cli.commandline import ArbiterCommand, positive, seconds
 from arbiter.core.errors import UserError
-from benchmark.endpoints import description, merged, update_endpoint
+from benchmark.endpoint_checks import check_endpoint, told
+from benchmark.endpoints import description, endpoint_named, merged, update_endpoint
 from benchmark.models import Endpoint
+from judging.panel.asked_models import models_asked_at
 
 SAID = (  # options that say a field themselves
     "base_url",
@@ -25,13 +28,22 @@ NAMED = ("headers", "query")
 
 
 class Command(ArbiterCommand):
-    help = "List the endpoints at which models are asked, and describe one."
+    help = "List the endpoints at which models are asked, describe one, or check what models take there."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         # The base options go to the subcommands too, so that --json may stand where people put it.
-        actions = parser.add_subparsers(dest="action", required=True, metavar="list|set")
+        actions = parser.add_subparsers(dest="action", required=True, metavar="list|set|check")
         actions.add_parser("list", help="list the endpoints")
         _add_description(actions.add_parser("set", help="describe an endpoint, or change what is said of it"))
+        checking = actions.add_parser("check", help="find out by a few short calls what models take there")
+        checking.add_argument("name", help="the endpoint's short name")
+        checking.add_argument(
+            "--model",
+            dest="models",
+            action="append",
+            metavar="MODEL",
+            help="a model to check; may be given again (those that are asked there)",
+        )
         for action in actions.choices.values():
             action.add_argument(
                 "--json", action="store_true", default=SUPPRESS, help="print one JSON document on stdout"
@@ -40,8 +52,45 @@ class Command(ArbiterCommand):
     def run(self, *, action: str, json: bool, name: str = "", **options: Any) -> Any:
         if action == "set":
             return description(update_endpoint(name, _changes(name, options)))
+        if action == "check":
+            return {"checks": self._check(endpoint_named(name), options["models"], quiet=json)}
         rows = [description(endpoint) for endpoint in Endpoint.objects.all()]
         return {"endpoints": rows} if json else [_short(row) for row in rows]
+
+    def _check(
+        self, endpoint: Endpoint, models: Sequence[str] | None, *, quiet: bool
+    ) -> list[dict[str, Any]]:
+        chosen = list(dict.fromkeys(models or models_asked_at(endpoint)))
+        if not chosen:
+            raise UserError(f"No model is asked at endpoint {endpoint.name!r} yet; name one with --model.")
+        checks = []
+        for model in chosen:
+            if not quiet:
+                self.stdout.write(f"{model} at {endpoint.name}")
+            checks.append(told(check_endpoint(endpoint, model, self._ignore if quiet else self._tell)))
+        return checks
+
+    def _tell(self, item: CheckItem) -> None:
+        self.stdout.write(f"  {item.title:<22} {item.state_title:<10} {item.said}")
+
+    def _ignore(self, item: CheckItem) -> None:
+        pass
+
+    def show(self, result: Any) -> None:
+        if not (isinstance(result, dict) and "checks" in result):  # else it was told as it was found
+            super().show(result)
+
+    def failed(self, result: Any) -> str:
+        """Tell a script that a model gave no answer, and why."""
+        checks = result.get("checks", []) if isinstance(result, dict) else []
+        why = [
+            f"{check['model']}: {item['said']}"
+            for check in checks
+            if not check["answered"]
+            for item in check["found"]
+            if item["state"] == FAILED
+        ]
+        return " ".join(why)
 
 
 def _add_description(parser: ArgumentParser) -> None:

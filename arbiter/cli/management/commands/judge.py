@@ -73,7 +73,9 @@ class Command(ArbiterCommand):
         if self.dry:
             show_dry_run(result)
             return
-        super().show(result)
+        super().show({name: value for name, value in result.items() if name != "not_sent"})
+        for said in result.get("not_sent", ()):
+            print(f"{said[0].upper()}{said[1:]}.")
         if unpriced := result.get("unpriced"):
             print(f"dollars: {of_the_priced(unpriced)}.")
 
