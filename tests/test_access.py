@@ -9,7 +9,7 @@ from django.urls import get_resolver
 
 from annotation.models import Serving
 from arbiter.core.models import Job
-from benchmark.models import CollectionAttempt
+from benchmark.models import CollectionAttempt, CollectionPlan, Suite
 from judging.models import Attempt, SettlementVersion
 from tests import builders
 from tests.arbiter.core.jobs_done import done_job
@@ -107,6 +107,10 @@ PAGES |= {
     "endpoint-checks": ("/endpoints/local/checks", {"superuser"}, "get"),
     "endpoint-check": ("/endpoints/local/check", {"superuser"}, "post"),
     "collections": ("/collections/", {"superuser"}, "get"),
+    "collection-plan": ("/collections/plans/{plan}/", {"superuser"}, "get"),
+    "collection-plan-progress": ("/collections/plans/{plan}/progress", {"superuser"}, "get"),
+    "collection-plan-errors": ("/collections/plans/{plan}/errors", {"superuser"}, "get"),
+    "collection-plan-change": ("/collections/plans/{plan}/change", {"superuser"}, "post"),
     "collection": ("/collections/{collection}/", {"superuser"}, "get"),
     "collection-progress": ("/collections/{collection}/progress", {"superuser"}, "get"),
     "collection-errors": ("/collections/{collection}/errors", {"superuser"}, "get"),
@@ -154,6 +158,7 @@ def rows(rows_of_module):
     builders.ready(study, cast["ann"], cast["expert"])
     done_job(study.pk)
     at_work(builders.suite("collected", tasks=10))
+    CollectionPlan.objects.create(suite=Suite.objects.get(slug="collected"), seed=1)
     User.objects.create_superuser("superuser")
 
 
@@ -187,6 +192,7 @@ def address(name, study, person=None):
         member=study.memberships.get(user__username="ben").pk,
         judge=call.study_judge.judge.rater_id,
         job=Job.objects.get().pk,
+        plan=CollectionPlan.objects.get().pk,
         collection=collected.run.collection.pk,
         response=collected.response_id,
         call=collected.pk,

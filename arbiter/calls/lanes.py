@@ -291,7 +291,8 @@ class Lane:
         else is on its way: then it is down, and tells so.
         """
         nothing_else = not (self.flying or self._later)
-        enough = len(self.turned_away_calls) >= self._first_calls() or not (self.ready or self.asking)
+        # What asks for permission and has none waits for these, where they are all that a cap allows.
+        enough = len(self.turned_away_calls) >= self._first_calls() or not self.ready
         if not self.turned_away_calls or not (self.accepted or (nothing_else and enough)):
             return ()
         settled, self.turned_away_calls = self.turned_away_calls, []

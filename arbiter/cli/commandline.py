@@ -139,6 +139,11 @@ def amount(text: str) -> float:
     return value
 
 
+def amounts(text: str) -> tuple[float, ...]:
+    """Read dollars with commas between them for argparse."""
+    return tuple(map(amount, text.split(",")))
+
+
 def parameter(text: str) -> tuple[str, Any]:
     """Read NAME=VALUE for argparse; a value that is JSON is what it says, any other is text."""
     name, separator, value = text.partition("=")

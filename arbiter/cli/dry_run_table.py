@@ -22,8 +22,11 @@ def show_dry_run(result: Mapping[str, Any]) -> None:
 def show_collecting_forecast(result: Mapping[str, Any]) -> None:
     """Print for people what collecting would take."""
     names = ("responses", "final", "calls", "prompt_tokens", "completion_tokens", "cost", "cost_at_most")
-    ArbiterCommand().table([_amounts({name: result[name] for name in names})])
-    notes = [f"{result['run']}: {note}." for note in result["notes"]]
+    arms = result.get("arms", [])
+    told = [{"run": arm["run"], **_amounts({name: arm[name] for name in names})} for arm in arms]
+    whole = _amounts({name: result[name] for name in names})
+    ArbiterCommand().table([*told, {"run": "in all", **whole}] if arms else [whole])
+    notes = [f"{one['run']}: {note}." for one in arms or [result] for note in one["notes"]]
     for line in [*notes, REPEATED, _answer(result)]:
         print(line)
 

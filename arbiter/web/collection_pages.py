@@ -1,4 +1,5 @@
-"""Collections of responses: for superusers, all of them, and for a suite's owner, those of that suite."""
+"""Collections of responses, and plans of several: for superusers, all of them, and for a suite's owner, those
+of that suite."""
 
 import json
 from collections.abc import Callable
@@ -18,17 +19,24 @@ from arbiter.web.forms.queries import JudgingQuery, ResponsesQuery
 from arbiter.web.suite_owners import suites_of_owner
 from arbiter.web.text_files import text_to_keep
 from benchmark.collection import wanted_responses
-from benchmark.collection.collect_progress import collection_progress, collections_of
+from benchmark.collection.collect_progress import (
+    CollectingProgress,
+    collection_progress,
+    collections_of,
+    plan_progress,
+)
 from benchmark.collection.collect_troubles import collection_troubles
 from benchmark.collection.response_record import asked_of, calls_for, find_response, raw_answer
 from benchmark.collection.waking_collectors import wake_collectors
-from benchmark.models import Collection, Response
+from benchmark.collection.wanted_responses import Collecting
+from benchmark.models import Collection, CollectionPlan, Response
 
 PAGE = 50
 MILLION = 10**6
-RELATED = ("run__suite", "run__subject", "run__condition", "run__endpoint")
+RELATED = ("plan__suite", "run__suite", "run__subject", "run__condition", "run__endpoint")
 P = ParamSpec("P")
 View = Callable[Concatenate[HttpRequest, Collection, P], HttpResponse]
+PlanView = Callable[[HttpRequest, CollectionPlan], HttpResponse]
 
 
 def collection_page(method: str = "GET") -> Callable[[View[P]], Callable[..., HttpResponse]]:
@@ -45,6 +53,25 @@ def collection_page(method: str = "GET") -> Callable[[View[P]], Callable[..., Ht
             if found is None:
                 raise Http404
             return view(request, found, **named)  # type: ignore[call-arg]
+
+        return checked
+
+    return decorate
+
+
+def plan_page(method: str = "GET") -> Callable[[PlanView], Callable[..., HttpResponse]]:
+    """Make a view a page of a plan, for the same people."""
+
+    def decorate(view: PlanView) -> Callable[..., HttpResponse]:
+        @login_required
+        @require_http_methods([method])
+        @wraps(view)
+        def checked(request: HttpRequest, plan: int) -> HttpResponse:
+            mine = CollectionPlan.objects.filter(suite__slug__in=suites_of_owner(request))
+            found = mine.select_related("suite").filter(pk=plan).first()
+            if found is None:
+                raise Http404
+            return view(request, found)
 
         return checked
 
@@ -88,46 +115,81 @@ def progress(request: HttpRequest, collection: Collection) -> HttpResponse:
 @collection_page()
 def errors(request: HttpRequest, collection: Collection) -> HttpResponse:
     """Show what went wrong lately, which changes too, and more slowly."""
-    context = {
-        "progress": collection_progress(collection),
-        "troubles": collection_troubles(collection),
-    }
-    return render(request, "web/collections/_troubles.html", context)
+    return _errors(request, collection_progress(collection))
 
 
 @collection_page("POST")
 def change(request: HttpRequest, collection: Collection) -> HttpResponse:
-    """Pause, resume or cancel the collection, or ask again for what failed."""
+    """Pause, resume or cancel the collection, or ask again for what failed. Of an arm, lead to its plan."""
+    if collection.plan:
+        messages.error(
+            request, f"Nothing was changed: it is an arm of {collection.plan}, changed as one here."
+        )
+        return redirect("collection-plan", collection.plan.pk)
+    return _change(request, collection, lambda: collection_progress(collection), "collection")
+
+
+@plan_page()
+def show_plan(request: HttpRequest, plan: CollectionPlan) -> HttpResponse:
+    context = {"plan": plan, "progress": plan_progress(plan), "troubles": collection_troubles(plan)}
+    return render(request, "web/collections/plan.html", context)
+
+
+@plan_page()
+def plan_progress_part(request: HttpRequest, plan: CollectionPlan) -> HttpResponse:
+    """Show how far the plan and its arms are, which changes while they are worked on."""
+    seen = plan_progress(plan, JudgingQuery.read(request.GET)["still"])
+    return render(request, "web/collections/_progress.html", {"progress": seen})
+
+
+@plan_page()
+def plan_errors(request: HttpRequest, plan: CollectionPlan) -> HttpResponse:
+    return _errors(request, plan_progress(plan))
+
+
+@plan_page("POST")
+def change_plan(request: HttpRequest, plan: CollectionPlan) -> HttpResponse:
+    """Pause, resume or cancel the plan, or ask again for what failed in any arm."""
+    return _change(request, plan, lambda: plan_progress(plan), "collection-plan")
+
+
+def _errors(request: HttpRequest, progress: CollectingProgress) -> HttpResponse:
+    context = {"progress": progress, "troubles": collection_troubles(progress.of)}
+    return render(request, "web/collections/_troubles.html", context)
+
+
+def _change(
+    request: HttpRequest, of: Collecting, look: Callable[[], CollectingProgress], page: str
+) -> HttpResponse:
     action, _ = pressed(request.POST, ACTIONS)
-    said = ACTIONS[action](collection) if action else ""
+    said = ACTIONS[action](of) if action else ""
     if not request.htmx:  # type: ignore[attr-defined]
         if said:
             messages.success(request, said)
-        return redirect("collection", collection.pk)
-    collection.refresh_from_db()
-    context = {"progress": collection_progress(collection), "said": said}
-    return render(request, "web/collections/_progress.html", context)
+        return redirect(page, of.pk)
+    of.refresh_from_db()
+    return render(request, "web/collections/_progress.html", {"progress": look(), "said": said})
 
 
-def _pause(collection: Collection) -> str:
-    wanted_responses.pause(collection)
+def _pause(of: Collecting) -> str:
+    wanted_responses.pause(of)
     return "Paused. Calls on their way are finished; nothing else sets out."
 
 
-def _resume(collection: Collection) -> str:
-    wanted_responses.resume(collection)
+def _resume(of: Collecting) -> str:
+    wanted_responses.resume(of)
     wake_collectors()
     return "Resumed; a worker that runs takes it up."
 
 
-def _cancel(collection: Collection) -> str:
-    count = wanted_responses.cancel(collection)
+def _cancel(of: Collecting) -> str:
+    count = wanted_responses.cancel(of)
     return f"Cancelled; {_responses(count)} taken back. Calls on their way are finished."
 
 
-def _retry(collection: Collection) -> str:
-    wanted_responses.uncancel(collection)
-    count = wanted_responses.retry_failed(collection.run)
+def _retry(of: Collecting) -> str:
+    wanted_responses.uncancel(of)
+    count = wanted_responses.retry_failed(of)
     wake_collectors()
     return f"{_responses(count)} that failed wanted again; a worker that runs takes them up."
 
@@ -136,7 +198,7 @@ def _responses(count: int) -> str:
     return "1 response" if count == 1 else f"{count:,} responses"
 
 
-ACTIONS: dict[str, Callable[[Collection], str]] = {
+ACTIONS: dict[str, Callable[[Collecting], str]] = {
     "pause": _pause,
     "resume": _resume,
     "cancel": _cancel,

@@ -1,8 +1,8 @@
 """Every call for a response has its row before it sets out, and its worst case is reserved with it:
 
-1. permit: the collection takes the call's worst case and the attempt is written as `asked`, in one
-   transaction. Killed here or during the call: the row and what it reserved stay, as the call may have been
-   made.
+1. permit: the collection, and the plan it is an arm of, take the call's worst case and the attempt is written
+   as `asked`, in one transaction. Killed here or during the call: the row and what it reserved stay, as the
+   call may have been made.
 2. settle: what came of the call is written on its row, and the worst case becomes what it cost.
 3. withdraw: a call that was permitted and did not set out costs nothing, and its row goes.
 
@@ -10,7 +10,7 @@ So at any time the rows are at least the calls that were made, and no more of th
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID, uuid5
@@ -27,9 +27,11 @@ from arbiter.calls.lanes import CallJob
 from arbiter.calls.prices import price_of, worst_case
 from arbiter.core.bulkinsert import insert, unsaved
 from arbiter.core.statements import update_by_key
-from benchmark.models import Collection, CollectionAttempt, Response
+from benchmark.collection.wanted_responses import Collecting
+from benchmark.models import Collection, CollectionAttempt, CollectionPlan, Response
 
 ASKED = CollectionAttempt.ASKED
+SUMS = ("calls", "cost", "reached")
 SETTLED = (  # what is written once more after the row was made, and never again
     "outcome",
     "raw",
@@ -78,11 +80,12 @@ def permit(lease: str, jobs: Sequence[CallJob]) -> tuple[list[CallJob], set[int]
     """Return the jobs whose call may be made now, and the rows for which none will be: there is no room for
     it, or the row is another worker's by now. The rest may ask again: what others have reserved and don't
     need comes back."""
-    runs = {job.context.response.run_id for job in jobs}
+    collections = _locked(job.context.response.run_id for job in jobs)
     held = Response.objects.claimed_by(lease).filter(pk__in=[job.pk for job in jobs])
     permits = CallPermits(
         lease,
-        {one.run_id: one for one in _locked(runs)},
+        {one.run_id: one for one in collections},
+        {one.pk: one for one in _locked_plans(collections)},
         set(held.values_list("pk", flat=True)),
         _noted(jobs),
     )
@@ -94,43 +97,65 @@ def permit(lease: str, jobs: Sequence[CallJob]) -> tuple[list[CallJob], set[int]
 
 @dataclass
 class CallPermits:
-    """What is decided on the calls that one worker asks permission for, while their collections are
-    locked."""
+    """What is decided on the calls that one worker asks permission for, while their collections and the plans
+    of those are locked."""
 
     lease: str
     collections: dict[int, Collection]  # by run
+    plans: dict[int, CollectionPlan]
     ours: set[int]  # the rows that the worker still holds
     noted: set[UUID]  # calls that were permitted by a try that was cut off
     permitted: list[CallJob] = field(default_factory=list)
     over: set[int] = field(default_factory=set)
-    full: dict[int, set[int]] = field(default_factory=lambda: defaultdict(set))  # rows without room, by run
+    full: dict[Collecting, set[int]] = field(default_factory=lambda: defaultdict(set))  # rows without room
     rows: list[CollectionAttempt] = field(default_factory=list)
 
     def decide(self, job: CallJob) -> None:
-        collection = self.collections[job.context.response.run_id]
         uid, worst = call_uid(job), worst_of_call(job)
+        spending = self._spending(job.context.response.run_id)
         if uid in self.noted:
             self.permitted.append(job)
         elif job.pk not in self.ours:
             self.over.add(job.pk)
-        elif not fits(collection, worst):
-            self.full[collection.run_id].add(job.pk)
+        elif full := next((one for one in spending if not fits(one, worst)), None):
+            self.full[full].add(job.pk)
         else:
-            collection.calls, collection.cost = collection.calls + 1, collection.cost + (worst or 0)
+            for one in spending:
+                one.calls, one.cost = one.calls + 1, one.cost + (worst or 0)
             self.rows.append(_asked(self.lease, uid, job, worst))
             self.permitted.append(job)
 
+    def _spending(self, run: int) -> list[Collecting]:
+        """Return what a call of the run is paid from."""
+        collection = self.collections[run]
+        return [collection, self.plans[collection.plan_id]] if collection.plan_id else [collection]
+
     def write(self) -> None:
         insert(self.rows)
-        for collection in self.collections.values():
-            refused = self.full[collection.run_id]
-            collection.reached = bool(refused) and not calls_on_their_way(collection).exists()
-            collection.save(update_fields=["calls", "cost", "reached"])
-            self.over |= refused if collection.reached else set()
+        for rows in (self.collections, self.plans):
+            for one in rows.values():
+                refused = self.full[one]
+                one.reached = bool(refused) and not calls_on_their_way(one).exists()
+                self.over |= refused if one.reached else set()
+        _save_sums(Collection, self.collections.values())
+        _save_sums(CollectionPlan, self.plans.values())
 
 
-def _locked(runs: Iterable[int]) -> QuerySet[Collection]:
-    return Collection.objects.select_for_update().filter(run__in=list(runs)).order_by("pk")
+def _save_sums(model: type[Collecting], rows: Iterable[Collecting]) -> None:
+    update_by_key(model, SUMS, {one.pk: [getattr(one, name) for name in SUMS] for one in rows})
+
+
+# Collections first, in the order of their runs, then plans: so whoever locks both never waits for whoever
+# waits for them.
+
+
+def _locked(runs: Iterable[int]) -> list[Collection]:
+    return list(Collection.objects.select_for_update().filter(run__in=set(runs)).order_by("run"))
+
+
+def _locked_plans(collections: Iterable[Collection]) -> list[CollectionPlan]:
+    ids = {one.plan_id for one in collections if one.plan_id}
+    return list(CollectionPlan.objects.select_for_update().filter(pk__in=ids).order_by("pk")) if ids else []
 
 
 def _noted(jobs: Iterable[CallJob]) -> set[UUID]:
@@ -155,10 +180,10 @@ def _asked(lease: str, uid: UUID, job: CallJob, worst: int | None) -> Collection
     )
 
 
-def calls_on_their_way(collection: Collection) -> QuerySet[CollectionAttempt]:
+def calls_on_their_way(of: Collecting) -> QuerySet[CollectionAttempt]:
     """Return the attempts whose worker lives: what they reserved may come back, in part or whole."""
-    held = Response.objects.under_lease().filter(run=collection.run_id).values("pk")
-    asked = CollectionAttempt.objects.filter(run=collection.run_id, outcome=ASKED)
+    held = Response.objects.under_lease().filter(run__in=of.run_ids).values("pk")
+    asked = CollectionAttempt.objects.filter(run__in=of.run_ids, outcome=ASKED)
     return asked.filter(response__in=held, lease=F("response__lease"))
 
 
@@ -178,8 +203,7 @@ def settle(made: Sequence[MadeCall]) -> list[MadeCall]:
         changes[one.job.context.response.run_id].update(_change(one, fields, reserved or 0))
         settled.append(one)
     update_by_key(CollectionAttempt, SETTLED, written, where="outcome = %s", values=[ASKED])
-    for run in sorted(changes):
-        _add(run, changes[run])
+    _add(changes)
     return settled
 
 
@@ -210,13 +234,24 @@ def withdraw(lease: str, runs: Iterable[int], only: Iterable[int] | None, keep: 
         changes[run].update(calls=-1, cost=-(reserved or 0))
     taken_back = CollectionAttempt.objects.filter(outcome=ASKED, pk__in=[pk for pk, _, _ in rows])
     taken_back._raw_delete(taken_back.db)
+    _add(changes)
+
+
+def _add(changes: Mapping[int, Counter[str]]) -> None:
+    """Add to the sums of these runs' collections, and to those of their plans."""
     for run in sorted(changes):
-        _add(run, changes[run])
+        _change_row(Collection.objects.filter(run=run), changes[run])
+    arms = Collection.objects.filter(run__in=list(changes), plan__isnull=False)
+    of_plans: dict[int, Counter[str]] = defaultdict(Counter)
+    for run, plan in arms.values_list("run", "plan"):
+        of_plans[plan].update({name: changes[run][name] for name in ("calls", "cost")})
+    for plan in sorted(of_plans):
+        _change_row(CollectionPlan.objects.filter(pk=plan), of_plans[plan])
 
 
-def _add(run: int, change: Counter[str]) -> None:
+def _change_row(row: QuerySet[Any], change: Counter[str]) -> None:
     changed: dict[str, Any] = {name: F(name) + count for name, count in change.items() if count}
     if change["calls"] < 0 or change["cost"] < 0:
         changed["reached"] = False  # there is room again
     if changed:
-        Collection.objects.filter(run=run).update(**changed)
+        row.update(**changed)

@@ -1,8 +1,9 @@
-"""What collecting a run would take, told before a call is made: calls, tokens, money, and whether its caps
-allow it."""
+"""What collecting a run, or a plan of several, would take, told before a call is made: calls, tokens, money,
+and whether its caps allow it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 from django.db.models import Count, Q
@@ -12,10 +13,12 @@ from arbiter.calls.dialects import limit_in
 from arbiter.calls.prices import TRIES, as_dollars, cost_of, price_of, prompt_bytes, worst_case
 from arbiter.calls.usual_tokens import PAST, TAKEN_FOR_GRANTED, UsualTokens, usual_of
 from benchmark.collection.collected_runs import findings_for, not_sent, request_for, require_tasks
-from benchmark.collection.wanted_responses import CANCELLED, collection_of
+from benchmark.collection.collecting_run import name_of
+from benchmark.collection.wanted_responses import CANCELLED, Collecting, collections_in
 from benchmark.models import Collection, CollectionAttempt, Response, Run
 
 State = Response.State
+COUNTED = ("responses", "final", "calls", "prompt_tokens", "completion_tokens")
 
 
 @dataclass(slots=True)
@@ -34,16 +37,28 @@ class CollectingForecast:
     notes: list[str] = field(default_factory=list)
 
 
-def forecast_collection(run: Run, epochs: int, *, retry: bool = False) -> dict[str, Any]:
-    """Return what asking for the run's missing responses would take: calls, tokens and cost, and whether its
-    caps allow it. `retry`: those that failed are asked for again too."""
-    collection = collection_of(run)
-    forecast = _forecast(collection, epochs, retry)
-    calls = cap_left(collection.max_calls, collection.calls)
-    cost = cap_left(collection.max_cost, collection.cost)
-    fits, why = stays_within(calls, cost, forecast, "collection")
+def forecast_collection(of: Collecting, epochs: int, *, retry: bool = False) -> dict[str, Any]:
+    """Return what asking for the missing responses of a collection, or of a plan's arms, would take: calls,
+    tokens and cost, and whether its caps allow it. `retry`: those that failed are asked for again too."""
+    arms = [(one, _forecast(one, epochs, retry)) for one in collections_in(of)]
+    total = _total([forecast for _, forecast in arms])
+    calls = cap_left(of.max_calls, of.calls)
+    cost = cap_left(of.max_cost, of.cost)
+    fits, why = stays_within(calls, cost, total, name_of(of))
+    caps = {
+        "cap": {"calls": calls and calls[0], "dollars": as_dollars(cost and cost[0])},
+        "left": {"calls": calls and calls[1], "dollars": as_dollars(cost and cost[1])},
+        "fits": fits,
+        "why": why,
+    }
+    if isinstance(of, Collection):
+        return {"run": str(of.run), **_told(total), **caps}
+    rows = [{"run": str(one.run), **_told(forecast)} for one, forecast in arms]
+    return {"plan": str(of), **_told(total), **caps, "arms": rows}
+
+
+def _told(forecast: CollectingForecast) -> dict[str, Any]:
     return {
-        "run": str(run),
         "responses": forecast.responses,
         "final": forecast.final,
         "calls": forecast.calls,
@@ -52,11 +67,17 @@ def forecast_collection(run: Run, epochs: int, *, retry: bool = False) -> dict[s
         "cost": as_dollars(forecast.cost),
         "cost_at_most": as_dollars(forecast.cost_at_most),
         "notes": forecast.notes,
-        "cap": {"calls": calls and calls[0], "dollars": as_dollars(cost and cost[0])},
-        "left": {"calls": calls and calls[1], "dollars": as_dollars(cost and cost[1])},
-        "fits": fits,
-        "why": why,
     }
+
+
+def _total(arms: Sequence[CollectingForecast]) -> CollectingForecast:
+    """Add up what arms take; money is None where an arm's is."""
+    counts: dict[str, int] = {name: sum(getattr(arm, name) for arm in arms) for name in COUNTED}
+    costs = [[getattr(arm, name) for arm in arms] for name in ("cost", "cost_at_most")]
+    cost, cost_at_most = (None if None in each else sum(each) for each in costs)
+    unpriced = list(dict.fromkeys(chain.from_iterable(arm.unpriced for arm in arms)))
+    notes = list(dict.fromkeys(chain.from_iterable(arm.notes for arm in arms)))
+    return CollectingForecast(**counts, cost=cost, cost_at_most=cost_at_most, unpriced=unpriced, notes=notes)
 
 
 def _forecast(collection: Collection, epochs: int, retry: bool) -> CollectingForecast:

@@ -1,7 +1,9 @@
 """How far collections are, for a list of them and for a page that asks every two seconds."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from django.db.models import Count
 from django.utils import timezone
@@ -11,17 +13,19 @@ from arbiter.calls.call_progress import (
     PACE_CALLS,
     POLL_SECONDS,
     STILL,
-    CallPace,
     RecentCall,
     RowCounts,
     pace,
 )
 from benchmark.collection.collecting_run import reached
-from benchmark.models import Collection, CollectionAttempt, Endpoint, Response
+from benchmark.collection.wanted_responses import Collecting, collections_in
+from benchmark.models import Collection, CollectionAttempt, CollectionPlan, Endpoint, Response
 
 State = Response.State
 Status = Collection.Status
 LISTED = 200  # collections on one page
+FEWEST = 40  # calls of a plan's arm that its pace is told from
+SOONEST = ("waiting", "endpoint down", "resting", "endpoint moved", "at the cap")  # what passes first
 
 
 class ResponseCounts(RowCounts):
@@ -32,41 +36,34 @@ class ResponseCounts(RowCounts):
 
 
 @dataclass
-class CollectionProgress(ResponseCounts):
-    collection: Collection = field(kw_only=True)
+class CollectingProgress(ResponseCounts):
+    """How far the responses are of what is collected as one."""
+
+    of: Collecting = field(kw_only=True)
     simulated: bool = False
     still: int = 0  # looks in a row that saw rows wait and nobody work
 
     @property
-    def endpoint(self) -> Endpoint | None:
-        return self.collection.run.endpoint
+    def status(self) -> str:
+        return self.of.status
 
     @property
-    def elsewhere(self) -> bool:
-        """Tell whether the endpoint is at another address than the run's, so that nothing is asked there."""
-        return bool(self.endpoint and self.endpoint.base_url != self.collection.run.base_url)
+    def reached(self) -> bool:
+        return self.of.reached
 
     @property
     def phase(self) -> str:
-        if self.collection.status == Status.PAUSED and self.open:
+        if self.status == Status.PAUSED and self.open:
             return "paused"
         if self.alive:
             return "working"
-        if not self.open:
-            return "cancelled" if self.collection.status == Status.CANCELLED else "finished"
-        if self.collection.status == Status.CANCELLED:
+        if self.status == Status.CANCELLED:
             return "cancelled"
-        return self._waits_for()
+        return self.waits_for() if self.open else "finished"
 
-    def _waits_for(self) -> str:
-        endpoint = self.endpoint
-        if self.collection.reached:
-            return "at the cap"
-        if self.elsewhere or endpoint is None:
-            return "endpoint moved"
-        if endpoint.rests_until and endpoint.rests_until > timezone.now():
-            return "resting"
-        return "endpoint down" if endpoint.down_since else "waiting"
+    def waits_for(self) -> str:
+        """Return the phase of what is open, not held by anybody and neither paused nor cancelled."""
+        raise NotImplementedError
 
     @property
     def news(self) -> str:
@@ -74,7 +71,7 @@ class CollectionProgress(ResponseCounts):
         return {
             "working": "Responses are coming in; this page keeps up by itself.",
             "paused": "Paused: what is wanted stays wanted, and is not asked for.",
-            "cancelled": "Cancelled: nothing more is wanted of this run until it is collected again.",
+            "cancelled": "Cancelled: nothing more is wanted until it is collected again.",
             "at the cap": "Stopped at the cap.",
             "endpoint moved": "Waiting: its endpoint has another address now.",
             "resting": "Waiting until the endpoint may be asked again.",
@@ -90,7 +87,7 @@ class CollectionProgress(ResponseCounts):
     @property
     def at_cap(self) -> str:
         """Say that the cap stands in the way of something, in a sentence; empty where it doesn't."""
-        return reached(self.collection) if self.collection.reached and self.open else ""
+        return reached(self.of) if self.of.reached and self.open else ""
 
     @property
     def unattended(self) -> bool:
@@ -108,37 +105,152 @@ class CollectionProgress(ResponseCounts):
         """Return how long the open responses take at the present pace; None where nothing moves."""
         return self.open / self.pace.rows if self.open and self.alive and self.pace.rows else None
 
+
+@dataclass
+class CollectionProgress(CollectingProgress):
+    collection: Collection = field(kw_only=True)
+
+    @property
+    def title(self) -> str:
+        return str(self.collection.run)
+
+    @property
+    def plan(self) -> CollectionPlan | None:
+        """Return the plan that it is an arm of, and that is changed as one."""
+        return self.collection.plan
+
+    @property
+    def status(self) -> str:
+        return self.plan.status if self.plan else self.collection.status
+
+    @property
+    def reached(self) -> bool:
+        return self.collection.reached or bool(self.plan and self.plan.reached)
+
+    @property
+    def endpoint(self) -> Endpoint | None:
+        return self.collection.run.endpoint
+
+    @property
+    def endpoints(self) -> list[Endpoint]:
+        return [self.endpoint] if self.endpoint else []
+
+    @property
+    def elsewhere(self) -> bool:
+        """Tell whether the endpoint is at another address than the run's, so that nothing is asked there."""
+        return bool(self.endpoint and self.endpoint.base_url != self.collection.run.base_url)
+
+    def waits_for(self) -> str:
+        endpoint = self.endpoint
+        if self.reached:
+            return "at the cap"
+        if self.elsewhere or endpoint is None:
+            return "endpoint moved"
+        if endpoint.rests_until and endpoint.rests_until > timezone.now():
+            return "resting"
+        return "endpoint down" if endpoint.down_since else "waiting"
+
     @property
     def unpriced(self) -> bool:
         return self.collection.output_price is None and not self.collection.cost
 
 
+@dataclass
+class PlanProgress(CollectingProgress):
+    arms: list[CollectionProgress] = field(kw_only=True)
+
+    @property
+    def title(self) -> str:
+        """Say which models are asked under which conditions."""
+        runs = [arm.collection.run for arm in self.arms]
+        kinds = ([str(run.subject) for run in runs], [str(run.condition) for run in runs])
+        return " · ".join(", ".join(dict.fromkeys(kind)) for kind in kinds)
+
+    @property
+    def endpoints(self) -> list[Endpoint]:
+        return list(dict.fromkeys(arm.endpoint for arm in self.arms if arm.endpoint))
+
+    @property
+    def unpriced(self) -> bool:
+        return any(arm.unpriced for arm in self.arms)
+
+    def waits_for(self) -> str:
+        """Return what its arms wait for; that which passes soonest, where they differ."""
+        if self.of.reached:
+            return "at the cap"
+        waits = {arm.waits_for() for arm in self.arms if arm.open}
+        return next(phase for phase in SOONEST if phase in waits)
+
+
 def collection_progress(collection: Collection, still: int = 0) -> CollectionProgress:
     """Return how far a collection is. `still`: how many looks before this one saw nobody work."""
-    calls = _latest(collection.run_id)
-    seen = _progress_of(collection, pace(calls, timezone.now()))
+    return _looked_at(_progress_of([collection])[0], still)
+
+
+def plan_progress(plan: CollectionPlan, still: int = 0) -> PlanProgress:
+    """Return how far a plan is, and each of its arms. `still`: as above."""
+    return _looked_at(_progress_of_plan(plan, _progress_of(collections_in(plan))), still)
+
+
+Seen = TypeVar("Seen", bound=CollectingProgress)
+
+
+def _looked_at(seen: Seen, still: int) -> Seen:
+    calls = _latest(seen.of.run_ids)
+    seen.pace = pace(calls, timezone.now())
     seen.simulated = any(call.simulated for call in calls)
     seen.still = still + 1 if seen.phase == "waiting" else 0
     return seen
 
 
-def _progress_of(collection: Collection, measured: CallPace) -> CollectionProgress:
-    responses = Response.objects.filter(run=collection.run_id).order_by()
-    states = dict(responses.values_list("state").annotate(Count("pk")))
-    alive = Response.objects.under_lease().filter(run=collection.run_id).count()
-    return CollectionProgress(states, sum(states.values()), alive, measured, collection=collection)
+def _progress_of(collections: Sequence[Collection]) -> list[CollectionProgress]:
+    """Return how far each collection is, but for its pace."""
+    runs = [one.run_id for one in collections]
+    states: dict[int, dict[str, int]] = {run: {} for run in runs}
+    responses = Response.objects.filter(run__in=runs).order_by()
+    for run, state, count in responses.values_list("run", "state").annotate(Count("pk")):
+        states[run][state] = count
+    held = Response.objects.under_lease().filter(run__in=runs).order_by()
+    alive = dict(held.values_list("run").annotate(Count("pk")))
+    return [
+        CollectionProgress(states[run], sum(states[run].values()), alive.get(run, 0), of=one, collection=one)
+        for run, one in zip(runs, collections, strict=True)
+    ]
 
 
-def _latest(run: int) -> list[RecentCall]:
+def _progress_of_plan(plan: CollectionPlan, arms: Sequence[CollectionProgress]) -> PlanProgress:
+    states: Counter[str] = Counter()
+    for arm in arms:
+        states.update(arm.states)
+    wanted, alive = sum(arm.wanted for arm in arms), sum(arm.alive for arm in arms)
+    return PlanProgress(dict(states), wanted, alive, of=plan, arms=list(arms))
+
+
+def _latest(runs: Sequence[int]) -> list[RecentCall]:
+    each = max(
+        FEWEST, 2 * PACE_CALLS // max(1, len(runs))
+    )  # of one run: the arms of a plan come equally often
+    calls = [call for run in runs for call in _latest_of(run, min(each, PACE_CALLS))]
+    return sorted(calls, key=lambda call: call.started_at, reverse=True)[:PACE_CALLS]
+
+
+def _latest_of(run: int, most: int) -> list[RecentCall]:
     # Not `run=`: for that PostgreSQL may walk the primary key past all that other runs called since.
-    calls = CollectionAttempt.objects.filter(run__lte=run).order_by("-run_id", "-pk")[:PACE_CALLS]
+    calls = CollectionAttempt.objects.filter(run__lte=run).order_by("-run_id", "-pk")[:most]
     fields = ("response", "outcome", "started_at", "latency", "simulated", "run")
     rows = [(RecentCall(*row), whose) for *row, whose in calls.values_list(*fields)]
     return [call for call, whose in rows if whose == run and call.outcome != CollectionAttempt.ASKED]
 
 
-def collections_of(suites: Sequence[str]) -> list[CollectionProgress]:
-    """Return how far the collections of these suites are, the latest first."""
+def collections_of(suites: Sequence[str]) -> list[CollectionProgress | PlanProgress]:
+    """Return how far the collections of these suites are, the latest first; the arms of a plan as one."""
     collections = Collection.objects.filter(run__suite__slug__in=suites).order_by("-pk")
-    related = ("run__suite", "run__subject", "run__condition", "run__endpoint")
-    return [_progress_of(one, CallPace()) for one in collections.select_related(*related)[:LISTED]]
+    related = ("plan__suite", "run__suite", "run__subject", "run__condition", "run__endpoint")
+    seen = _progress_of(list(collections.select_related(*related)[:LISTED]))
+    shown: dict[Collecting, list[CollectionProgress]] = {}
+    for one in seen:
+        shown.setdefault(one.plan or one.collection, []).append(one)
+    return [
+        _progress_of_plan(of, arms[::-1]) if isinstance(of, CollectionPlan) else arms[0]
+        for of, arms in shown.items()
+    ]

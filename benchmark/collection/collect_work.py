@@ -1,13 +1,14 @@
 """Responses as the engine's work: claimed, asked for, stored, concluded."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from uuid import uuid4
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import BooleanField, Exists, F, OuterRef, QuerySet
+from django.db.models import BooleanField, Exists, F, OuterRef, Q, QuerySet
 from django.db.models.expressions import RawSQL
 
 from arbiter.calls.client import Call
@@ -22,7 +23,7 @@ from benchmark.collection.collected_runs import request_for
 from benchmark.collection.response_outcomes import FINAL_FIELDS, final_values
 from benchmark.collection.wanted_responses import tidy_cancelled
 from benchmark.endpoints import NotesEndpoints, awake
-from benchmark.models import Collection, Endpoint, Response, Run, Task
+from benchmark.models import Collection, CollectionPlan, Endpoint, Response, Run, Task
 
 CLAIM_AT_MOST = 128
 # Written out: SQLite takes the index of what is not done for no value that is given beside a statement.
@@ -31,17 +32,21 @@ NOT_DONE = RawSQL("NOT (state = 'done')", (), output_field=BooleanField())
 
 @dataclass
 class CollectWork(NotesEndpoints):
-    """The engine's work: the open responses of one run, of its first so many epochs; or of all runs."""
+    """The engine's work: the open responses of one run, or of a plan's runs, of the first so many epochs;
+    or of all runs."""
 
     run: Run | None = None
     epochs: int | None = None
     endpoint: str = ""  # only at this one
+    plan: CollectionPlan | None = None
     _runs: set[int] = field(default_factory=set)  # of which responses were claimed
 
     def asked(self) -> QuerySet[Collection]:
         """Return the collections that are to be worked on. One that is paused or has no money left is not,
-        nor one whose endpoint rests, or is at another address than the run's."""
+        nor one whose endpoint rests, or is at another address than the run's. Of a plan, what holds for it
+        holds for its arms."""
         collections = Collection.objects.filter(
+            Q(plan=None) | Q(plan__status=Collection.Status.RUNNING, plan__reached=False),
             status=Collection.Status.RUNNING,
             reached=False,
             run__endpoint__in=Endpoint.objects.filter(awake()),
@@ -49,15 +54,26 @@ class CollectWork(NotesEndpoints):
         )
         if self.run:
             collections = collections.filter(run=self.run)
+        if self.plan:
+            collections = collections.filter(plan=self.plan)
         return collections.filter(run__endpoint__name=self.endpoint) if self.endpoint else collections
+
+    def __post_init__(self) -> None:
+        self._arms = self.plan.run_ids if self.plan else []
 
     def rows(self) -> LeasedQuerySet[Response]:
         """Return the responses that this work may concern."""
-        rows = Response.objects.filter(run=self.run) if self.run else Response.objects.all()
+        rows = self._of_epochs()
+        if self.plan:
+            return rows.filter(run__in=self._arms)
+        return rows.filter(run=self.run) if self.run else rows
+
+    def _of_epochs(self) -> LeasedQuerySet[Response]:
+        rows = Response.objects.filter(NOT_DONE)
         return rows if self.epochs is None else rows.filter(epoch__lte=self.epochs)
 
     def endpoints(self) -> Sequence[Service]:
-        open_rows = self.rows().claimable().filter(NOT_DONE, run=OuterRef("run"))
+        open_rows = self.rows().claimable().filter(run=OuterRef("run"))
         waiting = self.asked().filter(Exists(open_rows))
         endpoints = Endpoint.objects.filter(pk__in=waiting.values("run__endpoint"))
         return [endpoint.service for endpoint in endpoints]
@@ -65,7 +81,7 @@ class CollectWork(NotesEndpoints):
     def claim(self, endpoint: Service, lease: str, room: int) -> Sequence[CallJob]:
         asked = self.asked().filter(run__endpoint=endpoint.pk)
         collections = {one.run_id: one for one in asked.select_related("run__subject", "run__condition")}
-        ids = self._open(list(collections), lease, min(room, CLAIM_AT_MOST))
+        ids = self._open(_together(collections.values()), lease, min(room, CLAIM_AT_MOST))
         self._runs |= set(collections)
         # Another worker may have taken some since we looked: only rows that are still open become ours.
         rows = Response.objects.filter(pk__in=ids)
@@ -77,16 +93,16 @@ class CollectWork(NotesEndpoints):
             for response in mine
         ]
 
-    def _open(self, runs: Sequence[int], lease: str, room: int) -> list[int]:
+    def _open(self, together: Sequence[Sequence[int]], lease: str, room: int) -> list[int]:
         """Return the keys of rows that are wanted, then of those that other workers let go: a run at a time,
-        so that its index gives them in order."""
+        but a plan's runs together, in the order in which their rows were made."""
         ids: list[int] = []
-        for wanted in (self.rows().open(), self.rows().lapsed().exclude(lease=lease)):
+        rows = self._of_epochs()
+        for wanted in (rows.open(), rows.lapsed().exclude(lease=lease)):
             # Not those whose lease we let run out ourselves: their calls are still in flight.
-            for run in runs:
+            for runs in together:
                 if len(ids) < room:
-                    rows = wanted.filter(NOT_DONE, run=run).order_by("pk")
-                    ids += rows.values_list("pk", flat=True)[: room - len(ids)]
+                    ids += _first(wanted, runs, room - len(ids))
         return ids
 
     def _job(self, response: Response, task: Task, collection: Collection, endpoint: Service) -> CallJob:
@@ -121,7 +137,7 @@ class CollectWork(NotesEndpoints):
     def waiting_rows(self) -> LeasedQuerySet[Response]:
         """Return what is open or held, of the collections that are to be worked on."""
         runs = list(self.asked().values_list("run", flat=True))
-        return self.rows().unfinished().filter(NOT_DONE, run__in=runs)
+        return self.rows().unfinished().filter(run__in=runs)
 
     def waiting(self) -> bool:
         return self.waiting_rows().exists()
@@ -150,7 +166,21 @@ class CollectWork(NotesEndpoints):
         call_permits.withdraw(lease, self._runs, only, keep)
         claimed = self._held(lease).exclude(pk__in=list(keep))
         claimed = claimed if only is None else claimed.filter(pk__in=list(only))
-        runs = set(claimed.values_list("run", flat=True))
+        runs = sorted(set(claimed.values_list("run", flat=True)))
         claimed.release()
-        for run in Collection.objects.filter(run__in=runs, status=Collection.Status.CANCELLED):
-            tidy_cancelled(run.run_id)
+        if runs:
+            tidy_cancelled(runs)
+
+
+def _together(collections: Iterable[Collection]) -> list[list[int]]:
+    """Return the runs that are asked for one after the other, the runs of a plan as one."""
+    runs: dict[tuple[str, int], list[int]] = defaultdict(list)
+    for one in sorted(collections, key=lambda one: one.pk):
+        runs[("plan", one.plan_id) if one.plan_id else ("run", one.run_id)].append(one.run_id)
+    return list(runs.values())
+
+
+def _first(rows: LeasedQuerySet[Response], runs: Sequence[int], room: int) -> list[int]:
+    """Return the first keys of these runs' rows: by a statement a run, whose index gives them in order."""
+    keys = (rows.filter(run=run).order_by("pk").values_list("pk", flat=True)[:room] for run in runs)
+    return sorted(chain.from_iterable(keys))[:room]

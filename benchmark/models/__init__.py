@@ -1,7 +1,7 @@
 """WHAT is judged: suites of tasks, subject models, conditions, runs, their responses and how they were
 collected."""
 
-from benchmark.models.collecting import Collection, CollectionAttempt
+from benchmark.models.collecting import Collection, CollectionAttempt, CollectionPlan
 from benchmark.models.endpoints import Endpoint, EndpointCheck
 from benchmark.models.runs import Response, Run
 from benchmark.models.suites import (
@@ -19,6 +19,7 @@ __all__ = [
     "Category",
     "Collection",
     "CollectionAttempt",
+    "CollectionPlan",
     "Condition",
     "ConditionManager",
     "Endpoint",

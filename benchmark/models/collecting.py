@@ -6,18 +6,59 @@ from django.db.models import Q
 from arbiter.core.appendonly import AppendOnly
 from arbiter.core.callrecords import CallRecord, Priced, Spending
 from benchmark.models.runs import Response, Run
+from benchmark.models.suites import Suite
+
+
+class CollectingStatus(models.TextChoices):
+    RUNNING = "running", "asked for by whichever worker is free"
+    PAUSED = "paused", "what is wanted stays wanted, and is not asked for"
+    CANCELLED = "cancelled", "what was still wanted is wanted no more"
+
+
+class CollectionPlan(Spending):
+    """Several runs of a suite that are collected as one: under the same caps, in an order in which each of
+    its arms comes as often as the others at any time. Its sums are those of its arms."""
+
+    Status = CollectingStatus
+
+    suite = models.ForeignKey(Suite, models.PROTECT, related_name="collection_plans")
+    name = models.CharField(max_length=200, blank=True, help_text="Of its runs.")
+    seed = models.BigIntegerField(help_text="Of the order in which its responses are asked for.")
+    status = models.CharField(max_length=10, choices=Status.choices, default=Status.RUNNING)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(status__in=["running", "paused", "cancelled"]),
+                name="collection_plan_status_known",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"plan {self.pk} of {self.suite}" + (f" · {self.name}" if self.name else "")
+
+    @property
+    def run_ids(self) -> list[int]:
+        return list(self.arms.order_by("run").values_list("run", flat=True))
 
 
 class Collection(Priced, Spending):
-    """The collecting of one run's responses. Its calls and cost include what is reserved for calls on their
-    way."""
+    """The collecting of one run's responses, by itself or as an arm of a plan. Its calls and cost include
+    what is reserved for calls on their way."""
 
-    class Status(models.TextChoices):
-        RUNNING = "running", "asked for by whichever worker is free"
-        PAUSED = "paused", "what is wanted stays wanted, and is not asked for"
-        CANCELLED = "cancelled", "what was still wanted is wanted no more"
+    Status = CollectingStatus
 
     run = models.OneToOneField(Run, models.PROTECT, related_name="collection")
+    plan = models.ForeignKey(
+        CollectionPlan,
+        models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="arms",
+        help_text="Whose caps hold too, and whose status.",
+    )
     status = models.CharField(max_length=10, choices=Status.choices, default=Status.RUNNING)
     prompt_tokens = models.PositiveBigIntegerField(default=0)
     completion_tokens = models.PositiveBigIntegerField(default=0)
@@ -38,6 +79,10 @@ class Collection(Priced, Spending):
 
     def __str__(self) -> str:
         return f"collection of {self.run}"
+
+    @property
+    def run_ids(self) -> list[int]:
+        return [self.run_id]
 
 
 class CollectionAttempt(AppendOnly, CallRecord):

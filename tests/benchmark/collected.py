@@ -8,9 +8,18 @@ from typing import Any
 from django.utils import timezone
 
 from benchmark.collection.collected_runs import run_at
+from benchmark.collection.collection_plans import plan_of
 from benchmark.collection.response_record import asked_of
 from benchmark.collection.wanted_responses import collection_of, want_responses
-from benchmark.models import Collection, CollectionAttempt, Endpoint, Response, SubjectModel, Suite
+from benchmark.models import (
+    Collection,
+    CollectionAttempt,
+    CollectionPlan,
+    Endpoint,
+    Response,
+    SubjectModel,
+    Suite,
+)
 from tests import builders
 
 
@@ -83,3 +92,12 @@ def at_work(of: Suite, **fields: Any) -> Collection:
     Collection.objects.filter(pk=made.pk).update(cost=1_813_200_000, prompt_tokens=80, completion_tokens=13)
     made.refresh_from_db()
     return made
+
+
+def planned(of: Suite, **fields: Any) -> CollectionPlan:
+    """Make a plan of two arms: one at work as above, and one of which nothing was asked."""
+    first, other = at_work(of), collection(of, model="model-y", calls=0)
+    plan = plan_of([first.run, other.run])
+    CollectionPlan.objects.filter(pk=plan.pk).update(seed=17, **fields)
+    plan.refresh_from_db()
+    return plan

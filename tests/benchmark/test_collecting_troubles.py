@@ -99,6 +99,12 @@ def test_a_run_whose_first_calls_are_all_turned_away_stops_with_a_sentence(suite
         assert collect(url)["responses"] == 8
 
 
+def test_a_cap_that_allows_no_more_than_calls_that_are_turned_away_ends_with_the_same_sentence(suite):
+    with service(lambda *_: error(404, "no such model")) as url:
+        assert "no such model" in refused(url, "--max-calls", 1)
+    assert set(Response.objects.values_list("state", "lease")) == {("todo", "")}
+
+
 @pytest.mark.parametrize(
     "body",
     [

@@ -4,9 +4,9 @@ import pytest
 from django.contrib.auth.models import User
 from playwright.sync_api import expect
 
-from benchmark.models import Collection, Response
+from benchmark.models import Collection, CollectionPlan, Response
 from tests import builders
-from tests.benchmark.collected import at_work, collection
+from tests.benchmark.collected import at_work, collection, planned
 from tests.browser.axe import expect_accessible
 from tests.browser.conftest import NARROW, WIDE
 
@@ -33,7 +33,8 @@ def test_every_page_of_a_collection_opens_cleanly(visit, made, person, size, sch
     responses = [
         f"{root}responses/{pk}" for pk in Response.objects.filter(run=made.run).values_list("pk", flat=True)
     ]
-    for url in ("/", "/collections/", root, f"{root}responses/", *responses[:5]):
+    plan = f"/collections/plans/{planned(builders.suite('other', tasks=10)).pk}/"
+    for url in ("/", "/collections/", plan, root, f"{root}responses/", *responses[:5]):
         answer = page.goto(url)
         assert answer is not None and answer.status == 200, url
         expect(page.locator("h1")).to_have_count(1)
@@ -76,3 +77,23 @@ def test_a_collection_is_paused_resumed_and_cancelled_after_a_question(visit, ma
     page.get_by_role("button", name="Cancel 7 responses").click()
     expect(page.locator("#collecting-said")).to_contain_text("Cancelled; 6 responses taken back.")
     assert Collection.objects.get(pk=made.pk).status == "cancelled"
+
+
+def test_a_plans_page_keeps_up_with_every_arm_and_pauses_them_all(visit, person, db):
+    made = planned(builders.suite("other", tasks=10))
+    page = visit(person)
+    page.goto("/collections/")
+    page.get_by_role("link", name="model-x, model-y · baseline", exact=True).click()
+    expect(page.locator("#count-done")).to_have_text("2")
+    page.evaluate("document.loadedOnce = true")
+    last = made.arms.order_by("pk").last()
+    Response.objects.filter(run=last.run).update(state="done")
+    expect(page.locator("#count-done")).to_have_text("12")
+    expect(page.locator(f"#arm-{last.pk}")).to_contain_text("10 of 10")
+    page.get_by_role("button", name="Pause").click()
+    expect(page.locator("#collecting-said")).to_contain_text("Paused.")
+    assert CollectionPlan.objects.get().status == "paused"
+    assert page.evaluate("document.loadedOnce") is True
+    page.get_by_role("link", name="model-y", exact=True).click()
+    expect(page.get_by_text("which is paused, resumed and cancelled as one")).to_be_visible()
+    expect(page.get_by_role("button", name="Resume")).to_have_count(0)

@@ -4,11 +4,11 @@ import pytest
 from django.contrib.auth.models import User
 
 from annotation.suiteaccess import grant
-from benchmark.collection.collect_progress import collection_progress
+from benchmark.collection.collect_progress import collection_progress, collections_of, plan_progress
 from benchmark.collection.collect_troubles import collection_troubles
-from benchmark.models import Collection, CollectionAttempt, Response
+from benchmark.models import Collection, CollectionAttempt, CollectionPlan, Response
 from tests import builders
-from tests.benchmark.collected import at_work, call, collection, held
+from tests.benchmark.collected import at_work, call, collection, held, planned
 
 pytestmark = pytest.mark.django_db
 
@@ -149,3 +149,72 @@ def test_cancelling_on_the_page_takes_back_what_is_open_and_not_what_is_held(own
     assert "6 responses taken back" in said
     states = list(Response.objects.order_by("pk").values_list("state", flat=True))
     assert states == ["done", "done", "failed", "failed", "leased"]
+
+
+# Plans
+
+
+@pytest.fixture
+def plan(client, db):
+    """Sign in the owner of the suite of a plan with two arms."""
+    made = planned(builders.suite("tiny", tasks=10))
+    user = User.objects.create_user("suite-owner")
+    grant("tiny", user, owner=True)
+    client.force_login(user)
+    return made
+
+
+def test_a_plans_progress_is_that_of_its_arms(plan):
+    seen = plan_progress(plan)
+    assert dict(seen.counts) == {"done": 2, "failed": 1, "leased": 1, "todo": 16}
+    assert [arm.finished for arm in seen.arms] == [3, 0]
+    assert (seen.phase, seen.wanted, seen.poll) == ("working", 20, 2) and seen.pace.calls > 0
+    assert seen.title == "model-x, model-y · baseline"
+    assert (plan.calls, plan.cost) == (6, 1_813_200_000)
+
+
+def test_a_plan_is_listed_once_with_all_its_arms(client, plan):
+    assert [type(one).__name__ for one in collections_of(["tiny"])] == ["PlanProgress"]
+    page = client.get("/collections/").content.decode()
+    assert f"/collections/plans/{plan.pk}/" in page and "2 arms" in page
+    shown = client.get(f"/collections/plans/{plan.pk}/").content.decode()
+    for arm in Collection.objects.all():
+        assert f"/collections/{arm.pk}/" in shown
+    assert "seed 17" in shown and "overloaded" in shown
+
+
+def test_a_plan_of_another_suite_is_not_found(client, plan):
+    other = CollectionPlan.objects.create(suite=builders.suite("other"), seed=1)
+    assert client.get(f"/collections/plans/{other.pk}/").status_code == 404
+    assert client.post(f"/collections/plans/{other.pk}/change", {"pause": "all"}).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("fields", "phase"),
+    [
+        ({"status": "paused"}, "paused"),
+        ({"status": "cancelled"}, "cancelled"),
+        ({"reached": True, "max_calls": 1}, "at the cap"),
+    ],
+)
+def test_what_holds_for_a_plan_holds_for_its_arms(db, fields, phase):
+    made = planned(builders.suite("tiny", tasks=10), **fields)
+    Response.objects.filter(state="leased").update(state="todo", lease="")
+    seen = plan_progress(made)
+    assert {seen.phase, *(arm.phase for arm in seen.arms)} == {phase}
+
+
+def test_a_plan_is_changed_as_one_and_an_arm_not_by_itself(client, plan):
+    address = f"/collections/plans/{plan.pk}/change"
+    client.post(address, {"pause": "all"})
+    assert CollectionPlan.objects.get().status == "paused"
+    said = client.post(address, {"retry": "all"}, headers={"HX-Request": "true"}).content.decode()
+    assert "1 response that failed wanted again" in said
+    client.post(address, {"resume": "all"})
+    assert CollectionPlan.objects.get().status == "running"
+    cancelled = client.post(address, {"cancel": "all"}, follow=True).content.decode()
+    assert "17 responses taken back" in cancelled
+    arm = Collection.objects.first()
+    refused = client.post(f"/collections/{arm.pk}/change", {"resume": "all"}, follow=True)
+    assert "Nothing was changed: it is an arm of" in refused.content.decode()
+    assert CollectionPlan.objects.get().status == "cancelled"

@@ -13,6 +13,7 @@ from arbiter.cli.commandline import (
     ArbiterCommand,
     add_control,
     amount,
+    amounts,
     parameter,
     positive,
     progress_bar,
@@ -20,19 +21,31 @@ from arbiter.cli.commandline import (
 )
 from arbiter.cli.dry_run_table import show_collecting_forecast
 from arbiter.core.errors import UserError
+from arbiter.core.naming import ByName
 from arbiter.core.stopsignal import StopSignal
-from arbiter.core.text import digest
+from arbiter.core.text import digest, folded
 from benchmark.collection.collect_forecast import forecast_collection
 from benchmark.collection.collected_runs import require_tasks, run_at, subject_named
 from benchmark.collection.collecting_run import collect
+from benchmark.collection.collection_plans import plan_of, plan_there, refuse_arm
 from benchmark.collection.waking_collectors import wake_collectors
-from benchmark.collection.wanted_responses import cancel, collection_of, pause, resume, set_caps, set_price
-from benchmark.conditions import BUILTIN, condition_named
+from benchmark.collection.wanted_responses import (
+    Collecting,
+    cancel,
+    collection_of,
+    collections_in,
+    lift_caps,
+    pause,
+    resume,
+    set_caps,
+    set_price,
+)
+from benchmark.conditions import BUILTIN, condition_named, read_conditions
 from benchmark.endpoints import update_endpoint
-from benchmark.models import Collection, Endpoint, Run, SubjectModel, Suite
+from benchmark.models import Collection, Condition, Endpoint, Run, SubjectModel, Suite
 from benchmark.suites import get_suite
 
-TOLD_APART = ("failures", "not_sent", "stopped")  # of the result
+TOLD_APART = ("failures", "not_sent", "stopped", "arms")  # of the result
 PRICES = ("input_price", "output_price", "cached_price")
 CHANGES = {"pause": pause, "resume": resume, "cancel": cancel}
 DESCRIBING = ("key_variable", "dialect", "concurrency", "timeout")  # options of an endpoint, with --base-url
@@ -40,14 +53,18 @@ DESCRIBING = ("key_variable", "dialect", "concurrency", "timeout")  # options of
 
 class Command(ArbiterCommand):
     help = (
-        "Ask a subject model for its response to every task of a suite. Stopping it loses nothing; run it "
-        "again to go on."
+        "Ask subject models for their responses to every task of a suite, under one condition or several. "
+        "Stopping it loses nothing; run it again to go on."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--suite", required=True, help="SLUG, or SLUG@VERSION")
-        parser.add_argument("--subject", required=True, help="the model's name, as the endpoint knows it")
-        parser.add_argument("--condition", required=True, help="a built-in condition, or one of --conditions")
+        parser.add_argument(
+            "--subject", required=True, help="the model's name, as the endpoint knows it; several: A,B"
+        )
+        parser.add_argument(
+            "--condition", required=True, help="a built-in condition, or one of --conditions; several: x,y"
+        )
         parser.add_argument(
             "--conditions", type=Path, default=BUILTIN, metavar="FILE", help="a YAML file of conditions"
         )
@@ -91,11 +108,10 @@ class Command(ArbiterCommand):
         for name in CHANGES:
             if options[name]:
                 return self._change(chosen_suite, name, retry_failed, options)
-        run = _run(chosen_suite, options)
-        with progress_bar(
-            "collecting", chosen_suite.tasks.filter(training=False).count() * epochs
-        ) as advance:
-            return collect(run, epochs, retry=retry_failed, stopping=StopSignal(), on_progress=advance)
+        of = _wanted(chosen_suite, options)
+        total = chosen_suite.tasks.filter(training=False).count() * epochs * len(of.run_ids)
+        with progress_bar("collecting", total) as advance:
+            return collect(of, epochs, retry=retry_failed, stopping=StopSignal(), on_progress=advance)
 
     def _change(
         self, suite: Suite, name: str, retry_failed: bool, options: Mapping[str, Any]
@@ -103,16 +119,17 @@ class Command(ArbiterCommand):
         self.changing = True
         if retry_failed:
             raise UserError(
-                f"collect: --{name} is for all that the run wants and asks nothing, so it takes no "
+                f"collect: --{name} is for all that is wanted and asks nothing, so it takes no "
                 "--retry-failed; leave --retry-failed out."
             )
-        collection = _collection_there(suite, options)
-        _cap(collection, options)
-        changed = CHANGES[name](collection)
+        of = _there(suite, options)
+        _cap(of, options)
+        changed = CHANGES[name](of)
         if name == "resume":
             wake_collectors()
         what = "responses_taken_back" if name == "cancel" else "changed"
-        return {"run": str(collection.run), "status": collection.status, what: changed}
+        told = {"run": str(of.run)} if isinstance(of, Collection) else {"plan": str(of)}
+        return {**told, "status": of.status, what: changed}
 
     def show(self, result: Any) -> None:
         if self.dry:
@@ -122,6 +139,8 @@ class Command(ArbiterCommand):
             super().show(result)
             return
         super().show({name: value for name, value in result.items() if name not in TOLD_APART})
+        if arms := result.get("arms"):
+            self.table(arms)
         for said in result["not_sent"]:
             self.stdout.write(f"{said[0].upper()}{said[1:]}.")
         for one in result["failures"]:
@@ -144,34 +163,90 @@ class Command(ArbiterCommand):
 
 
 @transaction.atomic
-def _run(suite: Suite, options: Mapping[str, Any]) -> Run:
-    """Return the run to collect, with its endpoint. All of it or nothing: what is refused leaves no row
-    changed."""
-    condition = condition_named(options["condition"], options["conditions"], _parameters(options))
-    require_tasks(suite, condition)
-    described, name = _endpoint(options), options["run_name"]
-    subject = subject_named(options["subject"], described)
+def _wanted(suite: Suite, options: Mapping[str, Any]) -> Collecting:
+    """Return what is to be collected: a run's collection, or a plan of several. All of it or nothing: what is
+    refused leaves no row changed."""
+    described = _endpoint(options)
+    conditions = _conditions(options)
+    for condition in conditions:
+        require_tasks(suite, condition)
+    subjects = [subject_named(name, described) for name in _subjects(options)]
+    runs = [
+        _run(suite, subject, condition, described, options)
+        for subject in subjects
+        for condition in conditions
+    ]
+    of = collection_of(runs[0]) if len(runs) == 1 else plan_of(runs)
+    if isinstance(of, Collection):
+        refuse_arm(of)
+    _cap(of, options)
+    return of
+
+
+def _run(
+    suite: Suite,
+    subject: SubjectModel,
+    condition: Condition,
+    described: Endpoint | None,
+    options: Mapping[str, Any],
+) -> Run:
+    """Return the run of a subject under a condition, with its endpoint."""
+    name = options["run_name"]
     there = Run.objects.filter(suite=suite, subject=subject, condition=condition, name=name).first()
     endpoint = described or (there.endpoint if there else None) or subject.endpoint
     assert endpoint is not None  # subject_named has refused that
     connection_of(endpoint.service)
-    run = run_at(endpoint, suite, subject, condition, name, moved=options["moved"])
-    _cap(collection_of(run), options)
-    return run
+    return run_at(endpoint, suite, subject, condition, name, moved=options["moved"])
 
 
-def _collection_there(suite: Suite, options: Mapping[str, Any]) -> Collection:
-    """Return the collection of the run that the options name, UserError where there is none."""
-    condition = condition_named(options["condition"], options["conditions"], _parameters(options))
-    subject = SubjectModel.objects.called(options["subject"].strip())
-    runs = Run.objects.filter(suite=suite, subject=subject, condition=condition, name=options["run_name"])
-    collection = Collection.objects.filter(run__in=runs).first()
-    if collection is None:
-        raise UserError(
-            f"Nothing was collected of {options['subject']!r} under {condition} in a run "
-            f"{options['run_name']!r} of {suite}; name the run as when it was collected."
+def _there(suite: Suite, options: Mapping[str, Any]) -> Collecting:
+    """Return the collection of the run, or the plan of the runs, that the options name, UserError where there
+    is none."""
+    subjects = [SubjectModel.objects.called(name) for name in _subjects(options)]
+    conditions = _conditions(options)
+    runs = list(
+        Run.objects.filter(
+            suite=suite,
+            subject__in=filter(None, subjects),
+            condition__in=conditions,
+            name=options["run_name"],
         )
-    return collection
+    )
+    several = len(subjects) * len(conditions) > 1
+    of = plan_there(runs) if several else Collection.objects.filter(run__in=runs).first()
+    if of is None or (several and len(runs) < len(subjects) * len(conditions)):
+        told = ", ".join(map(str, conditions))
+        raise UserError(
+            f"Nothing was collected of {options['subject']!r} under {told} in "
+            f"{'one plan of runs' if several else 'a run'} {options['run_name']!r} of {suite}; name "
+            f"{'them' if several else 'the run'} as when it was collected."
+        )
+    if isinstance(of, Collection):
+        refuse_arm(of)
+    return of
+
+
+def _subjects(options: Mapping[str, Any]) -> list[str]:
+    """Return the subjects that are named: one whose name has a comma, or several."""
+    told: str = options["subject"].strip()
+    return [told] if SubjectModel.objects.called(told) else _apart(told, "--subject")
+
+
+def _conditions(options: Mapping[str, Any]) -> list[Condition]:
+    path, parameters = options["conditions"], _parameters(options)
+    known, told = ByName(read_conditions(path).items()), options["condition"].strip()
+    names = [told] if known.one(told) else _apart(told, "--condition")
+    conditions = [condition_named(name, path, parameters) for name in names]
+    if len({condition.pk for condition in conditions}) < len(conditions):
+        raise UserError(f"--condition names the same condition twice, in other words: {told!r}.")
+    return conditions
+
+
+def _apart(told: str, option: str) -> list[str]:
+    names = [name.strip() for name in told.split(",")]
+    if "" in names or len(set(map(folded, names))) < len(names):
+        raise UserError(f"{option} takes names with commas between them, each once; it is {told!r}.")
+    return names
 
 
 class _Undone(Exception):
@@ -182,7 +257,7 @@ def _dry_run(suite: Suite, epochs: int, retry: bool, options: Mapping[str, Any])
     """Return what collecting would take, and leave no row of it."""
     result: dict[str, Any] = {}
     with suppress(_Undone), transaction.atomic():
-        result = forecast_collection(_run(suite, options), epochs, retry=retry)
+        result = forecast_collection(_wanted(suite, options), epochs, retry=retry)
         raise _Undone
     return result
 
@@ -192,20 +267,38 @@ def _parameters(options: Mapping[str, Any]) -> dict[str, Any]:
     return dict(options["parameters"] or ()) | ({} if limit is None else {"max_tokens": limit})
 
 
-def _cap(collection: Collection, options: Mapping[str, Any]) -> None:
-    """Give the collection the price and the caps that the options say; what they leave out stays."""
-    prices = [options[name] for name in PRICES]
-    if prices[0] is not None and prices[1] is not None:
-        input_price, output_price, cached = (None if one is None else per_token(one) for one in prices)
-        set_price(collection, Price(input_price or 0, output_price or 0, cached))
-    elif any(price is not None for price in prices):
-        raise UserError("A price is --input-price and --output-price, and --cached-price beside them.")
+def _cap(of: Collecting, options: Mapping[str, Any]) -> None:
+    """Give the collection or plan the prices and the caps that the options say; what they leave out stays."""
+    _price(of, options)
     calls, money = options["max_calls"], options["max_dollars"]
     if options["no_caps"]:
-        set_caps(collection, None, None)
+        lift_caps(of)
     elif calls is not None or money is not None:
-        cost = collection.max_cost if money is None else round(money * PICO)
-        set_caps(collection, calls if calls is not None else collection.max_calls, cost)
+        cost = of.max_cost if money is None else round(money * PICO)
+        set_caps(of, calls if calls is not None else of.max_calls, cost)
+
+
+def _price(of: Collecting, options: Mapping[str, Any]) -> None:
+    """Give the collections of each subject the price that is said for all, or the one in its place."""
+    given = {name: options[name] for name in PRICES if options[name] is not None}
+    if not given:
+        return
+    if "input_price" not in given or "output_price" not in given:
+        raise UserError("A price is --input-price and --output-price, and --cached-price beside them.")
+    subjects = [SubjectModel.objects.called(name) for name in _subjects(options)]
+    for name, prices in given.items():
+        if len(prices) not in (1, len(subjects)):
+            raise UserError(
+                f"--{name.replace('_', '-')} takes one price, or one for each subject with commas between "
+                f"them; it has {len(prices)} for {len(subjects)}."
+            )
+    for place, subject in enumerate(subjects):
+        said = {name: per_token(prices[place % len(prices)]) for name, prices in given.items()}
+        price = Price(said["input_price"], said["output_price"], said.get("cached_price"))
+        for one in collections_in(of):
+            if one.run.subject == subject:
+                set_price(one, price)
+    of.refresh_from_db()
 
 
 def _add_parameters(parser: ArgumentParser) -> None:
@@ -229,8 +322,8 @@ def _add_caps(parser: ArgumentParser) -> None:
     caps.add_argument("--no-caps", action="store_true", help="cap it no more")
     for name, what in zip(PRICES, ("prompt", "completion", "cached prompt"), strict=True):
         option = f"--{name.replace('_', '-')}"
-        help = f"dollars for a million {what} tokens (the service's list price)"
-        caps.add_argument(option, type=amount, metavar="AMOUNT", help=help)
+        help = f"dollars for a million {what} tokens (the service's list price); one a subject: 1,2"
+        caps.add_argument(option, type=amounts, metavar="AMOUNT", help=help)
 
 
 def _endpoint(options: Mapping[str, Any]) -> Endpoint | None:
