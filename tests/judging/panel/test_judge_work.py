@@ -54,6 +54,7 @@ def test_three_judges_judge_a_whole_study(study):
         "dollars": None,
         "unpriced": ["careful", "lenient", "noisy"],
         "stopped": "",
+        "not_sent": [],
     }
     assert stats["kinds"] == {"ok": 18}
     assert {model: kinds["ok"] for model, kinds in stats["models"].items()} == {
