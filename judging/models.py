@@ -38,6 +38,12 @@ class Judge(models.Model):
     label_order = models.CharField(max_length=10, choices=LabelOrder.choices, default=LabelOrder.SCHEME)
     label_seed = models.BigIntegerField(default=0)
     repeats = models.PositiveIntegerField(default=1)
+    probability = models.CharField(
+        max_length=8,
+        blank=True,
+        help_text="Where its probability over labels comes from: logprobs, stated, none. "
+        "Empty: as its template says.",
+    )
     show_condition = models.BooleanField(
         default=False, help_text="The condition's prompt suffix is added to the task."
     )
@@ -182,6 +188,11 @@ class Attempt(AppendOnly, CallRecord):
     )
     marker = models.CharField(max_length=40, help_text="Of the fence around the response.")
     max_tokens = models.PositiveIntegerField(null=True, blank=True, help_text="The larger budget of a retry.")
+    probabilities = models.JSONField(
+        null=True,
+        blank=True,
+        help_text="Of labels, from the logprobs that were asked for; or why there are none.",
+    )
 
     class Meta:
         ordering = ["id"]

@@ -32,6 +32,7 @@ class JudgedPart:
     matrix: Figure
     labels: Figure
     reliability: Figure | None
+    logprobs: Figure | None
     ceilings: Sequence[HumanCeiling]
     mistakes: JudgeMistakes
     under_error: str  # what figures with human error out don't hold; empty where there are none
@@ -90,6 +91,7 @@ def _part(study: Study, rater: Rater, part: str, inputs: CeilingInputs) -> Judge
         make_figure(study, "judge-matrix", query),
         make_figure(study, "judge-labels", query),
         make_figure(study, "judge-reliability", query) if figures.confidence else None,
+        make_figure(study, "judge-logprobs", query) if figures.logprobs else None,
         human_ceilings_kept(study, rater, part, inputs=inputs),
         kept(study, "mistakes", (rater.pk, part), lambda: mistakes(study, rater, part, inputs=inputs)),
         under_error_said(figures, human_error_kept(study)[0]),

@@ -24,6 +24,7 @@ from arbiter.core.errors import UserError
 from arbiter.core.longwork import TellProgress, tell_nobody
 from benchmark.models import Run
 from judging.models import Judge, Settlement, Verdict
+from judging.panel.prompting import probability_of
 
 BATCH = 1000
 ITEM_FIELDS = {
@@ -208,6 +209,7 @@ def _exactly(judge: Judge, rater: Rater) -> Row:
         "json_schema": judge.json_schema,
         "show_condition": judge.show_condition,
         "repeats": judge.repeats,
+        "probability": probability_of(judge),
         "label_order": judge.label_order,
         "label_seed": judge.label_seed,
         "mapping": judge.mapping,

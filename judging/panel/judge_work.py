@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
@@ -23,6 +24,7 @@ from benchmark.endpoints import NotesEndpoints, awake
 from benchmark.models import Endpoint, Response, Run, Task
 from judging.models import Attempt, Budget, Judge, StudyJudge, Verdict
 from judging.panel import metering
+from judging.panel.label_probabilities import NoProbabilities, label_probabilities
 from judging.panel.parsing import Unread, parse
 from judging.panel.prompting import JudgeRequest, ask, token_limit
 from judging.panel.verdict_outcomes import conclude
@@ -300,8 +302,25 @@ def attempt_of(made: MadeCall) -> Attempt:
         request_hash=body_hash(question.asked.request),
         marker=question.asked.marker,
         max_tokens=question.max_tokens,
+        probabilities=_probabilities(made),
         **call_fields(call, price_of(judge), lambda: worst_of(question)),
     )
+
+
+def _probabilities(made: MadeCall) -> dict[str, Any] | None:
+    """Return what an answer's logprobs say of the labels, or why nothing; None where none were asked for."""
+    question, answer = made.job.context, made.call.answer
+    if not (made.call.answered and answer and question.asked.request.get("logprobs")):
+        return None
+    judge: Judge = question.verdict.study_judge.judge
+    try:
+        parsed = parse(judge, answer, question.keys)
+        if isinstance(parsed, Unread):
+            return NoProbabilities("the answer has no label").as_json()
+        meant = judge.mapping or {key: key for key in question.keys}
+        return label_probabilities(answer, parsed.label, meant).as_json()
+    except Exception as error:  # concluding it tells; what was paid for is stored all the same
+        return NoProbabilities(f"they could not be read ({type(error).__name__})").as_json()
 
 
 def _count(attempts: Sequence[Attempt]) -> None:

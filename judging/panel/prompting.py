@@ -24,6 +24,7 @@ from judging.prompts.response_fence import neutralise
 
 __all__ = ["JudgeRequest", "ask", "check_labels", "check_template", "evidence", "shown_to", "token_limit"]
 
+LEAST_LOGPROBS = 5  # alternatives to a token: there are several ways to begin one label
 LONGEST_RATIONALE, SHORTEST_RATIONALE = 1000, 80
 NOT_TEXT = frozenset({"yes", "no", "on", "off", "true", "false", "y", "n", "null"})  # in YAML
 
@@ -124,9 +125,43 @@ def ask(
         body["seed"] = repeat  # parts repeats where the service honours it; the marker does elsewhere
     if form.response_format:
         body["response_format"] = form.response_format
+    if top := top_logprobs(judge, findings, len(choices)):
+        body |= {"logprobs": True, "top_logprobs": top}
     body |= judge.parameters if max_tokens is None else _with_budget(judge, max_tokens)
     body = {name: value for name, value in body.items() if value is not None}  # null takes a parameter out
     return JudgeRequest(findings.as_taken(body), values["marker"], key)
+
+
+def probability_of(judge: Judge) -> str:
+    """Return where a judge's probability over labels comes from: logprobs, stated or none. It is none where
+    the template can't be read, as one that an earlier version read otherwise."""
+    try:
+        return judge.probability or read_template(judge.template_text).probability
+    except ValueError:
+        return "none"
+
+
+def top_logprobs(judge: Judge, findings: Findings, labels: int) -> int:
+    """Return how many alternatives to a token a judge's calls ask for; 0 where its probability does not come
+    from them, or no check found that they come."""
+    wanted = probability_of(judge) == "logprobs"
+    return min(findings.top_logprobs, max(LEAST_LOGPROBS, labels)) if wanted else 0
+
+
+def without_logprobs(judge: Judge) -> str:
+    """Say why a judge's probability can't come from logprobs, though it is to; empty where it can."""
+    if probability_of(judge) != "logprobs":
+        return ""
+    findings = judge.endpoint.findings(judge.model)
+    if findings.top_logprobs:
+        return ""
+    at = f"{judge.model!r} at {judge.endpoint.name}"
+    if not findings.checked_at:
+        return (
+            f"logprobs are not asked for: {at} was not checked; "
+            f"manage.py endpoint check {judge.endpoint.name} tells whether they come"
+        )
+    return f"logprobs are not asked for: none come of {at}, as the check of {findings.checked_at[:10]} found"
 
 
 def not_sent(judge: Judge) -> list[str]:
@@ -135,7 +170,9 @@ def not_sent(judge: Judge) -> list[str]:
     answer = read_template(judge.template_text).answer
     asked |= {"response_format": {}} if judge.json_schema and answer != "lines" else {}
     asked = {name: value for name, value in (asked | judge.parameters).items() if value is not None}
-    return said_of_left_out(judge.endpoint.findings(judge.model), asked, judge.model, judge.endpoint.name)
+    findings = judge.endpoint.findings(judge.model)
+    said = said_of_left_out(findings, asked, judge.model, judge.endpoint.name)
+    return [*said, *filter(None, [without_logprobs(judge)])]
 
 
 def _marker(judge: Judge, response: Response, repeat: int) -> str:
@@ -199,6 +236,7 @@ def _constant_key(judge: Judge, choices: tuple[Choice, ...], findings: Findings)
     endpoint = judge.endpoint
     refused = sorted(set(LEFT_OUT) & findings.refused)
     named = [endpoint.headers, endpoint.query, *([refused] if refused else [])]
+    named += ["logprobs"] if top_logprobs(judge, findings, len(choices)) else []
     return _digest_of(
         (endpoint.name, endpoint.base_url, judge.model, judge.template_text, judge.dialect)
         + ((json.dumps(named, sort_keys=True),) if any(named) else ()),

@@ -15,9 +15,14 @@ from arbiter.calls.native_requests import PROTOCOLS
 from arbiter.calls.record_texts import LONGEST, AnswerTexts, CutText, answer_texts, cut
 from arbiter.core.text import storable
 from judging.models import Attempt, Judge, Verdict
-from judging.panel.prompting import ask
+from judging.panel.prompting import ask, probability_of
 from judging.prompts import STEPS
 
+PROBABILITY_WORDS = {
+    "logprobs": "over labels, from the logprobs of its answer's tokens",
+    "stated": "as it states it",
+    "none": "none is taken",
+}
 PROMPT_FIELDS = {"messages", "system", "contents", "systemInstruction"}  # shown as messages
 
 
@@ -187,6 +192,7 @@ def definition(judge: Judge) -> list[tuple[str, str]]:
         ("Parameters", json.dumps(judge.parameters, ensure_ascii=False) if judge.parameters else "none"),
         ("Label order", order),
         ("Repeats", str(judge.repeats)),
+        ("Probability", PROBABILITY_WORDS[probability_of(judge)]),
         (
             "Shown",
             "the task's own text and the condition's prompt suffix after it, without its system prompt"

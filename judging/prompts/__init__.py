@@ -31,7 +31,8 @@ ANSWERS = ("either", "json", "lines")
 CONFIDENCES = ("probability", "steps", "none")
 STEPS = ("low", "medium", "high")
 FIELDS = ("label", "confidence", "rationale", "evidence")
-KEYS = ("answer", "labels", "confidence", "fields")
+PROBABILITIES = ("logprobs", "stated", "none")
+KEYS = ("answer", "labels", "confidence", "fields", "probability")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,7 @@ class Template:
     confidence: str
     fields: tuple[str, ...]  # of the answer, in this order
     placeholders: frozenset[str]
+    probability: str  # where the judge's probability over labels comes from, of PROBABILITIES
 
 
 Beside = (
@@ -100,7 +102,28 @@ def read_template(text: str) -> Template:
     if not divided:
         system, user = "", body
     named = frozenset(PLACEHOLDER.findall(body))
-    return Template(system.strip(), user.strip(), answer, tuple(labels), labels, confidence, fields, named)
+    stated = "stated" if confidence == "probability" else "none"
+    probability = _one_of("probability", said.get("probability", stated), PROBABILITIES)
+    if problem := why_not_stated(probability, confidence):
+        raise ValueError(f"the header's probability: {problem}")
+    return Template(
+        system.strip(),
+        user.strip(),
+        answer,
+        tuple(labels),
+        labels,
+        confidence,
+        fields,
+        named,
+        probability,
+    )
+
+
+def why_not_stated(probability: str, confidence: str) -> str:
+    """Say why a judge's probability can't be the one it states; empty where it can, or is taken elsewhere."""
+    if probability != "stated" or confidence == "probability":
+        return ""
+    return f"stated needs an answer with confidence: probability, and this one's is {confidence}"
 
 
 def _header(text: str) -> tuple[Mapping[Any, Any], str]:

@@ -29,7 +29,8 @@ from arbiter.statistics import (
     task_tables,
     weighted_rate,
 )
-from judging.models import Verdict
+from judging.models import Judge, Verdict
+from judging.panel.prompting import probability_of
 from judging.votes.counting import Ints, group_names
 from judging.votes.goldsample import Bools, Floats, GoldSample
 
@@ -84,6 +85,8 @@ class JudgeAccuracy:
     ac1: Coefficient
     confidence: Reliability | None
     confidence_undefined: str
+    logprobs: Reliability | None  # of the probability that tokens give the label it gave
+    logprobs_undefined: str
     categories: tuple[CategoryAccuracy, ...]
 
     @property
@@ -128,7 +131,9 @@ def judge_accuracy(
     k, tasks = len(chosen.labels), chosen.groups["task"]
     target = np.asarray([label.role == Label.Role.TARGET for label in chosen.labels], dtype=bool)
     there = given >= 0
-    confidence, why = _confidence(study, rater, chosen, given, weights)
+    judge = Judge.objects.filter(rater=rater).select_related("rater").first()
+    confidence, why = _stated(study, rater, judge, chosen, given, weights)
+    logprobs, why_none = _of_tokens(study, judge, chosen, given, weights)
     tables = task_tables(chosen.gold, given, k, weights, tasks)
     return JudgeAccuracy(
         part=part,
@@ -145,6 +150,8 @@ def judge_accuracy(
         ac1=_coefficient(tables, table_ac1),
         confidence=confidence,
         confidence_undefined=why,
+        logprobs=logprobs,
+        logprobs_undefined=why_none,
         categories=_categories(inputs.categories, chosen, given, weights, target),
     )
 
@@ -257,16 +264,49 @@ def why_missing(study: Study, rater: Rater, items: Sequence[int]) -> dict[int, s
     return {item: STATES.get(state.get(item, ""), NOT_ASKED) for item in items}
 
 
-def _confidence(
-    study: Study, rater: Rater, sample: GoldSample, given: Ints, weights: Floats | None
+def _stated(
+    study: Study, rater: Rater, judge: Judge | None, sample: GoldSample, given: Ints, weights: Floats | None
 ) -> tuple[Reliability | None, str]:
-    stated = confidences(study, rater)
-    mask = np.asarray([item in stated for item in sample.items.tolist()], dtype=bool) & (given >= 0)
+    """Return how far the probability that it states is right; why it has none, where it has none."""
+    if judge and probability_of(judge) == "none":
+        return None, "no probability is taken from it"
+    told = _reliability(confidences(study, rater), sample, given, weights)
+    return told, "" if told else "it states no probability with its labels"
+
+
+def _of_tokens(
+    study: Study, judge: Judge | None, sample: GoldSample, given: Ints, weights: Floats | None
+) -> tuple[Reliability | None, str]:
+    """Return how far the probability is right that tokens give its labels; why it has none, where it has
+    none."""
+    if judge is None or probability_of(judge) != "logprobs":
+        return None, "its probability is not taken from logprobs"
+    told = _reliability(token_probabilities(study, judge), sample, given, weights)
+    return told, "" if told else "no answer came with logprobs that tell of its label"
+
+
+def _reliability(
+    probabilities: Mapping[int, float], sample: GoldSample, given: Ints, weights: Floats | None
+) -> Reliability | None:
+    """Hold probabilities of being right, by item, against what was right; None where there are none."""
+    mask = np.asarray([item in probabilities for item in sample.items.tolist()], dtype=bool) & (given >= 0)
     if not mask.any():
-        return None, "it states no probability with its labels"
-    values = [stated[item] for item in sample.items[mask].tolist()]
+        return None
+    values = [probabilities[item] for item in sample.items[mask].tolist()]
     right, tasks = (sample.gold == given)[mask], sample.groups["task"][mask]
-    return reliability(values, right, _some(weights, mask), tasks), ""
+    return reliability(values, right, _some(weights, mask), tasks)
+
+
+def token_probabilities(study: Study, judge: Judge) -> dict[int, float]:
+    """Return the probability that the tokens of a judge's answers give the label it gave, of each item with
+    gold of which they tell."""
+    with_gold = Exists(Gold.objects.filter(item=OuterRef("item")))
+    done = Verdict.objects.filter(
+        with_gold, study_judge__study=study, study_judge__judge=judge, repeat=0, state=Verdict.State.DONE
+    )
+    told = done.filter(answer__probabilities__isnull=False).order_by()
+    rows = told.values_list("item", "rating__label__key", "answer__probabilities")
+    return {item: said["labels"][key] for item, key, said in rows if said and key in said.get("labels", ())}
 
 
 def confidences(study: Study, rater: Rater) -> dict[int, float]:

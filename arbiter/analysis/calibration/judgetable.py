@@ -29,7 +29,7 @@ def accuracy_kept(
     may not be seen."""
     if part not in visible_parts(study, rater):
         raise UserError(f"Nobody has looked at the {part} gold for {rater}, so its figures are not shown.")
-    return kept(study, "judge-figures", (rater.pk, part), lambda: judge_accuracy(study, rater, part, inputs))
+    return kept(study, "judge-accuracy", (rater.pk, part), lambda: judge_accuracy(study, rater, part, inputs))
 
 
 def human_ceilings_kept(

@@ -2,7 +2,7 @@
 reliability."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from annotation.models import Rater, Study
 from annotation.raters import primary_raters
@@ -14,7 +14,7 @@ from arbiter.analysis.figures.style import CELL, WIDTH, interval_dots, label_ext
 from arbiter.analysis.judgeraters import is_simulated_judge, judge_raters
 from arbiter.core.errors import UserError
 from arbiter.core.text import how_many
-from arbiter.statistics import Rate
+from arbiter.statistics import Rate, Reliability
 
 NO_VERDICT = "no verdict"
 SENSITIVITY, SPECIFICITY = "sensitivity", "specificity"
@@ -130,7 +130,35 @@ def reliability_figure(study: Study, query: Mapping[str, str]) -> Figure:
     rater, accuracy = _asked(study, query)
     if accuracy.confidence is None:
         raise UserError(f"{rater} has no reliability plot: {accuracy.confidence_undefined}.")
-    reliability = accuracy.confidence
+    return _reliability_figure(study, rater, accuracy, accuracy.confidence, STATED)
+
+
+@figure("judge-logprobs")
+def logprobs_figure(study: Study, query: Mapping[str, str]) -> Figure:
+    rater, accuracy = _asked(study, query)
+    if accuracy.logprobs is None:
+        raise UserError(f"{rater} has no reliability plot of logprobs: {accuracy.logprobs_undefined}.")
+    return _reliability_figure(study, rater, accuracy, accuracy.logprobs, OF_TOKENS)
+
+
+class ProbabilityWords(NamedTuple):
+    """How figures name a judge's probability of being right."""
+
+    title: str
+    column: str
+    mean: str
+    axis: str
+
+
+STATED = ProbabilityWords("stated confidence", "Stated", "Mean stated", "stated probability of being right")
+OF_TOKENS = ProbabilityWords(
+    "logprobs", "By logprobs", "Mean by logprobs", "probability of its label by logprobs"
+)
+
+
+def _reliability_figure(
+    study: Study, rater: Rater, accuracy: JudgeAccuracy, reliability: Reliability, words: ProbabilityWords
+) -> Figure:
     data = [
         {
             "bin": f"{one.low:.1f} to {one.high:.1f}",
@@ -143,26 +171,27 @@ def reliability_figure(study: Study, query: Mapping[str, str]) -> Figure:
         for one in reliability.bins
     ]
     return Figure(
-        title=f"{rater}: stated confidence{_on(accuracy)}",
+        title=f"{rater}: {words.title}{_on(accuracy)}",
         columns=[
-            Column("bin", "Stated"),
+            Column("bin", words.column),
             Column("n", "Items", "count"),
-            Column("confidence", "Mean stated", "rate"),
+            Column("confidence", words.mean, "rate"),
             Column("right", "Right", "rate"),
             Column("low", "Low", "rate"),
             Column("high", "High", "rate"),
         ],
         rows=data,
         sentence=(
-            f"Stated probability of being right and share right of {_about(study, rater, accuracy)}, in ten "
-            f"equal bins: Brier score {reliability.brier:.3f} (reliability {reliability.reliability:.3f}, "
-            f"resolution {reliability.resolution:.3f}, uncertainty {reliability.uncertainty:.3f}), mean gap "
+            f"{words.axis[0].upper()}{words.axis[1:]} and share right of {_about(study, rater, accuracy)}, "
+            f"in ten equal bins: {how_many(reliability.n, 'item')}, Brier score {reliability.brier:.3f} "
+            f"(reliability {reliability.reliability:.3f}, resolution {reliability.resolution:.3f}, "
+            f"uncertainty {reliability.uncertainty:.3f}), mean gap "
             f"{100 * reliability.expected_error:.1f} points."
         ),
-        chart=lambda colours: _reliability(data, colours),
+        chart=lambda colours: _reliability(data, colours, words.axis),
         alt=(
-            "Share right by stated confidence, beside the line on which they would be equal; the table "
-            "below has the figures."
+            f"Share right by {words.axis}, beside the line on which they would be equal; the table below has "
+            "the figures."
         ),
     )
 
@@ -286,7 +315,7 @@ def _matrix(
     return (cells + shares + items).properties(width=CELL * len(columns), height=50 * len(rows_))
 
 
-def _reliability(data: list[dict[str, Any]], colours: Mapping[str, str]) -> Any:
+def _reliability(data: list[dict[str, Any]], colours: Mapping[str, str], axis: str) -> Any:
     import altair as alt
 
     scale = alt.Scale(domain=[0, 1])
@@ -299,7 +328,7 @@ def _reliability(data: list[dict[str, Any]], colours: Mapping[str, str]) -> Any:
         x=alt.X(
             "confidence:Q",
             scale=scale,
-            axis=alt.Axis(format=".0%", tickCount=5, title="stated probability of being right"),
+            axis=alt.Axis(format=".0%", tickCount=5, title=axis),
         )
     )
     bars = base.mark_rule(strokeWidth=2, color=colours["accent"], opacity=0.55).encode(

@@ -31,7 +31,7 @@ from arbiter.core.yamlfile import Loader, hint, read_yaml
 from benchmark.endpoints import EndpointSpec
 from judging.panel.prompting import check_template
 from judging.panel.scoring import ScorerSpec
-from judging.prompts import Beside, template_text
+from judging.prompts import Beside, read_template, template_text, why_not_stated
 
 # Told apart by type, so that a mistake in a scheme written out isn't answered with "should be a string".
 SchemeChoice = Annotated[
@@ -78,6 +78,7 @@ class JudgeSpec(BaseSpec):
     label_seed: int = Field(0, ge=-(2**63), lt=2**63)
     repeats: int = Field(1, ge=1, le=100)
     show_condition: bool = False
+    probability: Literal["logprobs", "stated", "none", ""] = ""
     price: PriceSpec | None = None
 
     @model_validator(mode="after")
@@ -201,9 +202,12 @@ def study_of(data: Any, beside: Beside) -> StudySpec:
         raise StudyMistake([], "holds a NUL or a lone surrogate, which no database keeps; take it out")
     for index, judge in enumerate(spec.judges):
         try:
-            check_template(template_text(judge.template, beside))
+            text = template_text(judge.template, beside)
+            check_template(text)
         except (UserError, ValueError) as error:
             raise StudyMistake(["judges", index, "template"], str(error).rstrip(".")) from error
+        if problem := why_not_stated(judge.probability, read_template(text).confidence):
+            raise StudyMistake(["judges", index, "probability"], problem)
     return spec
 
 

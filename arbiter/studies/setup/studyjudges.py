@@ -95,6 +95,7 @@ def save_judge(spec: JudgeSpec, endpoint: Endpoint, beside: Beside) -> Judge:
         "label_order": spec.label_order,
         "label_seed": spec.label_seed,
         "repeats": spec.repeats,
+        "probability": spec.probability,
     }
     usual = {
         "dialect": "openai",
@@ -103,6 +104,7 @@ def save_judge(spec: JudgeSpec, endpoint: Endpoint, beside: Beside) -> Judge:
         "label_order": "scheme",
         "label_seed": 0,
         "repeats": 1,
+        "probability": "",
     }
     unusual = {key: value for key, value in options.items() if value != usual[key]}
     content = digest(spec.name, json.dumps([*parts, unusual] if unusual else parts, sort_keys=True))

@@ -41,9 +41,11 @@ CONTENT_FIELDS = {
 CONFIG_FIELDS = {
     "candidateCount",
     "frequencyPenalty",
+    "logprobs",
     "maxOutputTokens",
     "presencePenalty",
     "responseJsonSchema",
+    "responseLogprobs",
     "responseMimeType",
     "responseSchema",
     "seed",

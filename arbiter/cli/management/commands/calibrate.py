@@ -111,6 +111,7 @@ def _row(one: Mapping[str, Any]) -> dict[str, Any]:
         "kappa": one["kappa"]["value"],
         "AC1": one["ac1"]["value"],
         "Brier": one["confidence"] and one["confidence"]["brier"],
+        "Brier, logprobs": one["logprobs"] and one["logprobs"]["brier"],
         "stands in": None if stands["passed"] is None else "yes" if stands["passed"] else "no",
     }
 
