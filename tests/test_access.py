@@ -17,7 +17,7 @@ from tests.benchmark.collected import at_work
 from tests.judging.helpers import endpoint, judge
 from tests.judging.rows import attempt, verdict
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("figures_kept")]
 READERS = {"owner", "adjudicator", "viewer"}
 LABELLERS = {"ann", "expert"}  # everybody else can see other labels
 PEOPLE = ["owner", "adjudicator", "viewer", "ann", "expert", "stranger", "superuser", None]

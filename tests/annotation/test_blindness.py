@@ -18,7 +18,7 @@ from benchmark.models import Response
 from tests import builders
 from tests.sizes import size
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("figures_kept")]
 SECRETS = {
     "subject": "Zyxomodel-9",
     "family": "zyxofamily",
