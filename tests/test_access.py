@@ -5,6 +5,7 @@ A stranger gets 404, a member whose role is not enough 403.
 
 import pytest
 from django.contrib.auth.models import User
+from django.test import Client
 from django.urls import get_resolver
 
 from annotation.models import Serving
@@ -177,26 +178,52 @@ def cast(rated):
     return rated
 
 
-def address(name, study, person=None):
-    call = Attempt.objects.get()
+@pytest.fixture(scope="module")
+def addresses(rows):
+    """Return a function that gives a page's address with the keys of the study's rows put in."""
+    study, call = builders.Study.objects.get(), Attempt.objects.get()
     collected = CollectionAttempt.objects.filter(outcome="answer").first()
-    served = "aaaaaaaaaaaa"
-    if person in LABELLERS:
-        item, rater = study.items.first(), builders.human(User.objects.get(username=person))
-        served = Serving.objects.get_or_create(study=study, item=item, rater=rater)[0].key
-    return PAGES[name][0].format(
-        key=study.items.first().key,
-        verdict=call.verdict_id,
-        attempt=call.pk,
-        served=served,
-        member=study.memberships.get(user__username="ben").pk,
-        judge=call.study_judge.judge.rater_id,
-        job=Job.objects.get().pk,
-        plan=CollectionPlan.objects.get().pk,
-        collection=collected.run.collection.pk,
-        response=collected.response_id,
-        call=collected.pk,
-    )
+    served = {person: serving_of(study, person) for person in sorted(LABELLERS)}
+    keys = {
+        "key": study.items.first().key,
+        "verdict": call.verdict_id,
+        "attempt": call.pk,
+        "member": study.memberships.get(user__username="ben").pk,
+        "judge": call.study_judge.judge.rater_id,
+        "job": Job.objects.get().pk,
+        "plan": CollectionPlan.objects.get().pk,
+        "collection": collected.run.collection.pk,
+        "response": collected.response_id,
+        "call": collected.pk,
+    }
+    return lambda name, person=None: PAGES[name][0].format(**keys, served=served.get(person, "aaaaaaaaaaaa"))
+
+
+def serving_of(study, person):
+    rater = builders.human(User.objects.get(username=person))
+    return Serving.objects.create(study=study, item=study.items.first(), rater=rater).key
+
+
+@pytest.fixture(scope="module")
+def sessions(rows):
+    """Return the cookies with which each of the people is signed in."""
+    clients = {person: Client() for person in PEOPLE if person}
+    for person, client in clients.items():
+        client.force_login(User.objects.get(username=person))
+    return {person: client.cookies for person, client in clients.items()}
+
+
+@pytest.fixture
+def browser_of(db, sessions):
+    """Return a function that gives a browser with somebody signed in, or nobody."""
+
+    def opened(person):
+        client = Client()
+        if person:
+            client.cookies.update(sessions[person])
+        return client
+
+    return opened
 
 
 def test_every_page_is_in_the_table():
@@ -209,11 +236,9 @@ def test_every_page_is_in_the_table():
 
 @pytest.mark.parametrize("name", PAGES)
 @pytest.mark.parametrize("person", PEOPLE)
-def test_a_page_opens_for_its_roles_alone(client, rated, study, name, person):
+def test_a_page_opens_for_its_roles_alone(browser_of, addresses, name, person):
     _, allowed, method = PAGES[name]
-    if person:
-        client.force_login(rated[person])
-    answer = getattr(client, method)(address(name, study, person))
+    answer = getattr(browser_of(person), method)(addresses(name, person))
     if person is None and name in IN_JSON:
         assert answer.status_code == 401 and answer.json()["kind"] == "signed-out"
     elif person is None:
@@ -227,9 +252,8 @@ def test_a_page_opens_for_its_roles_alone(client, rated, study, name, person):
 
 
 @pytest.mark.parametrize("name", [name for name, page in PAGES.items() if page[2] == "post"])
-def test_what_changes_something_is_never_done_by_a_link(client, rated, study, name):
-    client.force_login(rated["owner"])
-    assert client.get(address(name, study)).status_code == 405
+def test_what_changes_something_is_never_done_by_a_link(browser_of, addresses, name):
+    assert browser_of("owner").get(addresses(name)).status_code == 405
 
 
 def test_an_item_of_another_study_is_not_found(client, rated, cast):
@@ -295,26 +319,23 @@ def test_an_odd_page_key_shows_the_first_page(client, rated, after):
     assert answer.status_code == 200 and answer.context["page"]
 
 
-@pytest.mark.parametrize(
-    "name", [*PAGES, "home", "sign-in", "sign-in-link", "invitation", "healthz", "readyz", "nowhere"]
-)
+FOR_EVERYBODY = {
+    "home": "/",
+    "sign-in": "/sign-in",
+    "sign-in-link": "/sign-in/link/x",
+    "invitation": "/invitation/x",
+    "healthz": "/healthz",
+    "readyz": "/readyz",
+    "nowhere": "/nowhere",
+}
+
+
+@pytest.mark.parametrize("name", [*PAGES, *FOR_EVERYBODY])
 @pytest.mark.parametrize("person", ["owner", "ann", "stranger", None])
-def test_nobody_keeps_a_copy_of_what_is_somebodys_own(client, rated, study, name, person):
+def test_nobody_keeps_a_copy_of_what_is_somebodys_own(browser_of, addresses, name, person):
     """Pages, JSON, downloads and refusals alike, whoever asks and by whichever method."""
-    if person:
-        client.force_login(rated[person])
-    if name in PAGES:
-        where = address(name, study, person)
-    else:
-        where = {
-            "home": "/",
-            "sign-in": "/sign-in",
-            "sign-in-link": "/sign-in/link/x",
-            "invitation": "/invitation/x",
-            "healthz": "/healthz",
-            "readyz": "/readyz",
-            "nowhere": "/nowhere",
-        }[name]
+    client = browser_of(person)
+    where = FOR_EVERYBODY[name] if name in FOR_EVERYBODY else addresses(name, person)
     for method in ("get", "post", "head"):
         said = getattr(client, method)(where).headers["Cache-Control"]
         assert "private" in said and ("no-store" in said or name == "study-figure")
