@@ -20,7 +20,7 @@ from tests.judging.helpers import endpoint, judge
 from tests.judging.planned import draw_gold, judged_study
 from tests.judging.rows import attempt, verdict
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("figures_kept")]
 PAYLOAD = """<script>alert(1)</script>"'><img src=x onerror=alert(2)>{{ 7|add:7 }}</style>"""
 
 
@@ -39,9 +39,9 @@ class Reader(HTMLParser):
     handle_startendtag = handle_starttag
 
 
-@pytest.fixture
-def told():
-    """A study with everything a report has to say."""
+@pytest.fixture(scope="module")
+def rows(rows_of_module):
+    """Make a study with everything a report has to say."""
     study, truth = judged_study(tasks=20, epochs=3)
     draw_gold(study, truth, budget=50)
     ann = builders.rater("ann", "human")
@@ -56,7 +56,16 @@ def told():
         calls=3, prompt_tokens=30, completion_tokens=3, cost=3 * 10**9
     )
     settle(study)
-    return study
+
+
+@pytest.fixture(scope="module")
+def text(rows):
+    return report_html(Study.objects.get())
+
+
+@pytest.fixture
+def told(db, rows):
+    return Study.objects.get()
 
 
 def section(study, key):
@@ -132,13 +141,12 @@ def test_looks_at_the_sealed_part_are_listed(told):
     assert looks.rows[0][1:] == ["judge-a", "The template is final."]
 
 
-def test_an_empty_study_has_a_report_too(study):
-    text = report_html(study)
+def test_an_empty_study_has_a_report_too(db):
+    text = report_html(builders.study("empty"))
     assert "Nothing is settled yet." in text and "No judge has labelled here." in text
 
 
-def test_it_asks_for_nothing(told):
-    text = report_html(told)
+def test_it_asks_for_nothing(text):
     for tag, attributes in Reader(text).tags:
         if tag == "link":  # else a browser asks for an icon by itself
             assert attributes == {"rel": "icon", "href": "data:,"}
@@ -182,13 +190,11 @@ def test_what_others_wrote_is_escaped_everywhere(told):
     assert [tag for tag, _ in tags].count("style") == 1 and "{{ 7|add:7 }}" in text
 
 
-def test_people_are_under_pseudonyms_and_simulated_labels_are_said(told):
-    text = report_html(told)
+def test_people_are_under_pseudonyms_and_simulated_labels_are_said(told, text):
     assert "simulated raters" not in text
     assert not re.search(r"(?<![\w-])ann(?![\w-])", text)
     assert "rater-" in text
     builders.rate(told.items.first(), builders.rater("sim"), simulated=True)
-    cache.clear()
     assert "simulated raters" in report_html(told)
 
 
