@@ -27,6 +27,7 @@ from annotation.raters import rater_named, rater_of
 from annotation.routing import serve
 from annotation.schemes import builtin_scheme
 from annotation.submitting import Submission, submit
+from arbiter.core.text import digest
 from arbiter.simulator.running import RunningSimulator
 from arbiter.web.label.workspace import consent_hash
 from benchmark.models import Category, Condition, Response, Run, SubjectModel, Suite, Task
@@ -45,8 +46,8 @@ ROLES = {
 def suite(slug: str = "tiny", tasks: int = 2, **task_fields: Any) -> Suite:
     """Make a suite whose tasks go round two categories, `alpha` and `beta`."""
     made = Suite.objects.create(slug=slug, title=slug)
-    categories = [
-        Category.objects.create(
+    categories = Category.objects.bulk_create(
+        Category(
             suite=made,
             key=key,
             title=key.capitalize(),
@@ -55,11 +56,17 @@ def suite(slug: str = "tiny", tasks: int = 2, **task_fields: Any) -> Suite:
             position=n,
         )
         for n, key in enumerate(("alpha", "beta"), start=1)
-    ]
-    for number in range(1, tasks + 1):
-        fields = {"key": f"task-{number}", "text": f"Task {number}: keep the pump running.", **task_fields}
-        Task.objects.create(suite=made, category=categories[(number - 1) % 2], **fields)
+    )
+    Task.objects.bulk_create(
+        unsaved_task(made, categories[(number - 1) % 2], number, **task_fields)
+        for number in range(1, tasks + 1)
+    )
     return made
+
+
+def unsaved_task(of: Suite, category: Category, number: int, **fields: Any) -> Task:
+    fields = {"key": f"task-{number}", "text": f"Task {number}: keep the pump running.", **fields}
+    return Task(suite=of, category=category, text_hash=digest(fields["text"]), **fields)
 
 
 def condition(name: str = "baseline", **fields: Any) -> Condition:

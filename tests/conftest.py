@@ -46,7 +46,6 @@ def pytest_configure(config: pytest.Config) -> None:
     gc.disable()  # until all tests are collected: they stay
 
 
-
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     left_out = [item for item in items if not sizes.belongs(item)]
     items[:] = [item for item in items if sizes.belongs(item)]

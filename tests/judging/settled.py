@@ -7,6 +7,7 @@ from annotation.humanplan import DrawSpec
 from annotation.ledger import Entry, record
 from annotation.models import Draw, DrawnItem, Gold, Item, Study
 from annotation.schemes import builtin_scheme
+from benchmark.models import Response
 from tests import builders
 from tests.arbiter.statistics.plain_em import correlated
 
@@ -22,11 +23,11 @@ def panel(
     of = builders.suite(slug, tasks)
     study = Study.objects.create(slug=slug, title="Panel", scheme=builtin_scheme("four-class"))
     runs = [builders.run(of, "model-a", arm, f"{slug}-{arm}") for arm in ARMS]
-    responses = [
-        builders.response(runs[epoch % 2], task, epoch)
+    responses = Response.objects.bulk_create(
+        builders.unsaved(runs[epoch % 2], task, epoch)
         for task in of.tasks.all()
         for epoch in range(1, epochs + 1)
-    ]
+    )
     Item.objects.bulk_create([Item(study=study, response=response) for response in responses])
     items = list(study.items.order_by("id"))
     truth, votes = correlated(seed, items=len(items), **how)

@@ -72,25 +72,30 @@ def test_it_holds_all_that_is_tracked_of_the_rooms_and_no_module_of_another_name
     assert {name for name in wanted if (ROOT / name).exists() or name.startswith("arbiter/")} <= inside
 
 
-def test_every_command_is_there_and_data_lies_in_the_persons_own_folder(
-    installed: Path, tmp_path: Path
-) -> None:
-    told = run(installed, tmp_path, "help", "--commands").split()
+@pytest.fixture(scope="module")
+def home(installed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make a person's home with Arbiter's database in it."""
+    folder = tmp_path_factory.mktemp("home")
+    run(installed, folder, "migrate", "--verbosity", "0")
+    return folder
+
+
+def test_every_command_is_there_and_data_lies_in_the_persons_own_folder(installed: Path, home: Path) -> None:
+    told = run(installed, home, "help", "--commands").split()
     ours = {path.stem for path in (ROOT / "arbiter/cli/management/commands").glob("[a-z]*.py")}
     assert ours <= set(told)
-    run(installed, tmp_path, "migrate", "--verbosity", "0")
-    database = tmp_path / "data" / "arbiter" / "arbiter.sqlite3"
+    database = home / "data" / "arbiter" / "arbiter.sqlite3"
     assert database.stat().st_mode & 0o077 == 0
-    assert '"tasks": 88' in run(installed, tmp_path, "loadsuite", "--slug", "shipped", "--json")
+    assert '"tasks": 88' in run(installed, home, "loadsuite", "--slug", "shipped", "--json")
 
 
 @pytest.fixture
-def page(installed: Path, tmp_path: Path, reserve_port: ReservePort) -> Iterator[str]:
+def page(installed: Path, home: Path, reserve_port: ReservePort) -> Iterator[str]:
     ports = {"PORT": str(reserve_port()), "ARBITER_SIMULATOR_PORT": str(reserve_port())}
     process = subprocess.Popen(
         [str(installed / "bin" / "arbiter"), "run"],
-        cwd=tmp_path,
-        env=alone(tmp_path, **ports),
+        cwd=home,
+        env=alone(home, **ports),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

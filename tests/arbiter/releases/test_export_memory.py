@@ -40,8 +40,8 @@ def peak(study, out) -> int:
 
 @pytest.mark.parametrize("extension", ["jsonl", "csv", "parquet"])
 def test_memory_stays_flat(tmp_path, extension, monkeypatch):
-    monkeypatch.setattr(exporting, "BATCH", 250)
-    small, large = study_of(800), study_of(3_200)
+    monkeypatch.setattr(exporting, "BATCH", 125)
+    small, large = study_of(400), study_of(1_600)
     export_study(small, tmp_path / f"warm.{extension}")  # what is loaded once is no part of it
     few, many = (peak(study, tmp_path / f"data.{extension}") for study in (small, large))
     assert many < few * 1.4

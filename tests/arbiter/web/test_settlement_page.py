@@ -4,8 +4,9 @@ import csv
 import io
 
 import pytest
+from django.contrib.auth.models import User
 
-from annotation.models import Draw, Gold, Item
+from annotation.models import Draw, Gold, Item, Study
 from arbiter.analysis.figures.catalogue import make_figure
 from judging.models import Settlement, SettlementVersion
 from judging.settlement.settling import settle
@@ -17,10 +18,34 @@ pytestmark = pytest.mark.django_db
 PAGE, ACTION = "/studies/panel/settlement", "/studies/panel/settle"
 
 
-@pytest.fixture
-def panelled():
+@pytest.fixture(scope="module")
+def rows(rows_of_module):
     made, true = panel()
-    return made, true, builders.cast(made)
+    builders.cast(made)
+    return true
+
+
+@pytest.fixture
+def panelled(db, rows):
+    return Study.objects.get(slug="panel"), rows, {user.username: user for user in User.objects.all()}
+
+
+@pytest.fixture
+def cast(study, rows):
+    """Give the same people their roles in the small study too."""
+    people = {user.username: user for user in User.objects.all()}
+    for name, role in builders.ROLES.items():
+        study.memberships.create(user=people[name], role=role)
+    return people
+
+
+@pytest.fixture
+def ungolded(db):
+    """Make a study without gold, with an owner of its own."""
+    made, _ = panel(tasks=4, epochs=6, share=0, slug="ungolded")
+    owner = User.objects.create_user("its-owner")
+    made.memberships.create(user=owner, role="owner")
+    return made, owner
 
 
 def opened(client, user, address=PAGE):
@@ -69,18 +94,16 @@ def test_what_makes_no_sense_is_refused_in_a_sentence(client, panelled, sent, sa
     assert said in page and not Settlement.objects.exists()
 
 
-def test_a_rule_that_needs_gold_says_so(client):
-    study, _ = panel(tasks=4, epochs=4, share=0)
-    client.force_login(builders.cast(study)["owner"])
-    page = client.post(ACTION, {"rule": "weighted"}, follow=True).content.decode()
+def test_a_rule_that_needs_gold_says_so(client, ungolded):
+    client.force_login(ungolded[1])
+    page = client.post("/studies/ungolded/settle", {"rule": "weighted"}, follow=True).content.decode()
     assert "no item has gold" in page and not SettlementVersion.objects.exists()
 
 
-def test_why_nothing_is_accepted_is_on_the_page(client):
-    study, _ = panel(tasks=4, epochs=6, share=0)
-    cast = builders.cast(study)
+def test_why_nothing_is_accepted_is_on_the_page(client, ungolded):
+    study, owner = ungolded
     settle(study, "model")
-    page = opened(client, cast["owner"])
+    page = opened(client, owner, "/studies/ungolded/settlement")
     assert "Posteriors are not calibrated, so nothing is accepted" in page and "fewer than 50" in page
     assert "How far posteriors can be believed" not in page
 

@@ -8,7 +8,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from annotation.adjudication import adjudicate
-from annotation.models import Draw, Gold, Item
+from annotation.models import Draw, Gold, Item, Study
 from arbiter.core.errors import UserError
 from judging.models import GoldSplit, Settlement, SettlementVersion
 from judging.settlement.scores import backing, is_backed, unbacked
@@ -106,10 +106,20 @@ def test_a_judge_who_is_right_on_gold_outvotes_two_who_are_not():
 # The model
 
 
+@pytest.fixture(scope="module")
+def truth(rows_of_module):
+    """Make three judges' study with gold, and return each item's true label."""
+    return panel()[1]
+
+
 @pytest.fixture
-def settled():
-    study, true = panel()
-    return study, true, settle(study, "model", threshold=0.85)
+def panelled(db, truth):
+    return Study.objects.get(slug="panel")
+
+
+@pytest.fixture
+def settled(panelled, truth):
+    return panelled, truth, settle(panelled, "model", threshold=0.85)
 
 
 @pytest.mark.engine
@@ -152,8 +162,10 @@ def test_calibration_is_told_by_arm(settled):
 
 
 def test_an_arm_with_little_gold_has_no_figure():
-    study, _ = panel(tasks=14, epochs=8, share=0.8)
-    watched = Gold.objects.filter(item__response__run__condition__name="watched").order_by("pk")
+    study, _ = panel(tasks=14, epochs=8, share=0.8, slug="other")
+    watched = Gold.objects.filter(item__study=study, item__response__run__condition__name="watched").order_by(
+        "pk"
+    )
     remove(Gold.objects.filter(pk__in=list(watched.values_list("pk", flat=True)[:32])))
     settle(study, "model")
     arms = {one["condition"]: one for one in SettlementVersion.objects.get().fit["arms"]}
@@ -163,15 +175,15 @@ def test_an_arm_with_little_gold_has_no_figure():
 
 @pytest.mark.parametrize("share", [0, 0.1])
 def test_with_little_gold_nothing_is_accepted_and_why_is_said(share):
-    study, _ = panel(share=share)
+    study, _ = panel(share=share, slug="other")
     result = settle(study, "model", threshold=0.5)
     assert not result["calibrated"] and "not calibrated" in result["reason"]
     assert result["by_rule"] == {"unsure": study.items.count()} and result["calibration_error"] is None
     assert Settlement.objects.first().posterior  # to rank what is left to people
 
 
-def test_gold_that_came_through_no_draw_calibrates_nothing():
-    study, _ = panel()
+def test_gold_that_came_through_no_draw_calibrates_nothing(panelled):
+    study = panelled
     rewrite(Gold.objects.all(), draw=None)
     result = settle(study, "model", threshold=0.5)
     assert result["settled"] == 0 and "through no draw" in result["reason"]
@@ -180,7 +192,7 @@ def test_gold_that_came_through_no_draw_calibrates_nothing():
 
 def test_the_sealed_part_is_not_looked_at():
     """The very same settling comes of it, whatever sealed gold says."""
-    study, _ = panel(share=0.8)
+    study, _ = panel(share=0.8, slug="other")
     tasks = list(study.items.values_list("response__task", flat=True).distinct().order_by("response__task"))
     GoldSplit.objects.create(study=study, parts={str(task): n % 2 == 0 for n, task in enumerate(tasks)})
     settle(study, "model", threshold=0.8)
@@ -224,10 +236,10 @@ def test_posteriors_that_are_too_sure_are_not_accepted(monkeypatch, settled):
     assert not result["calibrated"] and "too sure" in result["reason"] and result["settled"] == 0
 
 
-def test_what_gold_in_its_own_bin_does_not_back_is_left_to_people():
+def test_what_gold_in_its_own_bin_does_not_back_is_left_to_people(panelled):
     """Two thirds of the items get the posterior that gold backs;
     those between .75 and .9 are too few with gold."""
-    study, _ = panel()
+    study = panelled
     result = settle(study, "model", threshold=0.75)
     fit = SettlementVersion.objects.get().fit
     assert [row["backed"] for row in fit["backing"]] == [False, False, True]
@@ -247,7 +259,9 @@ def test_what_gold_in_its_own_bin_does_not_back_is_left_to_people():
 def test_raters_who_barely_follow_gold_settle_nothing(seed):
     """They share a view of their own and agree with each other, so the model is sure;
     half of it is beside the truth."""
-    study, _ = panel(seed, tasks=35, epochs=10, share=0.2, shared=0.9, accuracy=0.6, prevalence=0.5)
+    study, _ = panel(
+        seed, tasks=35, epochs=10, share=0.2, shared=0.9, accuracy=0.6, prevalence=0.5, slug="other"
+    )
     result = settle(study, "model", threshold=0.9)
     assert result["settled"] == 0 and not result["calibrated"]
 
@@ -288,7 +302,7 @@ def test_a_bin_below_one_that_is_not_backed_is_not_either():
 
 
 def test_peoples_votes_that_became_gold_are_no_evidence_beside_it():
-    study, true = panel(share=0)
+    study, true = panel(share=0, slug="other")
     draw = builders.draw(study, share=0.5, per_item=1)
     ann = builders.rater("ann", "human")
     labels = {label.key: label for label in study.scheme.labels.all()}
@@ -344,8 +358,8 @@ def test_between_settlings_a_rule_that_counts_votes_is_kept(study, items):
 
 
 @pytest.mark.engine
-def test_settling_again_says_what_changed():
-    study, _ = panel()
+def test_settling_again_says_what_changed(panelled):
+    study = panelled
     settle(study, "majority")
     second = settle(study, "model", threshold=0.9)
     version = SettlementVersion.objects.get(number=2)
@@ -377,7 +391,7 @@ def test_settling_again_from_the_same_is_no_new_version(settled):
 def test_one_that_was_stopped_is_gone_on_with(monkeypatch):
     from judging.settlement import settling
 
-    study, _ = panel(tasks=10, epochs=6, share=0)
+    study, _ = panel(tasks=10, epochs=6, share=0, slug="other")
     monkeypatch.setattr(settling, "BATCH", 20)
     done, batch = [], settling.Settler.batch
 
@@ -406,9 +420,9 @@ def test_what_items_keep_can_be_rebuilt(settled):
 
 
 def test_more_gold_makes_it_calibrated():
-    study, true = panel(share=0)
+    study, true = panel(share=0, slug="other")
     assert settle(study, "model", threshold=0.85)["settled"] == 0
-    assert isinstance(gold(study, true, 0.4), Draw)
+    assert isinstance(gold(study, true, 0.6), Draw)
     result = settle(study, "model", threshold=0.85)
     assert result["version"] == 2 and result["settled"] > 150
 
@@ -416,8 +430,8 @@ def test_more_gold_makes_it_calibrated():
 # The command
 
 
-def test_the_command():
-    study, _ = panel()
+def test_the_command(panelled):
+    study = panelled
     told = as_json("settle", "panel", "--rule", "model", "--threshold", "0.85", "--audit-share", "0.2")
     assert (told["version"], told["rule"], told["calibrated"], told["reason"]) == (1, "model", True, "")
     assert told["settled"] + told["open"] == study.items.count() and 0 < told["calibration_error"] < 0.06
@@ -435,16 +449,16 @@ def test_the_command():
     ],
 )
 def test_what_the_command_refuses(options, said):
-    panel(tasks=4, epochs=2, share=0)
+    panel(tasks=4, epochs=2, share=0, slug="other")
     with pytest.raises(CommandError, match=said):
-        call_command("settle", "panel", *options)
+        call_command("settle", "other", *options)
 
 
 def test_each_pattern_is_decided_once(monkeypatch):
     """However many items have it: the cost follows the patterns."""
     from judging.settlement import settling
 
-    study, _ = panel(share=0)
+    study, _ = panel(share=0, slug="other")
     decided, fitted = [], settling.fitted_rule
 
     def counting(*given):
