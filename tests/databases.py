@@ -1,13 +1,13 @@
 """The tests' database: migrated once, copied for each process that runs tests, and emptied after a test
 that commits.
 
-A test of migrations has one beside it, as an earlier release would have made it."""
+A test of migrations has one beside it, as an earlier state of the project would have made it."""
 
 import fcntl
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,32 @@ from arbiter.core import guards
 from arbiter.core.folders import ROOT
 
 NAME = settings.DATABASES["default"]["NAME"]  # before this process turns to its own
-Targets = list[tuple[str, str]]  # an app and its migration, of each app that is meant
+Targets = list[tuple[str, str]]  # of each app a migration
+# What tests of migrations begin from, oldest first: each is made from the one before, today's from the last.
+EARLIER: dict[str, Targets] = {
+    "first": [("annotation", "0001_initial"), ("benchmark", "0001_initial"), ("judging", "0001_initial")],
+    "before-the-workspace": [
+        ("annotation", "0002_questions_and_grades"),
+        ("benchmark", "0002_endpoint_dialects_and_limits"),
+        ("judging", "0004_whole_panel"),
+    ],
+    "raters-shared-by-studies": [
+        ("annotation", "0014_labelled_as_owner"),
+        ("benchmark", "0003_how_answers_ended"),
+        ("judging", "0006_what_answers_say"),
+    ],
+    "before-runs-had-endpoints": [
+        ("annotation", "0014_labelled_as_owner"),
+        ("benchmark", "0004_names_compared_folded"),
+        ("judging", "0006_what_answers_say"),
+    ],
+    "before-native-dialects": [
+        ("annotation", "0014_labelled_as_owner"),
+        ("benchmark", "0005_one_endpoint_a_run"),
+        ("judging", "0007_costs_as_told"),
+    ],
+}
+TODAY = "today"
 TEMPLATES = ROOT / ".pytest_cache" / "templates"
 # Written by `migrate` alone, so they stay. To make them anew after each test takes longer than most tests.
 KEPT = {"django_migrations", "django_content_type", "auth_permission"}
@@ -40,13 +65,13 @@ def make() -> None:
 
 
 @contextmanager
-def as_of(targets: Targets) -> Iterator[StateApps]:
-    """Turn to a database that only these migrations and what they need have made; yield their models."""
+def as_of(state: str) -> Iterator[StateApps]:
+    """Turn to a database as this one of `EARLIER` left it; yield its models."""
     own = connection.settings_dict["NAME"]
-    copy(f"{own}-then", targets)
+    copy(f"{own}-then", state)
     _turn_to(f"{own}-then")
     try:
-        yield MigrationExecutor(connection).loader.project_state(targets).apps
+        yield MigrationExecutor(connection).loader.project_state(EARLIER[state]).apps
     finally:
         drop()
         _turn_to(own)
@@ -58,14 +83,14 @@ def upgrade() -> None:
     executor.migrate(executor.loader.graph.leaf_nodes())
 
 
-def copy(name: str, targets: Targets | None = None) -> None:
-    """Make a database of this name, a path on SQLite, from the template: all migrations, or these alone."""
+def copy(name: str, state: str = TODAY) -> None:
+    """Make a database of this name, a path on SQLite, from the template of today or of an earlier state."""
     with _alone():
         if connection.vendor == "sqlite":
             _remove(name)  # with what a killed run wrote beside it, which SQLite would take for this one's
-            shutil.copyfile(_sqlite_template(targets), name)
+            shutil.copyfile(_sqlite_template(state), name)
         else:
-            _copy_on_postgresql(_postgresql_template(targets), name)
+            _copy_on_postgresql(_postgresql_template(state), name)
 
 
 def drop() -> None:
@@ -124,35 +149,33 @@ def remove(rows: "QuerySet[Any]") -> None:
         QuerySet.delete(rows)
 
 
-def _sqlite_template(targets: Targets | None) -> Path:
-    """Where the template is. It lies beside pytest's cache, so that one file's tests need no migration."""
+def _sqlite_template(state: str) -> Path:
+    """Return where the template is, beside pytest's cache, so that one file's tests need no migration."""
     schema = _schema()
-    template = TEMPLATES / f"{schema}{_told(targets)}.sqlite3"
+    template = TEMPLATES / f"{schema}-{state}.sqlite3"
     if not template.exists():
         for older in TEMPLATES.glob("*.sqlite3*"):
-            if not older.name.startswith(schema):
-                older.unlink()
-        unfinished = template.with_suffix(".sqlite3-new")
-        _remove(str(unfinished))
-        _migrate(str(unfinished), targets)
-        os.replace(unfinished, template)
+            older.unlink()
+        unfinished = TEMPLATES / "unfinished.sqlite3"
+        _make_each(str(unfinished), lambda one: shutil.copyfile(unfinished, TEMPLATES / f"{one}.sqlite3-new"))
+        unfinished.unlink()
+        for made in TEMPLATES.glob("*.sqlite3-new"):
+            os.replace(made, TEMPLATES / f"{schema}-{made.name.removesuffix('-new')}")
     return template
 
 
-def _postgresql_template(targets: Targets | None) -> str:
-    """The template's name. It is named last: one that a migration left half-made is not used."""
+def _postgresql_template(state: str) -> str:
+    """Return the template's name. That of today is made last: without it what others were left is not used."""
     before = f"{NAME}_template_"
-    schema, unfinished = before + _schema(), before + "new"
-    template = schema + _told(targets)
+    schema, unfinished = before + _schema(), before + "unfinished"
     there = [name for (name,) in _say("SELECT datname FROM pg_database") if name.startswith(before)]
-    if template not in there:
+    if f"{schema}-{TODAY}" not in there:
         for older in there:
-            if not older.startswith(schema):
-                _say(f'DROP DATABASE "{older}" WITH (FORCE)')
+            _say(f'DROP DATABASE "{older}" WITH (FORCE)')
         _say(f'CREATE DATABASE "{unfinished}"')
-        _migrate(unfinished, targets)
-        _say(f'ALTER DATABASE "{unfinished}" RENAME TO "{template}"')
-    return template
+        _make_each(unfinished, lambda one: _copy_on_postgresql(unfinished, f"{schema}-{one}"))
+        _say(f'DROP DATABASE "{unfinished}" WITH (FORCE)')
+    return f"{schema}-{state}"
 
 
 def _copy_on_postgresql(template: str, name: str) -> None:
@@ -160,14 +183,18 @@ def _copy_on_postgresql(template: str, name: str) -> None:
     _say(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
 
 
-def _migrate(name: str, targets: Targets | None) -> None:
+def _make_each(name: str, keep: Callable[[str], object]) -> None:
+    """Migrate a new database from state to state, and have each kept."""
     before = connection.settings_dict["NAME"]
-    _turn_to(name)
-    if targets is None:
-        call_command("migrate", verbosity=0)
-    else:
+    for state, targets in EARLIER.items():
+        _turn_to(name)
         MigrationExecutor(connection).migrate(targets)
+        _turn_to(before)
+        keep(state)
+    _turn_to(name)
+    call_command("migrate", verbosity=0)
     _turn_to(before)
+    keep(TODAY)
 
 
 def _turn_to(name: str) -> None:
@@ -183,14 +210,9 @@ def _say(statement: str) -> list[tuple[Any, ...]]:
         return cursor.fetchall() if cursor.description else []
 
 
-def _told(targets: Targets | None) -> str:
-    """What tells a template of an earlier release from today's, in its name."""
-    return "" if targets is None else f"_{hashlib.sha256(repr(targets).encode()).hexdigest()[:8]}"
-
-
 def _schema() -> str:
-    """A hash of all that makes the schema."""
-    digest = hashlib.sha256(django.__version__.encode())
+    """Return a hash of all that makes the schema."""
+    digest = hashlib.sha256(f"{django.__version__} {EARLIER}".encode())
     for app in apps.get_app_configs():
         for file in sorted(Path(app.path).glob("migrations/*.py")):
             digest.update(f"{app.label}/{file.name}".encode() + file.read_bytes())

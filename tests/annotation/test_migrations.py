@@ -29,11 +29,6 @@ from tests import builders
 from tests.databases import as_of, upgrade
 
 pytestmark = [pytest.mark.engine, pytest.mark.django_db]
-BEFORE = [
-    ("annotation", "0002_questions_and_grades"),
-    ("judging", "0004_whole_panel"),
-    ("benchmark", "0002_endpoint_dialects_and_limits"),
-]
 NOW = timezone.now()
 
 
@@ -41,7 +36,7 @@ NOW = timezone.now()
 def upgraded(django_db_setup, django_db_blocker):
     """Fill the tables from before the workspace with all that the tests below ask after, and bring them up to
     date once, since that takes seconds; yield what was told of them before."""
-    with django_db_blocker.unblock(), as_of(BEFORE) as apps:
+    with django_db_blocker.unblock(), as_of("before-the-workspace") as apps:
         at_work(Old(apps))
         told_apart(Old(apps, "one"), Old(apps, "two"))
         gold_from_files(Old(apps, "golden"))
@@ -330,18 +325,12 @@ def test_gold_from_files_is_told_by_its_author(upgraded):
 
 # Names of people whom files named were shared between studies
 
-SHARED = [
-    ("annotation", "0014_labelled_as_owner"),
-    ("benchmark", "0003_how_answers_ended"),
-    ("judging", "0006_what_answers_say"),
-]
-
 
 @pytest.fixture(scope="module")
 def parted(django_db_setup, django_db_blocker):
     """Fill the tables from when an imported name was one person everywhere, and bring them up to date once;
     yield what was told of the names before."""
-    with django_db_blocker.unblock(), as_of(SHARED) as apps:
+    with django_db_blocker.unblock(), as_of("raters-shared-by-studies") as apps:
         told = one_person_in_three([Sharing(apps, slug) for slug in ("one", "two", "three")])
         an_account_and_a_file(apps, Sharing(apps, "four"), Sharing(apps, "five"))
         names_in_two_cases(Sharing(apps, "six"))
