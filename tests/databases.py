@@ -165,7 +165,7 @@ def _sqlite_template(state: str) -> Path:
 
 
 def _postgresql_template(state: str) -> str:
-    """Return the template's name. That of today is made last: without it what others were left is not used."""
+    """Return the name of the template. Today's is made last: without it what is there is made anew."""
     before = f"{NAME}_template_"
     schema, unfinished = before + _schema(), before + "unfinished"
     there = [name for (name,) in _say("SELECT datname FROM pg_database") if name.startswith(before)]
