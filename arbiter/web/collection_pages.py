@@ -26,6 +26,7 @@ from benchmark.collection.collect_progress import (
     plan_progress,
 )
 from benchmark.collection.collect_troubles import collection_troubles
+from benchmark.collection.collected_runs import not_sent
 from benchmark.collection.response_record import asked_of, calls_for, find_response, raw_answer
 from benchmark.collection.waking_collectors import wake_collectors
 from benchmark.collection.wanted_responses import Collecting
@@ -93,6 +94,7 @@ def show(request: HttpRequest, collection: Collection) -> HttpResponse:
         "progress": collection_progress(collection),
         "troubles": collection_troubles(collection),
         "sampling": json.dumps(sampling, ensure_ascii=False) if sampling else "",
+        "not_sent": not_sent(collection.run),
         "million": _for_a_million(collection),
     }
     return render(request, "web/collections/collection.html", context)

@@ -25,6 +25,7 @@ from arbiter.calls.call_progress import (
 from benchmark.models import Endpoint
 from judging.models import FINAL, Attempt, Budget, StudyJudge, Verdict
 from judging.panel.metering import reached
+from judging.panel.prompting import not_sent
 from judging.panel.wanted_verdicts import State, Status, tally
 
 WITHOUT_LABEL = (State.UNPARSED, State.REFUSED, State.FAILED)
@@ -56,6 +57,11 @@ class JudgeProgress(VerdictCounts):
         until = self.study_judge.judge.endpoint.rests_until
         running = self.study_judge.status == Status.RUNNING and not self.capped
         return bool(running and self.open and not self.alive and until and until > timezone.now())
+
+    @property
+    def not_sent(self) -> list[str]:
+        """Say what its calls go without, as a check of its endpoint found it refused."""
+        return not_sent(self.study_judge.judge)
 
     @property
     def waiting(self) -> bool:

@@ -1,8 +1,10 @@
 """Checks of endpoints: kept, and gone by when responses are collected and verdicts asked for."""
 
 import json
+from html import unescape
 
 import pytest
+from django.contrib.auth.models import User
 from django.core.management.base import CommandError
 
 from arbiter.core.jobkinds import ask_for_job
@@ -15,7 +17,7 @@ from benchmark.endpoint_checks import (
     latest_checks,
 )
 from benchmark.endpoints import update_endpoint
-from benchmark.models import Endpoint, EndpointCheck, Response, SubjectModel
+from benchmark.models import Collection, Endpoint, EndpointCheck, Response, SubjectModel
 from judging.models import Attempt
 from judging.panel.asked_models import models_asked_at
 from judging.panel.judging_run import judge_study
@@ -81,7 +83,7 @@ def collect(*more):
     return as_json("collect", *what, "--parameter", "temperature=0", "--max-tokens", "4000", *more)
 
 
-def test_collecting_sends_nothing_that_is_known_to_be_refused(simulator):
+def test_collecting_sends_nothing_that_is_known_to_be_refused(simulator, client):
     builders.suite(tasks=2)
     at = thinking_at(simulator)
     with pytest.raises(CommandError, match="No response came"):
@@ -95,9 +97,12 @@ def test_collecting_sends_nothing_that_is_known_to_be_refused(simulator):
     assert said[0] in forecast["notes"]
     assert (told["responses"], told["failed"]) == (2, 0)
     assert Response.objects.filter(state="done").count() == 2
+    client.force_login(User.objects.create_superuser("root"))
+    page = client.get(f"/collections/{Collection.objects.get().pk}/").content.decode()
+    assert f"Temperature{said[0].removeprefix('temperature')}." in unescape(page)
 
 
-def test_a_judge_is_asked_without_what_its_model_refuses(simulator):
+def test_a_judge_is_asked_without_what_its_model_refuses(simulator, client):
     study = builders.study()
     at = thinking_at(simulator, dialect="vllm")  # as which max_tokens would be sent
     of = judge(study, at, "thinking", parameters={"temperature": 0, "max_tokens": 4000})
@@ -114,6 +119,9 @@ def test_a_judge_is_asked_without_what_its_model_refuses(simulator):
     assert call.exact and request["max_completion_tokens"] == 4000
     assert "temperature" not in request and "max_tokens" not in request
     assert of.judge.parameters == {"temperature": 0, "max_tokens": 4000}
+    client.force_login(User.objects.create_superuser("root"))
+    page = unescape(client.get("/studies/tiny/").content.decode())
+    assert "Temperature is not sent" in page and "Max_tokens is sent as max_completion_tokens" in page
 
 
 def test_a_judge_whose_model_refuses_a_schema_is_asked_in_words(simulator):

@@ -4,14 +4,20 @@ proxy before it.
 What the model says is nobody's business here; that all of it is stored, read and counted as what it is, is.
 """
 
+import asyncio
 import json
 from decimal import Decimal
 
 import pytest
 
+from arbiter.calls.checkitems import TITLES
+from arbiter.calls.client import Client
+from arbiter.calls.logprobs import tokens_of
 from arbiter.calls.prices import PICO
+from benchmark.endpoint_checks import check_endpoint
 from benchmark.models import Endpoint, Response
 from judging.models import Attempt, StudyJudge, Verdict
+from judging.panel.label_probabilities import NoProbabilities, label_probabilities
 from tests import builders
 from tests.commands import as_json, refusal
 from tests.real.conftest import KEY, SMALL
@@ -23,6 +29,21 @@ pytestmark = [
     pytest.mark.usefixtures("signals_given_back"),
 ]
 CONDITION = {"name": "short", "sampling": {"temperature": 0.7, "max_tokens": 32}}
+QUESTION = 'Does ice float on water? Answer with {"label": "yes"} or {"label": "no"} and nothing else.'
+LABEL = {"type": "string", "enum": ["yes", "no"]}
+SCHEMA = {
+    "type": "json_schema",
+    "json_schema": {
+        "name": "answer",
+        "strict": True,
+        "schema": {
+            "type": "object",
+            "properties": {"label": LABEL},
+            "required": ["label"],
+            "additionalProperties": False,
+        },
+    },
+}
 TEMPLATE = """---
 answer: json
 confidence: steps
@@ -118,6 +139,31 @@ def test_llama_cpp(suite, llama, tmp_path):
     assert_judged(judged)
     assert Attempt.objects.exclude(cached_tokens=None).count() == judged["calls"]  # the server counts them
     print(json.dumps({"collect": collected, "judge": judged}))
+
+
+def test_what_llama_cpp_takes_is_found(llama):
+    """Under a schema it tells some tokens that would have been written without one, so that they need not
+    spell the answer; then they give no probabilities."""
+    endpoint = Endpoint.objects.create(name="local", base_url=llama, dialect="vllm", timeout=900)
+    check = check_endpoint(endpoint, SMALL)
+    assert {item.what: item.state for item in check.found_items} == dict.fromkeys(TITLES, "ok")
+    endpoint.refresh_from_db()
+    assert endpoint.findings(SMALL).top_logprobs == 20
+    free = asyncio.run(_with_logprobs(endpoint)).answer
+    assert b"".join(token.said for token in tokens_of(free.logprobs)) == free.text.encode()
+    held = asyncio.run(_with_logprobs(endpoint, response_format=SCHEMA)).answer
+    told = label_probabilities(held, json.loads(held.text)["label"], {"yes": "yes", "no": "no"})
+    print(free.text, held.text, told)
+    assert isinstance(told, NoProbabilities) or sum(told.labels.values()) + told.shared == pytest.approx(1)
+
+
+async def _with_logprobs(endpoint, **more):
+    client = Client(endpoint.service)
+    request = {"model": SMALL, "messages": [{"role": "user", "content": QUESTION}], **more}
+    try:
+        return await client.ask({**request, "max_tokens": 20, "logprobs": True, "top_logprobs": 20})
+    finally:
+        await client.close()
 
 
 def test_litellm_before_it(suite, litellm, tmp_path, monkeypatch):
