@@ -92,8 +92,7 @@ class _Check:
             return self.report
         try:
             self._note("key", OK, self._what_is_sent())
-            await self._list()
-            if await self._complete():
+            if await self._list() and await self._complete():
                 await self._parameters()
         finally:
             await self.client.close()
@@ -125,8 +124,16 @@ class _Check:
             self.report.calls += 1
         return call
 
-    async def _list(self) -> None:
+    async def _list(self) -> bool:
+        """Look at the list of models, and tell whether anybody answers at all."""
         call = await self._again(self.client.models)
+        if call.unreached:
+            self._note("completion", FAILED, why_failed(self.endpoint, call))
+            return False
+        self._tell_models(call)
+        return True
+
+    def _tell_models(self, call: Call) -> None:
         if call.outcome != "answer":
             gone = call.status in (404, 405, 501)
             said = "The service lists no models." if gone else why_failed(self.endpoint, call)
@@ -173,7 +180,7 @@ class _Check:
         assert answer is not None
         self.report.simulated = answer.simulated
         named = f" as {answer.model!r}" if answer.model and answer.model != self.report.model else ""
-        said = " ".join(answer.text.split())[:40]
+        said = " ".join(answer.text.split())[:40].strip()
         how = f"It answered {said!r}{named}" if said else f"It answered without a word{named}"
         if call.outcome == "refusal":
             how = f"It answered, and refused{named}"

@@ -89,8 +89,10 @@ RATING_FIELDS = [
     "simulated",
     "rated_at",
     "by_owner",
+    "probabilities",
 ]
 RATING_VALUES = [
+    "id",
     "item_id",
     "rater_id",
     "label_id",
@@ -240,8 +242,10 @@ def _ratings(study: Study, ids: list[int], rater_of: About, label_of: About) -> 
     place_newest: dict[tuple[Any, ...], Row] = {}
     # Plain values: a million model instances would take longer than all the rest.
     stored = _span(Rating.objects.order_by("item", "id"), study, ids).values_list(*RATING_VALUES)
-    for item, rater, label, *rest, rated_at in stored:
+    told = _probabilities(study, ids)
+    for rating, item, rater, label, *rest, rated_at in stored:
         values = [*rater_of(rater), *label_of(label), True, *rest, rated_at.isoformat(), False]
+        values.append(told.get(rating))
         row = dict(zip(RATING_FIELDS, values, strict=True))
         row["by_owner"] = row["shown"].get("by") == "owner"
         place = (item, rater, row["question"], row["purpose"], row["repeat"])
@@ -250,6 +254,19 @@ def _ratings(study: Study, ids: list[int], rater_of: About, label_of: About) -> 
         place_newest[place] = row
         ratings[item].append(row)
     return ratings
+
+
+def _probabilities(study: Study, ids: list[int]) -> dict[int, Row]:
+    """Return what logprobs say of the labels, by rating, of judges whose probability comes from there."""
+    judges = study.judges.select_related("judge")
+    asked = [one.pk for one in judges if probability_of(one.judge) == "logprobs"]
+    if not asked:
+        return {}
+    told = Verdict.objects.filter(study_judge__in=asked, answer__probabilities__isnull=False)
+    rows = (
+        _span(told.exclude(rating=None), study, ids).order_by().values_list("rating", "answer__probabilities")
+    )
+    return dict(rows)
 
 
 def _draw(study: Study, ids: list[int]) -> dict[int, Row]:

@@ -121,7 +121,8 @@ def test_a_judge_is_asked_without_what_its_model_refuses(simulator, client):
     assert of.judge.parameters == {"temperature": 0, "max_tokens": 4000}
     client.force_login(User.objects.create_superuser("root"))
     page = unescape(client.get("/studies/tiny/").content.decode())
-    assert "Temperature is not sent" in page and "Max_tokens is sent as max_completion_tokens" in page
+    assert "thinking: temperature is not sent" in page
+    assert "thinking: max_tokens is sent as max_completion_tokens" in page
 
 
 def test_a_judge_whose_model_refuses_a_schema_is_asked_in_words(simulator):

@@ -8,6 +8,7 @@ import pytest
 from arbiter.analysis.calibration.accuracy import judge_accuracy, token_probabilities
 from arbiter.analysis.figures.catalogue import make_figure
 from arbiter.core.errors import UserError
+from arbiter.releases.exporting import rows
 from arbiter.simulator.native_manners import EVERY_MANNER
 from arbiter.studies.setup.studyfile import StudyMistake, study_of
 from benchmark.endpoint_checks import check_endpoint
@@ -130,6 +131,22 @@ def test_calibration_holds_both_against_gold(simulator):
     )
     assert "6 items" in figure.sentence and "Brier score" in figure.sentence
     assert ("Probability", "over labels, from the logprobs of its answer's tokens") in definition(judge_of)
+
+
+def test_they_are_exported_with_each_rating(simulator):
+    study, _ = asked(simulator, probability="logprobs")
+    kept = {
+        attempt.verdict.item.key: attempt.probabilities
+        for attempt in Attempt.objects.select_related("verdict__item")
+    }
+    exported = {row["item"]: row["probabilities"] for row in rows(study, long=True)}
+    assert exported == kept and all(one["labels"] for one in kept.values())
+    assert rows_of_none(builders.study("other")) == {None}
+
+
+def rows_of_none(study):
+    builders.rate(study.items.first(), builders.rater())
+    return {row["probabilities"] for row in rows(study, long=True)}
 
 
 def test_a_judge_of_whom_no_probability_is_taken(simulator):
