@@ -47,6 +47,7 @@ BACKOFF_SECONDS = 0.5
 FLUSH_SECONDS = 0.2
 IDLE_SECONDS = 0.5
 BATCH_SECONDS = 0.02  # that calls landing together are waited for
+SHORT_BATCH_SECONDS = 0.004  # the same, where others can't set out before they are permitted
 GRACE_SECONDS = 5.0
 GIVEN_UP = "given up before the answer came: the worker was stopped, or nobody answers there"
 UNSTORABLE = "the database can't hold what came; the log says more"
@@ -152,6 +153,7 @@ class Engine:
         beats = [asyncio.create_task(self._renew()), asyncio.create_task(self._check())]
         try:
             while not self.stopping():
+                await self._set_out()
                 await self._write()
                 if self.broken:
                     raise self.broken
@@ -188,7 +190,7 @@ class Engine:
         return patient and not not_for_us and await self._database(self.work.waiting)
 
     async def _take(self) -> None:
-        """Claim as many rows as each endpoint has room for, have them permitted, and start their calls."""
+        """Claim as many rows as each endpoint has room for, and start their calls."""
         for endpoint in await self._endpoints():
             lane = self._lane(endpoint)
             if lane and not (lane.down() or lane.resting) and (room := lane.room()) > 0:
@@ -198,6 +200,13 @@ class Engine:
                 self.look_at = 0.0 if len(jobs) < room else self.look_at  # it may have no more
                 for job in jobs:
                     self._take_up(lane, job)
+        await self._set_out()
+
+    async def _set_out(self) -> None:
+        """Have permitted what waits for it, and start the calls that may set out.
+
+        Between any two steps in the database: a place that a call left is empty until the next is permitted.
+        """
         for lane in self.lanes.values():
             if lane.resting:
                 lane.rest()  # what was claimed meanwhile goes back too
@@ -355,7 +364,8 @@ class Engine:
                 await asyncio.wait_for(self.news.wait(), min([FLUSH_SECONDS, *dues]))
         self.news.clear()
         if any(lane.flying for lane in self.lanes.values()):
-            await asyncio.sleep(BATCH_SECONDS)
+            waiting = any(lane.asking and lane.free() > 0 for lane in self.lanes.values())
+            await asyncio.sleep(SHORT_BATCH_SECONDS if waiting else BATCH_SECONDS)
 
     async def _write(self) -> None:
         if self.results:
@@ -366,6 +376,7 @@ class Engine:
                 self.results = batch + self.results  # the last write tries again
                 raise
             self._stored(batch)
+            await self._set_out()
             final = [made for made in batch if made.final]
             if final:
                 await self._database(self.work.conclude, self.lease, final)

@@ -26,7 +26,8 @@ from arbiter.calls.engine import MadeCall
 from arbiter.calls.lanes import CallJob
 from arbiter.calls.prices import price_of, worst_case
 from arbiter.core.bulkinsert import insert, unsaved
-from arbiter.core.statements import update_by_key
+from arbiter.core.leases import LEASED
+from arbiter.core.statements import placeholders, rows, update_by_key
 from benchmark.collection.wanted_responses import Collecting
 from benchmark.models import Collection, CollectionAttempt, CollectionPlan, Response
 
@@ -76,18 +77,17 @@ def worst_of_call(job: CallJob) -> int | None:
 
 
 @transaction.atomic
-def permit(lease: str, jobs: Sequence[CallJob]) -> tuple[list[CallJob], set[int]]:
+def permit(lease: str, jobs: Sequence[CallJob], *, again: bool) -> tuple[list[CallJob], set[int]]:
     """Return the jobs whose call may be made now, and the rows for which none will be: there is no room for
     it, or the row is another worker's by now. The rest may ask again: what others have reserved and don't
-    need comes back."""
+    need comes back. `again`: the last time was cut off, so what was permitted then may count."""
     collections = _locked(job.context.response.run_id for job in jobs)
-    held = Response.objects.claimed_by(lease).filter(pk__in=[job.pk for job in jobs])
     permits = CallPermits(
         lease,
         {one.run_id: one for one in collections},
         {one.pk: one for one in _locked_plans(collections)},
-        set(held.values_list("pk", flat=True)),
-        _noted(jobs),
+        _held(lease, jobs),
+        _noted(jobs) if again else set(),
     )
     for job in jobs:
         permits.decide(job)
@@ -132,8 +132,8 @@ class CallPermits:
 
     def write(self) -> None:
         insert(self.rows)
-        for rows in (self.collections, self.plans):
-            for one in rows.values():
+        for spending in (self.collections, self.plans):
+            for one in spending.values():
                 refused = self.full[one]
                 one.reached = bool(refused) and not calls_on_their_way(one).exists()
                 self.over |= refused if one.reached else set()
@@ -141,8 +141,8 @@ class CallPermits:
         _save_sums(CollectionPlan, self.plans.values())
 
 
-def _save_sums(model: type[Collecting], rows: Iterable[Collecting]) -> None:
-    update_by_key(model, SUMS, {one.pk: [getattr(one, name) for name in SUMS] for one in rows})
+def _save_sums(model: type[Collecting], changed: Iterable[Collecting]) -> None:
+    update_by_key(model, SUMS, {one.pk: [getattr(one, name) for name in SUMS] for one in changed})
 
 
 # Collections first, in the order of their runs, then plans: so whoever locks both never waits for whoever
@@ -156,6 +156,14 @@ def _locked(runs: Iterable[int]) -> list[Collection]:
 def _locked_plans(collections: Iterable[Collection]) -> list[CollectionPlan]:
     ids = {one.plan_id for one in collections if one.plan_id}
     return list(CollectionPlan.objects.select_for_update().filter(pk__in=ids).order_by("pk")) if ids else []
+
+
+def _held(lease: str, jobs: Sequence[CallJob]) -> set[int]:
+    """Return the rows of these jobs that the worker still holds. Written out, it takes a third of the 0.9 ms
+    of processor time, once for every few calls."""
+    statement = f"SELECT id FROM {Response._meta.db_table} WHERE state = %s AND lease = %s AND id IN "  # noqa: S608
+    keys = [job.pk for job in jobs]
+    return {key for (key,) in rows(f"{statement} ({placeholders(keys)})", [LEASED, lease, *keys])}
 
 
 def _noted(jobs: Iterable[CallJob]) -> set[UUID]:
@@ -229,10 +237,10 @@ def withdraw(lease: str, runs: Iterable[int], only: Iterable[int] | None, keep: 
     asked = asked.exclude(response__in=list(keep))
     asked = asked if only is None else asked.filter(response__in=list(only))
     changes: dict[int, Counter[str]] = defaultdict(Counter)
-    rows = list(asked.values_list("pk", "run", "cost"))
-    for _, run, reserved in rows:
+    gone = list(asked.values_list("pk", "run", "cost"))
+    for _, run, reserved in gone:
         changes[run].update(calls=-1, cost=-(reserved or 0))
-    taken_back = CollectionAttempt.objects.filter(outcome=ASKED, pk__in=[pk for pk, _, _ in rows])
+    taken_back = CollectionAttempt.objects.filter(outcome=ASKED, pk__in=[pk for pk, _, _ in gone])
     taken_back._raw_delete(taken_back.db)
     _add(changes)
 

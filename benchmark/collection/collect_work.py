@@ -40,6 +40,10 @@ class CollectWork(NotesEndpoints):
     endpoint: str = ""  # only at this one
     plan: CollectionPlan | None = None
     _runs: set[int] = field(default_factory=set)  # of which responses were claimed
+    _tasks: dict[int, Task] = field(
+        default_factory=dict
+    )  # whose responses were, since we looked for endpoints
+    _unsure: bool = False  # whether the last permission counted
 
     def asked(self) -> QuerySet[Collection]:
         """Return the collections that are to be worked on. One that is paused or has no money left is not,
@@ -73,6 +77,7 @@ class CollectWork(NotesEndpoints):
         return rows if self.epochs is None else rows.filter(epoch__lte=self.epochs)
 
     def endpoints(self) -> Sequence[Service]:
+        self._tasks = {}  # what their categories say may have changed
         open_rows = self.rows().claimable().filter(run=OuterRef("run"))
         waiting = self.asked().filter(Exists(open_rows))
         endpoints = Endpoint.objects.filter(pk__in=waiting.values("run__endpoint"))
@@ -86,12 +91,17 @@ class CollectWork(NotesEndpoints):
         # Another worker may have taken some since we looked: only rows that are still open become ours.
         rows = Response.objects.filter(pk__in=ids)
         rows.claim(lease, settings.LEASE_SECONDS)
-        mine = list(rows.claimed_by(lease).order_by("pk"))
-        tasks = Task.objects.select_related("category").in_bulk({response.task_id for response in mine})
+        mine = list(rows.claimed_by(lease).only("run", "task", "epoch").order_by("pk"))
+        self._read_tasks({response.task_id for response in mine})
         return [
-            self._job(response, tasks[response.task_id], collections[response.run_id], endpoint)
+            self._job(response, self._tasks[response.task_id], collections[response.run_id], endpoint)
             for response in mine
         ]
+
+    def _read_tasks(self, wanted: set[int]) -> None:
+        """Read those of the tasks that were not read a moment ago."""
+        if missing := wanted - self._tasks.keys():
+            self._tasks |= Task.objects.select_related("category").in_bulk(missing)
 
     def _open(self, together: Sequence[Sequence[int]], lease: str, room: int) -> list[int]:
         """Return the keys of rows that are wanted, then of those that other workers let go: a run at a time,
@@ -117,7 +127,10 @@ class CollectWork(NotesEndpoints):
         return Response.objects.claimed_by(lease).filter(NOT_DONE, run__in=list(self._runs))
 
     def permit(self, lease: str, jobs: Sequence[CallJob]) -> tuple[Sequence[CallJob], set[int]]:
-        return call_permits.permit(lease, jobs)
+        again, self._unsure = self._unsure, True
+        permitted = call_permits.permit(lease, jobs, again=again)
+        self._unsure = False
+        return permitted
 
     def capped(self, lease: str, jobs: Sequence[CallJob]) -> bool:
         return False  # every call asks for permission, with a cap or without
