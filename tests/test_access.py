@@ -97,6 +97,15 @@ PAGES = {
     "label-preferences": ("/studies/tiny/label/preferences", LABELLERS, "post"),
     "label-formatted": ("/studies/tiny/label/formatted/{served}", LABELLERS, "get"),
 }
+# Work is of the installation: whoever may see any of it.
+PAGES |= {
+    "work": ("/work/", READERS | {"superuser"}, "get"),
+    "work-progress": ("/work/progress", READERS | {"superuser"}, "get"),
+    "work-change": ("/work/change", READERS | {"superuser"}, "post"),
+    "study-work": ("/studies/tiny/work/", READERS, "get"),
+    "study-work-progress": ("/studies/tiny/work/progress", READERS, "get"),
+    "study-work-change": ("/studies/tiny/work/change", READERS, "post"),
+}
 # What belongs to no study: a superuser, and whoever owns a suite.
 PAGES |= {
     "suites": ("/suites/", {"superuser"}, "get"),

@@ -24,6 +24,7 @@ from annotation.access import (
 from annotation.models import AccessLink, Membership, Study
 from annotation.suiteaccess import owned_suites
 from arbiter.core.errors import UserError
+from arbiter.studies.reading.worklist import seer
 from arbiter.web import throttle
 from arbiter.web.error_answers import on_a_page
 from arbiter.web.forms.accounts import NewPerson
@@ -45,6 +46,7 @@ def home(request: HttpRequest) -> HttpResponse:
         "rows": [(study, role, may_label(study, role)) for study, role in rows],
         "may_make": may_make_studies(request.user),
         "owns_suites": bool(owned_suites(request.user)),
+        "sees_work": not seer(request.user).nothing,
     }
     return render(request, "web/home.html", context)
 

@@ -1,11 +1,11 @@
 """How far collections are, for a list of them and for a page that asks every two seconds."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from django.db.models import Count
+from django.db.models import Count, Exists, OuterRef, QuerySet
 from django.utils import timezone
 
 from arbiter.calls.call_progress import (
@@ -17,6 +17,7 @@ from arbiter.calls.call_progress import (
     RowCounts,
     pace,
 )
+from benchmark.collection.collect_work import NOT_DONE
 from benchmark.collection.collecting_run import reached
 from benchmark.collection.wanted_responses import Collecting, collections_in
 from benchmark.models import Collection, CollectionAttempt, CollectionPlan, Endpoint, Response
@@ -162,9 +163,7 @@ class PlanProgress(CollectingProgress):
     @property
     def title(self) -> str:
         """Say which models are asked under which conditions."""
-        runs = [arm.collection.run for arm in self.arms]
-        kinds = ([str(run.subject) for run in runs], [str(run.condition) for run in runs])
-        return " · ".join(", ".join(dict.fromkeys(kind)) for kind in kinds)
+        return title_of(self.of)
 
     @property
     def endpoints(self) -> list[Endpoint]:
@@ -244,9 +243,7 @@ def _latest_of(run: int, most: int) -> list[RecentCall]:
 
 def collections_of(suites: Sequence[str]) -> list[CollectionProgress | PlanProgress]:
     """Return how far the collections of these suites are, the latest first; the arms of a plan as one."""
-    collections = Collection.objects.filter(run__suite__slug__in=suites).order_by("-pk")
-    related = ("plan__suite", "run__suite", "run__subject", "run__condition", "run__endpoint")
-    seen = _progress_of(list(collections.select_related(*related)[:LISTED]))
+    seen = _progress_of(list(_collections(suites)[:LISTED]))
     shown: dict[Collecting, list[CollectionProgress]] = {}
     for one in seen:
         shown.setdefault(one.plan or one.collection, []).append(one)
@@ -254,3 +251,43 @@ def collections_of(suites: Sequence[str]) -> list[CollectionProgress | PlanProgr
         _progress_of_plan(of, arms[::-1]) if isinstance(of, CollectionPlan) else arms[0]
         for of, arms in shown.items()
     ]
+
+
+def under_way(suites: Sequence[str]) -> list[CollectionProgress | PlanProgress]:
+    """Return how far the collections and plans of these suites are of which responses are open, and how fast;
+    the latest first."""
+    return [
+        plan_progress(one) if isinstance(one, CollectionPlan) else collection_progress(one)
+        for one in _whole(_collections(suites).filter(Exists(_open_rows()))[:LISTED])
+    ]
+
+
+def over_lately(suites: Sequence[str], most: int) -> list[tuple[Collecting, int]]:
+    """Return the latest collections and plans of which no response is open, and how many of each failed."""
+    going = set(_whole(_collections(suites).filter(Exists(_open_rows()))))
+    rows = _collections(suites).exclude(Exists(_open_rows()))
+    over = [one for one in _whole(rows[:LISTED]) if one not in going][:most]
+    failed = Response.objects.filter(NOT_DONE, state=State.FAILED)
+    return [(one, failed.filter(run__in=one.run_ids).count()) for one in over]
+
+
+def _collections(suites: Sequence[str]) -> QuerySet[Collection]:
+    rows = Collection.objects.filter(run__suite__slug__in=suites).order_by("-pk")
+    return rows.select_related("plan__suite", "run__suite", "run__subject", "run__condition", "run__endpoint")
+
+
+def _open_rows() -> QuerySet[Response]:
+    return Response.objects.unfinished().filter(NOT_DONE, run=OuterRef("run"))
+
+
+def _whole(collections: Iterable[Collection]) -> list[Collecting]:
+    """Return the collections, each plan once in place of its arms."""
+    return list(dict.fromkeys(one.plan or one for one in collections))
+
+
+def title_of(of: Collecting) -> str:
+    """Say which models are asked under which conditions."""
+    runs = [one.run for one in collections_in(of)]
+    kinds = ([str(run.subject) for run in runs], [str(run.condition) for run in runs])
+    name = f" · {runs[0].name}" if runs and runs[0].name else ""
+    return " · ".join(", ".join(dict.fromkeys(kind)) for kind in kinds) + name

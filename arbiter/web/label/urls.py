@@ -8,6 +8,7 @@ from arbiter.web import (
     password_pages,
     sign_in_pages,
     suite_pages,
+    work_pages,
 )
 from arbiter.web.label import own_labels_page, training_pages, workspace
 
@@ -21,6 +22,9 @@ urlpatterns = [
     path("sign-out", LogoutView.as_view(next_page="sign-in"), name="sign-out"),
     path("sign-in/link/<str:token>", sign_in_pages.sign_in_by_link, name="sign-in-link"),
     path("invitation/<str:token>", sign_in_pages.invitation, name="invitation"),
+    path("work/", work_pages.show, name="work"),
+    path("work/progress", work_pages.progress, name="work-progress"),
+    path("work/change", work_pages.change, name="work-change"),
     path("collections/", collection_pages.show_all, name="collections"),
     path("collections/plans/<int:plan>/", collection_pages.show_plan, name="collection-plan"),
     path(

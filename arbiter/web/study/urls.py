@@ -20,6 +20,7 @@ from arbiter.web.study import (
     report_page,
     settlement_page,
     verdict_pages,
+    work_page,
 )
 
 urlpatterns = [
@@ -89,6 +90,9 @@ urlpatterns = [
         adjudication_pages.decided,
         name="adjudicate-decided",
     ),
+    path("studies/<slug:slug>/work/", work_page.show, name="study-work"),
+    path("studies/<slug:slug>/work/progress", work_page.progress, name="study-work-progress"),
+    path("studies/<slug:slug>/work/change", work_page.change, name="study-work-change"),
     path("studies/<slug:slug>/jobs/", job_pages.show_all, name="study-jobs"),
     path("studies/<slug:slug>/jobs/<int:pk>", job_pages.show, name="study-job"),
     path("studies/<slug:slug>/jobs/<int:pk>/progress", job_pages.progress, name="study-job-progress"),
