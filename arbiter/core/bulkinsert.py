@@ -15,8 +15,10 @@ from django.db import connections, router, transaction
 from django.db.models import Field, JSONField, Model
 from django.db.models.base import ModelState
 
+from arbiter.core.batching import even_parts
+
 FEW = 5  # rows for which PostgreSQL's COPY would take longer to begin than to do
-AT_ONCE = 500  # rows a statement; SQLite takes some 32,000 values in one
+AT_ONCE = 256  # rows a statement; SQLite takes some 32,000 values in one
 Row = TypeVar("Row", bound=Model)
 PLAIN = (str, int, float, bool, NoneType)  # what every database takes as it is
 
@@ -52,8 +54,7 @@ def insert(rows: Sequence[Model]) -> None:
     connection = connections[router.db_for_write(type(rows[0]))]
     write = _copy if connection.vendor == "postgresql" and len(rows) > FEW else _insert
     with transaction.atomic(using=connection.alias, savepoint=False):
-        for start in range(0, len(rows), AT_ONCE):
-            batch = rows[start : start + AT_ONCE]
+        for batch in even_parts(rows, AT_ONCE):
             for row, key in zip(batch, write(connection, batch), strict=True):
                 row.pk, row._state.adding, row._state.db = key, False, connection.alias
 
@@ -94,6 +95,11 @@ def _table(connection: Any, rows: Sequence[Model]) -> tuple[list[str], Iterable[
 
 
 def _column(connection: Any, field: "Field[Any, Any]", rows: Sequence[Model]) -> list[Any]:
+    if getattr(field, "auto_now_add", False):  # of rows that are written at once it is one moment
+        now = field.pre_save(rows[0], add=True)
+        for row in rows:
+            setattr(row, field.attname, now)
+        return [field.get_db_prep_save(now, connection)] * len(rows)
     if type(field).pre_save is Field.pre_save:  # the attribute and no more: not through a call a row
         values = list(map(attrgetter(field.attname), rows))
     else:
@@ -103,6 +109,10 @@ def _column(connection: Any, field: "Field[Any, Any]", rows: Sequence[Model]) ->
         return field.get_db_prep_save(value, connection)
 
     if isinstance(field, JSONField):
-        empty = prepared({})
-        return [empty if value == {} else prepared(value) for value in values]
+        known: dict[Any, Any] = {}  # by identity, as much of it is one object; empty ones by what they are
+        keys = [id(value) if value else type(value) for value in values]
+        for key, value in zip(keys, values, strict=True):
+            if key not in known:
+                known[key] = prepared(value)
+        return [known[key] for key in keys]
     return [value if type(value) in PLAIN else prepared(value) for value in values]
