@@ -10,7 +10,7 @@ from django.db import DatabaseError, InterfaceError, OperationalError
 from django.http import Http404
 from pydantic import ValidationError
 
-from arbiter.core.errors import UserError
+from arbiter.core.errors import SeveralErrors, UserError
 
 FULL = {errno.ENOSPC, errno.EDQUOT}
 PG_FULL = "53100"
@@ -88,7 +88,10 @@ def _own_words(error: BaseException | None) -> str:
 
 
 def notice_in_a_line(error: Exception) -> str:
-    """Return what a command says of an error; empty where nobody can mend it without its traceback."""
+    """Return what a command says of an error, of several in a line each; empty where nobody can mend it
+    without its traceback."""
+    if isinstance(error, SeveralErrors):
+        return str(error)
     if isinstance(error, UserError):
         return " ".join(str(error).split())
     if isinstance(error, DatabaseError | InterfaceError):

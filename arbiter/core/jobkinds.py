@@ -39,6 +39,14 @@ class JobKind(Generic[A]):
     arguments: type[A]
     work: "Callable[[A, RunningJob], dict[str, Any]]"  # puts its file, if any, into the folder it is given
     makes_file: bool = True
+    # What is asked of one before a worker takes it: an import waits for another into the same study.
+    may_begin: Callable[[Job], bool] = lambda job: True
+    # What may not end half-done: it is tried again until it ends, and takes itself back in its own way.
+    cancel: Callable[[Job], bool] | None = None
+
+    @property
+    def keeps_on(self) -> bool:
+        return self.cancel is not None
 
     def read(self, job: Job) -> A:
         """Return the job's arguments."""
@@ -81,6 +89,9 @@ def ask_for_job(
 
 def cancel_job(job: Job) -> bool:
     """Take back a job, and tell whether it was not over. A worker at it learns of it within two seconds."""
+    kind = JOB_KINDS.get(job.kind)
+    if kind and kind.cancel:
+        return kind.cancel(job)
     unfinished = Job.objects.filter(pk=job.pk).unfinished()
     return bool(unfinished.conclude(State.CANCELLED, finished_at=Moment()))
 

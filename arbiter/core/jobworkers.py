@@ -19,7 +19,7 @@ from time import monotonic, sleep
 from typing import Any
 
 from django.conf import settings
-from django.db import DatabaseError, connections, transaction
+from django.db import DatabaseError, connection, connections, transaction
 from django.db.models import F
 from django.db.models.functions import Coalesce
 
@@ -34,7 +34,7 @@ from arbiter.core.jobfiles import (
     remove_unless_kept,
 )
 from arbiter.core.jobkinds import JOB_KINDS
-from arbiter.core.longwork import WorkStopped
+from arbiter.core.longwork import WorkCancelled, WorkStopped
 from arbiter.core.models import Job, JobQuerySet
 from arbiter.core.outages import despite_outages
 
@@ -57,6 +57,7 @@ class RunningJob:
     # Set once it was cancelled, or another worker has it.
     lost: threading.Event = field(default_factory=threading.Event)
     over: threading.Event = field(default_factory=threading.Event)
+    noted: float = 0.0  # when the work itself renewed the lease
 
     def __call__(self, done: int, total: int, doing: str = "") -> None:
         self.seen = (done, total, doing[:200])
@@ -73,7 +74,11 @@ class RunningJob:
 
     @contextmanager
     def kept(self) -> Iterator[None]:
-        """Keep the lease meanwhile, whatever takes long between two calls."""
+        """Keep the lease meanwhile, whatever takes long between two calls. In a transaction there is none to
+        keep: nobody else sees the job."""
+        if connection.in_atomic_block:
+            yield
+            return
         beats = threading.Thread(target=self._beat, name="arbiter-job-lease", daemon=True)
         beats.start()
         try:
@@ -85,7 +90,8 @@ class RunningJob:
     def _beat(self) -> None:
         while not (self.over.wait(min(BEAT_SECONDS, settings.LEASE_SECONDS / 3)) or self.lost.is_set()):
             try:
-                self._write()
+                if monotonic() - self.noted > BEAT_SECONDS:
+                    self._write()
             except DatabaseError as error:
                 logger.warning("The lease of a job could not be kept (%s); trying again.", str(error).strip())
                 connections.close_all()
@@ -99,6 +105,17 @@ class RunningJob:
         else:
             self.lost.set()
 
+    def note(self, checkpoint: dict[str, Any], done: int, total: int, doing: str) -> None:
+        """Keep where to go on from, in the transaction that writes the rows it speaks of. Of a job that was
+        cancelled, or that another worker has, these rows go back."""
+        self.seen = (done, total, doing[:200])
+        self.job.done, self.job.total, self.job.message = self.seen
+        mine = self.mine()
+        kept = {"checkpoint": checkpoint, "done": done, "total": total, "message": doing[:200]}
+        if not mine._write(attempts=1, leased_until=Moment(settings.LEASE_SECONDS), **kept):
+            raise WorkStopped
+        self.noted = monotonic()
+
     def conclude(self, state: str, **outcome: Any) -> None:
         despite_outages(lambda: self.mine().conclude(state, finished_at=Moment(), **outcome))
 
@@ -107,9 +124,12 @@ class RunningJob:
         despite_outages(lambda: self.mine().update(attempts=F("attempts") - 1))
         despite_outages(lambda: self.mine().release())
 
-    def put_off(self, what: str) -> None:
-        """Have it tried again once the lease has run out, since what failed may be over then; or no more."""
-        if self.job.attempts < ATTEMPTS:
+    def put_off(self, what: str, keeps_on: bool) -> None:
+        """Have it tried again once the lease has run out, since what failed may be over then; or no more,
+        where it may end so."""
+        if keeps_on:
+            despite_outages(lambda: self.mine().update(message=f"It failed by {what}, and is tried again."))
+        elif self.job.attempts < ATTEMPTS:
             doing = "It failed, and is tried again soon."
             despite_outages(lambda: self.mine().update(message=doing))
         else:
@@ -122,11 +142,14 @@ def doable_jobs() -> JobQuerySet:
     return Job.objects.at(data_folder_id()).filter(kind__in=JOB_KINDS)
 
 
-def claim_next_job() -> Job | None:
-    """Claim the oldest job that is open or whose worker is gone, and has not used up its attempts."""
-    for pk in list(doable_jobs().claimable().order_by("pk").values_list("pk", flat=True)[:20]):
-        job = _claim(pk)
-        if job and job.attempts <= ATTEMPTS:
+def claim_next_job(jobs: JobQuerySet | None = None) -> Job | None:
+    """Claim the oldest job, or the oldest of these, that is open or whose worker is gone, may begin, and has
+    not used up its attempts."""
+    wanted = doable_jobs() if jobs is None else jobs
+    for free in list(wanted.claimable().order_by("pk")[:20]):
+        kind = JOB_KINDS[free.kind]
+        job = _claim(free.pk) if kind.may_begin(free) else None
+        if job and (job.attempts <= ATTEMPTS or kind.keeps_on):
             return job
         if job:
             RunningJob(job).conclude(State.FAILED, error=DIED)
@@ -145,22 +168,23 @@ def _claim(pk: int) -> Job | None:
 
 def run_job(job: Job, stopping: Callable[[], bool] = lambda: False) -> None:
     """Do a job that was claimed, and say how it ended."""
-    running = RunningJob(job, stopping)
+    running, kind = RunningJob(job, stopping), JOB_KINDS[job.kind]
     try:
         make_attempt_folder(job, running.folder)
         with running.kept():
-            kind = JOB_KINDS[job.kind]
             result = kind.work(kind.read(job), running)
         running.conclude(State.DONE, result=result, file=file_left_in(running.folder), done=running.seen[1])
     except WorkStopped:
         running.give_back()
+    except WorkCancelled:
+        running.conclude(State.CANCELLED)
     except UserError as error:
         running.conclude(State.FAILED, error=str(error))
     except OSError as error:
         running.conclude(State.FAILED, error=f"Its file can't be written: {error.strerror}.")
     except Exception as error:
         logger.exception("Attempt %s at the job %s failed", job.attempts, job)
-        running.put_off(type(error).__name__)
+        running.put_off(type(error).__name__, kind.keeps_on)
     remove_unless_kept(running.folder)
 
 

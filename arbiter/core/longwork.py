@@ -7,6 +7,10 @@ class WorkStopped(Exception):
     """Raised in work that was cancelled, or whose worker was told to stop."""
 
 
+class WorkCancelled(Exception):
+    """Raised in work that was taken back and has removed what it had written."""
+
+
 class TellProgress(Protocol):
     """What long work calls now and then.
 

@@ -69,6 +69,9 @@ class Job(Leased):
     message = models.CharField(max_length=200, blank=True, help_text="What is being done.")
     error = models.TextField(blank=True, help_text="Why it failed, in one sentence.")
     result = models.JSONField(default=dict, blank=True)
+    checkpoint = models.JSONField(
+        default=dict, blank=True, help_text="Where to go on from, written with the rows it speaks of."
+    )
     file = models.CharField(max_length=300, blank=True, help_text="In the folder of jobs' files.")
     created_at = models.DateTimeField(auto_now_add=True)
     started_at = models.DateTimeField(null=True, blank=True)

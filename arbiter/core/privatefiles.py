@@ -14,7 +14,7 @@ from pathlib import Path
 
 OTHERS = stat.S_IRWXG | stat.S_IRWXO
 # Folders in the data folder whose files are looked at one by one.
-CLOSED = ("log", "exports", "backups", "locks", "jobs")
+CLOSED = ("log", "exports", "backups", "locks", "jobs", "imports")
 
 
 class SharedFolder(ValueError):
