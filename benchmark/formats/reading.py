@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from benchmark.formats.records import FormatError
+from benchmark.formats.records import FormatError, OnError, raise_it
 
 _EXCERPT = 60
 _BOM = b"\xef\xbb\xbf"
@@ -154,8 +154,14 @@ def _bad_json(path: Path, line: int | None, text: str, error: json.JSONDecodeErr
     return FormatError(path, line or error.lineno, "a JSON object", actual)
 
 
-def json_objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+def json_objects(path: Path, on_error: OnError = raise_it) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield one object a line, with its line; blank lines are skipped."""
     for line, text in text_lines(path):
-        if not text.isspace() and text:
-            yield line, json_object(path, line, text)
+        if text.isspace() or not text:
+            continue
+        try:
+            document = json_object(path, line, text)
+        except FormatError as error:
+            on_error(error)
+        else:
+            yield line, document

@@ -1,6 +1,6 @@
 """What a parser of an outside format yields, and the one error it may raise. No Django here."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,14 @@ class FormatError(UserError):
         self.path, self.line, self.expected, self.actual = str(path), line, expected, actual
         where = f"{path}, line {line}" if line else str(path)
         super().__init__(f"{where}: expected {expected}; found {actual}")
+
+
+OnError = Callable[[FormatError], None]  # is told of a row that can't be read; the next one comes then
+
+
+def raise_it(error: FormatError) -> None:
+    """Stand in where the first bad row ends the reading."""
+    raise error
 
 
 @dataclass(frozen=True, slots=True)

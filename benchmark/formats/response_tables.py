@@ -11,11 +11,13 @@ from benchmark.formats.csv_files import read_table
 from benchmark.formats.reading import excerpt, json_objects
 from benchmark.formats.records import (
     FormatError,
+    OnError,
     ParsedCondition,
     ParsedLabel,
     ParsedResponse,
     ParsedRun,
     ParsedSubject,
+    raise_it,
 )
 
 _TO_THE_CHARACTER = frozenset(
@@ -28,18 +30,39 @@ _LAYOUTS_KEPT = 1000
 _INJECTED = re.compile(r"(.+)\+injection:(.+)")
 
 
-def read_jsonl(paths: Sequence[Path], mapping: ColumnMapping | None = None) -> Iterator[ParsedResponse]:
-    table = _Table(mapping or ColumnMapping())
+def read_jsonl(
+    paths: Sequence[Path], mapping: ColumnMapping | None = None, on_error: OnError = raise_it
+) -> Iterator[ParsedResponse]:
+    table, told = _Table(mapping or ColumnMapping()), _Told(on_error)
     for path in paths:
-        empty = True
-        for line, row in json_objects(path):
+        empty, told.of_file = True, False
+        for line, row in json_objects(path, told):
             empty = False
-            yield table.response(path, line, table.layout(path, line, tuple(row)), row)
-        _refuse_empty(path, empty)
-    table.mapping.refuse_unmet(paths[-1])
+            try:
+                response = table.response(path, line, table.layout(path, line, tuple(row)), row)
+            except FormatError as error:
+                told(error)
+            else:
+                yield response
+        _refuse_empty(path, empty and not told.of_file)
+    if not told.ever:
+        table.mapping.refuse_unmet(paths[-1])
 
 
-def read_csv(paths: Sequence[Path], mapping: ColumnMapping | None = None) -> Iterator[ParsedResponse]:
+class _Told:
+    """Tells of errors, and knows whether there were any, ever and in the file at hand."""
+
+    def __init__(self, on_error: OnError) -> None:
+        self.on_error, self.of_file, self.ever = on_error, False, False
+
+    def __call__(self, error: FormatError) -> None:
+        self.of_file = self.ever = True
+        self.on_error(error)
+
+
+def read_csv(
+    paths: Sequence[Path], mapping: ColumnMapping | None = None, on_error: OnError = raise_it
+) -> Iterator[ParsedResponse]:
     table = _Table(mapping or ColumnMapping())
     for path in paths:
         read = read_table(path)
@@ -48,7 +71,12 @@ def read_csv(paths: Sequence[Path], mapping: ColumnMapping | None = None) -> Ite
         empty = True
         for line, row in read.rows:
             empty = False
-            yield table.response(path, line, layout, row)
+            try:
+                response = table.response(path, line, layout, row)
+            except FormatError as error:
+                on_error(error)
+            else:
+                yield response
         _refuse_empty(path, empty)
     table.mapping.refuse_unmet(paths[-1])
 
