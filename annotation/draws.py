@@ -6,8 +6,10 @@ probability draws more and undraws nobody, and each item's probability stays kno
 say later.
 """
 
-from collections.abc import Iterator, Sequence
+from array import array
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import zip_longest
 from typing import Any
 
@@ -17,11 +19,15 @@ from django.db.models import Count, Exists, Max, OuterRef, QuerySet
 from annotation.humanplan import NO_CHANCE, DrawSpec, WhereSpec
 from annotation.itemvotes import lock
 from annotation.models import Assignment, Draw, DrawnItem, Item, Stratum, Study
+from arbiter.core.batching import pages
 from arbiter.core.bulkinsert import insert
 from arbiter.core.errors import UserError
 from arbiter.core.naming import among
 from arbiter.core.text import digest
 
+Step = Callable[[], None]
+Strata = Sequence[tuple[str, WhereSpec, float]]
+STEP = 500  # items
 JUDGED = 2  # votes it takes to say whether judges are of one mind
 MOST_RATERS = 100
 COLLISIONS = 5
@@ -156,13 +162,17 @@ def _rules_by(study: Study, spec: DrawSpec, key: str) -> list[tuple[str, WhereSp
     default = spec.probabilities.get("default")
     for name, _ in rules:
         if name not in spec.probabilities and default is None:
-            raise UserError(
-                f"{key}.probabilities: {name!r} has none, and without one no rate can be estimated; give it "
-                "a number above 0, or a default."
-            )
+            raise _no_probability(key, name)
     return [
         (name[:LONGEST_NAME], where, spec.probabilities.get(name, default or 1.0)) for name, where in rules
     ]
+
+
+def _no_probability(key: str, name: str) -> UserError:
+    return UserError(
+        f"{key}.probabilities: {name!r} has none, and without one no rate can be estimated; give it a number "
+        "above 0, or a default."
+    )
 
 
 def _set_rules(draw: Draw, rules: Sequence[tuple[str, WhereSpec, float]], *, ordered: bool) -> None:
@@ -266,30 +276,69 @@ def extend_draws(study: Study) -> None:
     """Draw among items that came later, by the same rules and thresholds, and make the slots that are
     missing."""
     one_at_a_time(study)
+    for step in extension_steps(study):
+        step()
+
+
+def extension_steps(study: Study) -> Iterator[Step]:
+    """Yield what extends a study's draws, in steps that may each be a transaction of its own; what was cut
+    off between two of them is gone on with by the next extension. Slots are made in the order they are served
+    in, so that what is labelled meanwhile is a random sample too."""
     for draw in study.draws.all():
         if draw.plan.get("frame") == ACCEPTED_FRAME["frame"]:
             continue
-        spec = DrawSpec.model_validate(
-            {key: draw.plan[key] for key in DrawSpec.model_fields if key in draw.plan}
-        )
+        spec = _plan_of(draw)
         if spec.by in ("category", "condition"):  # there may be new ones
-            _set_rules(draw, rules_of(study, spec, draw.name), ordered=False)
+            yield partial(_set_rules, draw, rules_of(study, spec, draw.name), ordered=False)
         held = _sizes(draw)
-        _frame(draw, unjudged=not spec.needs_judges())
+        yield from _framing(draw, unjudged=not spec.needs_judges())
         if spec.chosen() == "disagreement":  # a stratum that was empty takes its part of the budget
-            _set_thresholds(draw, spec, {}, held)
-        _add_slots(draw)
+            yield partial(_set_thresholds, draw, spec, {}, held)
+        yield from _slots_missing(draw)
+
+
+def _plan_of(draw: Draw) -> DrawSpec:
+    known = {key: draw.plan[key] for key in DrawSpec.model_fields if key in draw.plan}
+    return DrawSpec.model_validate(known)
+
+
+def refuse_undrawable(draw: Draw, item: Item) -> None:
+    """Refuse an item that is to come to the study where its draw could not take it into any stratum."""
+    if draw.plan.get("frame") == ACCEPTED_FRAME["frame"]:
+        return
+    spec = _plan_of(draw)
+    if spec.by in ("category", "condition"):
+        response = item.response
+        title = response.task.category.title if spec.by == "category" else response.run.condition.name
+        if title not in spec.probabilities and spec.probabilities.get("default") is None:
+            raise _no_probability(_key(draw.name), title)
+    elif item.judge_votes >= JUDGED or not spec.needs_judges():  # others join once they are judged
+        _stratum_of(draw, item, _strata(draw))
 
 
 def _frame(draw: Draw, *, unjudged: bool) -> None:
     """Give every item that is not in the frame yet its stratum and number. Those not judged stay out where
     that decides."""
-    strata = [(one.name, WhereSpec.model_validate(one.rule), one.probability) for one in draw.strata.all()]
+    for step in _framing(draw, unjudged=unjudged):
+        step()
+
+
+def _framing(draw: Draw, *, unjudged: bool) -> Iterator[Step]:
+    strata = _strata(draw)
     missing = _unframed(draw, draw.study.items.all())
     if not unjudged:
         missing = missing.filter(judge_votes__gte=JUDGED)
-    for batch in _pages(missing):
-        insert([_drawn(draw, item, strata) for item in batch])
+    for page in pages(missing, STEP):
+        yield partial(_frame_these, draw, missing, page, strata)
+
+
+def _frame_these(draw: Draw, missing: QuerySet[Item], page: Sequence[int], strata: Strata) -> None:
+    one_at_a_time(draw.study)  # somebody may have drawn since the page was read
+    insert([_drawn(draw, item, strata) for item in missing.filter(pk__in=page).order_by("pk")])
+
+
+def _strata(draw: Draw) -> Strata:
+    return [(one.name, WhereSpec.model_validate(one.rule), one.probability) for one in draw.strata.all()]
 
 
 def _unframed(draw: Draw, items: QuerySet[Item]) -> QuerySet[Item]:
@@ -305,11 +354,16 @@ def _unframed(draw: Draw, items: QuerySet[Item]) -> QuerySet[Item]:
     return rows.defer("votes", "response__text", "response__reasoning", "response__task__text")
 
 
-def _drawn(draw: Draw, item: Item, strata: Sequence[tuple[str, WhereSpec, float]]) -> DrawnItem:
+def _drawn(draw: Draw, item: Item, strata: Strata) -> DrawnItem:
     number = permanent_number(draw.seed, item)
+    name, probability = _stratum_of(draw, item, strata)
+    return DrawnItem(draw=draw, item=item, stratum=name, number=number, probability=probability)
+
+
+def _stratum_of(draw: Draw, item: Item, strata: Strata) -> tuple[str, float]:
     for name, where, probability in strata:
         if _meets(item, where):
-            return DrawnItem(draw=draw, item=item, stratum=name, number=number, probability=probability)
+            return name, probability
     raise UserError(
         f"{_key(draw.name)}.strata: item {item.key} ({item.response.task.category.title}, "
         f"{item.response.run}) falls in no stratum, so it could never be drawn "
@@ -330,17 +384,28 @@ def _meets(item: Item, where: WhereSpec) -> bool:
 
 
 def _add_slots(draw: Draw) -> None:
+    for step in _slots_missing(draw):
+        step()
+
+
+def _slots_missing(draw: Draw) -> Iterator[Step]:
+    """Yield what makes the slots that are missing, in the order of their numbers. Their keys are read once:
+    there is no index by number."""
     for slot in range(1, draw.raters_per_item + 1):
         taken = Assignment.objects.filter(item=OuterRef("item"), purpose=draw.purpose, slot=slot)
-        for batch in _pages(draw.framed.drawn().filter(~Exists(taken)).order_by("id")):
-            # Whoever asks for more at this moment may make the very same slot: then it is there.
-            Assignment.objects.bulk_create(
-                [
-                    empty_slot(draw.study_id, drawn.item_id, draw.purpose, slot, drawn.number)
-                    for drawn in batch
-                ],
-                ignore_conflicts=True,
-            )
+        missing = draw.framed.drawn().filter(~Exists(taken)).order_by("number")
+        keys = array("q", missing.values_list("pk", flat=True).iterator(chunk_size=5000))
+        for start in range(0, len(keys), STEP):
+            yield partial(_add_these_slots, draw, slot, keys[start : start + STEP])
+
+
+def _add_these_slots(draw: Draw, slot: int, page: Sequence[int]) -> None:
+    # Whoever asks for more at this moment may make the very same slot: then it is there.
+    drawn = draw.framed.filter(pk__in=page).order_by("number")
+    Assignment.objects.bulk_create(
+        [empty_slot(draw.study_id, one.item_id, draw.purpose, slot, one.number) for one in drawn],
+        ignore_conflicts=True,
+    )
 
 
 # A draw among what was settled: its strata are named by whoever draws, and its items get places beside those
