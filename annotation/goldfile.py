@@ -21,6 +21,7 @@ from benchmark.formats.names import task_key
 from benchmark.formats.reading import excerpt, json_objects, refuse_unknown, suggestion
 from benchmark.formats.records import FormatError
 from benchmark.formats.response_tables import label_key
+from benchmark.importunderway import refuse_while_importing
 from benchmark.models import Run, Task
 
 RESPONSE = ("task", "subject", "condition")
@@ -43,6 +44,7 @@ class GoldRow:
 def import_gold(study: Study, path: Path, draw: str = "") -> dict[str, Any]:
     """Write the file's labels as gold. All or nothing; a label that is the item's gold already is left as it
     is, and so is gold that people decided here (`kept`, and the first lines where)."""
+    refuse_while_importing(study.pk)
     through = _draw(study, draw) if draw else None
     reader, count = _Reader(study, path, through), GoldCount()
     kept: list[int] = []

@@ -29,6 +29,7 @@ from annotation.models import (
 from arbiter.core.batching import pages
 from arbiter.core.countcache import remembered
 from arbiter.core.errors import UserError
+from benchmark.importunderway import refuse_while_importing
 
 Origin = Gold.Origin
 AT_ONCE = 500
@@ -145,6 +146,7 @@ def promote(study: Study, source: str, *, minimum: int = 2, replace: bool = Fals
     """
     if source not in SOURCES:
         raise UserError(f"Gold can be promoted from {' or '.join(SOURCES)}, not from {source!r}.")
+    refuse_while_importing(study.pk)
     count = GoldCount()
     if source == "consensus":
         _promote_consensus(study, minimum, replace, count)

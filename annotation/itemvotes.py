@@ -86,12 +86,21 @@ def keep_votes(item_ids: Sequence[int]) -> None:
     if not item_ids:
         return
     votes = voices(item_ids)
-    kept = [(*_kept(votes.get(pk, [])), pk) for pk in item_ids]
-    if len(kept) == 1:  # of one row, psycopg would make a pipeline
-        changed_rows(UPDATE, kept[0])
+    values = [(*_kept(votes.get(pk, [])), pk) for pk in item_ids]
+    if len(values) == 1:  # of one row, psycopg would make a pipeline
+        changed_rows(UPDATE, values[0])
         return
     with connection.cursor() as cursor:
-        cursor.executemany(UPDATE, kept)
+        cursor.executemany(UPDATE, values)
+
+
+def first_votes(given: Iterable[tuple[Rater, int]]) -> KeptVotes:
+    """Return what an item keeps of its first votes, each a rater and a label's key, of a rater the last."""
+    said = {
+        rater.pk: Voice(rater.pk, label, False, rater.kind, rater.name, rater.version)
+        for rater, label in given
+    }
+    return _kept([said[rater] for rater in sorted(said)])
 
 
 def _kept(votes: Sequence[Voice]) -> KeptVotes:
@@ -107,8 +116,8 @@ def _kept(votes: Sequence[Voice]) -> KeptVotes:
 def differing(item_ids: Sequence[int]) -> list[int]:
     """Return those of some items that keep other votes than their ratings say."""
     votes = voices(item_ids)
-    kept = Item.objects.filter(pk__in=item_ids).values_list("pk", *KeptVotes._fields)
-    return [pk for pk, *fields in kept if KeptVotes(*fields) != _kept(votes.get(pk, []))]
+    there = Item.objects.filter(pk__in=item_ids).values_list("pk", *KeptVotes._fields)
+    return [pk for pk, *fields in there if KeptVotes(*fields) != _kept(votes.get(pk, []))]
 
 
 def rebuild(study: Study) -> int:

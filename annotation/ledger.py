@@ -74,10 +74,16 @@ class Recorded(list[Rating]):
 
 
 def record(
-    scheme: LabelScheme, entries: Sequence[Entry], *, skip_equal: bool = False, locked: bool = False
+    scheme: LabelScheme,
+    entries: Sequence[Entry],
+    *,
+    skip_equal: bool = False,
+    locked: bool = False,
+    first: bool = False,
 ) -> Recorded:
     """Write the entries, in order, as new revisions. Whoever has the items `locked` in a transaction of their
-    own spares the database to do that again.
+    own spares the database to do that again. Of items that were made there, with the votes that their `first`
+    ratings are, nothing is looked up or kept.
 
     An entry whose submission key is in the ledger already gives the rating written then: sending twice writes
     once. With `skip_equal`, so does one that says what its rater's current rating says (repeating an import
@@ -91,24 +97,31 @@ def record(
             raise UnknownLabel(
                 f"{entry.label!r} is no label of scheme {scheme}; its labels: {', '.join(labels)}."
             )
+    if first:
+        return _write(labels, entries, [], skip_equal, keep=False)
     if locked:
-        return _write(labels, entries, skip_equal, everywhere=False)
+        return _write(labels, entries, _there(entries), skip_equal)
     for attempt in range(COLLISIONS):
         try:
             with transaction.atomic():
                 lock({entry.item_id for entry in entries})
-                return _write(labels, entries, skip_equal, everywhere=attempt > 0)
+                return _write(labels, entries, _there(entries), skip_equal, everywhere=attempt > 0)
         except IntegrityError:  # somebody else took this revision, or this submission arrived twice at once
             continue
     raise UserError("The ledger is too busy: the same rating is being written by several writers; try again.")
 
 
 def _write(
-    labels: dict[str, int], entries: Sequence[Entry], skip_equal: bool, *, everywhere: bool
+    labels: dict[str, int],
+    entries: Sequence[Entry],
+    there: Sequence[Rating],
+    skip_equal: bool,
+    *,
+    everywhere: bool = False,
+    keep: bool = True,
 ) -> Recorded:
-    """Write the entries that are new, and keep their items' votes. A submission is looked for among the
-    ratings of its rater on its item, and once it has collided, `everywhere`."""
-    there = _there(entries)
+    """Write the entries that are new beside what is there, and keep their items' votes. A submission is
+    looked for among the ratings of its rater on its item, and once it has collided, `everywhere`."""
     newest = {_place(rating): rating for rating in there}
     typed = {_place(rating) for rating in there if not rating.shown.get("imported")}
     sent = {rating.submission: rating for rating in there if rating.submission}
@@ -139,7 +152,8 @@ def _write(
     # In one order for everybody: two batches that take the same places in different orders would deadlock.
     in_order = sorted(new, key=_place)
     insert(in_order)
-    keep_votes(sorted({rating.item_id for rating in new if given_as_vote(rating)}))
+    if keep:
+        keep_votes(sorted({rating.item_id for rating in new if given_as_vote(rating)}))
     out.new = len(new)
     return out
 

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 from django.contrib.auth.models import User
 from django.db.models import Exists, OuterRef, Q, QuerySet
@@ -22,39 +22,44 @@ LIKE_A_VERSION = re.compile(r"@\d+$")
 
 
 def rater_named(name: str, kind: str, family: str = "", study: Study | None = None) -> Rater:
-    """Return the rater whom a file of a study names, made where there is none. Of a judge run here, that is a
-    version of its own beside those run."""
+    """Return the rater whom a file of a study names, made where there is none: a person of this study alone.
+    Of a judge run here, that is a version of its own beside those run."""
+    there = rater_there(name, kind, study)
+    if there:
+        return there
+    if study and kind == Rater.Kind.HUMAN:
+        person = {"name": name.strip(), "kind": Rater.Kind.HUMAN}
+        return Rater.objects.get_or_create(study=study, folded=folded(name), version=1, defaults=person)[0]
+    return next_version(name, kind, family=family, definition="")
+
+
+def rater_there(name: str, kind: str, study: Study | None = None) -> Rater | None:
+    """Return the rater whom a file of a study names; None where one would be made. A name that is another
+    kind's, or that no rater may have, is refused."""
     refuse_reserved(name)
     if study and kind == Rater.Kind.HUMAN:
-        return _person_named(name, study)
+        return _person_there(name, study)
     if study and (person := _called(Rater.objects.filter(study=study), name)):
-        raise UserError(
-            f"{person.name!r} is already the name of a human of this study; give this {kind} another name."
-        )
-    program = next((rater for rater in known_everywhere(name) if not rater.definition), None)
-    return (
-        program
-        if program and program.kind == kind
-        else next_version(name, kind, family=family, definition="")
-    )
+        refuse_other_kind(person.name, f"{Rater.Kind.HUMAN} of this study", kind)
+    same = known_everywhere(name)
+    program = next((rater for rater in same if not rater.definition), None)
+    if program and program.kind == kind:
+        return program
+    if same and same[0].kind != kind:
+        refuse_other_kind(name, same[0].kind, kind)
+    return None
 
 
-def _person_named(name: str, study: Study) -> Rater:
-    """Return somebody of the study: named by a file before, or at work there under this name. Else make
-    somebody new, of this study alone."""
+def _person_there(name: str, study: Study) -> Rater | None:
+    """Return somebody of the study: named by a file before, or at work there under this name."""
     person = _called(Rater.objects.filter(study=study), name) or _called(_at_work(study), name)
     if person and person.kind != Rater.Kind.HUMAN:
-        raise UserError(
-            f"{person.name!r} is already the name of a {person.kind}; give this human another name."
-        )
-    if person is None:
-        person, _ = Rater.objects.get_or_create(
-            study=study,
-            folded=folded(name),
-            version=1,
-            defaults={"name": name.strip(), "kind": Rater.Kind.HUMAN},
-        )
+        refuse_other_kind(person.name, person.kind, Rater.Kind.HUMAN)
     return person
+
+
+def refuse_other_kind(name: str, there: str, kind: str, where: str = "") -> NoReturn:
+    raise UserError(f"{where}{name!r} is already the name of a {there}; give this {kind} another name.")
 
 
 def _at_work(study: Study) -> QuerySet[Rater]:
@@ -89,9 +94,7 @@ def next_version(name: str, kind: str, *, where: str = "", **fields: Any) -> Rat
     """Make a new version of the program of this name, which is shown as its first one was written."""
     same = known_everywhere(name)
     if same and same[0].kind != kind:
-        raise UserError(
-            f"{where}{name!r} is already the name of a {same[0].kind}; give this {kind} another name."
-        )
+        refuse_other_kind(name, same[0].kind, kind, where)
     shown, form = (same[0].name, same[0].folded) if same else (name.strip(), folded(name))
     version = same[-1].version + 1 if same else 1
     return Rater.objects.create(name=shown, folded=form, version=version, kind=kind, **fields)

@@ -3,6 +3,7 @@
 from annotation.models import Study
 from arbiter.core.errors import UserError
 from arbiter.core.models import Job
+from benchmark.importunderway import refuse_while_being_made
 
 
 def find_study(slug: str) -> Study | None:
@@ -14,6 +15,7 @@ def find_study(slug: str) -> Study | None:
 def get_study(slug: str) -> Study:
     study = find_study(slug)
     if study is None:
+        refuse_while_being_made(slug)
         known = (
             ", ".join(Study.objects.values_list("slug", flat=True))
             or "none yet; apply a study file or import responses"

@@ -1,11 +1,12 @@
-"""Finding the task that a row of a file is about, and making it where that was asked for.
+"""Finding the task that a row of a file is about, or what it is to be made of where that was asked for.
 
 A row may name its task by key, by text, or by both, and say its category. What it says must agree with what
 the suite and the rows before it say: a response is never filed under a question or a category that its row
-contradicts.
+contradicts. Nothing is written: what is to be made has a key below 0.
 """
 
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from arbiter.core.naming import ByName
@@ -45,10 +46,14 @@ class TaskMention:
 
 
 class TaskFinder:
-    """Finds a response's task by key or by its text, and makes it where that was asked for."""
+    """Finds a response's task by key or by its text. Where making it was asked for and there is none, it says
+    of what: `on_new` is given the task whole, once."""
 
-    def __init__(self, suite: Suite, create: bool = False) -> None:
-        self.suite, self.create = suite, create
+    def __init__(
+        self, suite: Suite, create: bool = False, on_new: Callable[[Task], None] = lambda task: None
+    ) -> None:
+        self.suite, self.create, self.on_new = suite, create, on_new
+        self.new_categories: list[Category] = []
         self.by_key: ByName[Task] = ByName()
         self.by_text: dict[tuple[str, str], list[Task]] = defaultdict(list)
         self.texts: dict[int, str] = {}  # a task's text, as a digest of its normal form
@@ -56,10 +61,11 @@ class TaskFinder:
         self.filed: dict[int, Place] = {}  # by task: the first row that said its category
         self.made: dict[int, Place] = {}  # by task: the row it was made from
         self.categories: dict[str, Category] = {}
-        for category in suite.categories.all():
-            self._know(category, category.title)
-        for task in suite.tasks.select_related("category").iterator():
-            self._remember(task)
+        if suite.pk:
+            for category in suite.categories.all():
+                self._know(category, category.title)
+            for task in suite.tasks.select_related("category").iterator():
+                self._remember(task)
 
     def _remember(self, task: Task) -> None:
         text = _text_digest(task.text)
@@ -156,26 +162,26 @@ class TaskFinder:
         require_fit(row.path, row.line, Task, language=row.language)
         require_fit(row.path, row.line, Category, title=row.category)
         task = Task(
+            pk=-len(self.made) - 1,
             suite=self.suite,
             category=self._category(row.category or UNCATEGORISED),
             key=_key_of(row),
             language=row.language,
             text=storable(row.prompt)[0],
         )
-        task.save()
+        self.on_new(task)
         self._remember(task)
         self.made[task.pk] = row.place
         return task
 
     def _category(self, title: str) -> Category:
-        """Return the category of this title or key, made where there is none: a title in another case or with
-        other punctuation is no second category."""
+        """Return the category of this title or key, a new one where there is none: a title in another case or
+        with other punctuation is no second category."""
         category = self.categories.get(folded(title)) or self.categories.get(slug(title))
         if category is None:
-            position = self.suite.categories.count() + 1
-            category = Category.objects.create(
-                suite=self.suite, key=slug(title), title=title, position=position
-            )
+            number = len(self.new_categories) + 1
+            category = Category(pk=-number, suite=self.suite, key=slug(title), title=title, position=number)
+            self.new_categories.append(category)
         self._know(category, title)
         return category
 

@@ -111,12 +111,12 @@ if ENVIRONMENT == "test" and not DATABASE_URL:
     # A file: threads and processes that a test starts see the same database.
     DATABASES["default"]["TEST"] = {"NAME": str(DATA / "test.sqlite3")}
 # Rows that no backup keeps, by table: a restored session or spent link would sign in whoever finds it, and a
-# restored job would be done again by itself.
+# restored job would be done again by itself. An import that has not ended is kept: half of it may be there.
 NOT_BACKED_UP = {
     "django_session": "1 = 1",
     "annotation_tries": "1 = 1",
     "annotation_accesslink": "user_id IS NOT NULL",
-    "core_job": "1 = 1",
+    "core_job": "kind <> 'import' OR state NOT IN ('open', 'leased')",
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 

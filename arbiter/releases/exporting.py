@@ -22,6 +22,7 @@ from arbiter.core.batching import batches
 from arbiter.core.csvfile import BOM, csv_lines
 from arbiter.core.errors import UserError
 from arbiter.core.longwork import TellProgress, tell_nobody
+from benchmark.importunderway import refuse_while_importing
 from benchmark.models import Run
 from judging.models import Judge, Settlement, Verdict
 from judging.panel.prompting import probability_of
@@ -421,6 +422,7 @@ def export_study(
     progress: TellProgress = tell_nobody,
 ) -> dict[str, Any]:
     """Write the file; return its path, format, rows and the seconds it took."""
+    refuse_while_importing(study.pk)
     writer = WRITERS.get(out.suffix)
     if spreadsheet:
         if out.suffix != ".csv":

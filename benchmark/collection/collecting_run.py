@@ -28,6 +28,7 @@ from benchmark.collection.wanted_responses import (
     want_responses,
 )
 from benchmark.endpoints import rests
+from benchmark.importunderway import refuse_while_importing_of
 from benchmark.models import Collection, CollectionAttempt, CollectionPlan, Endpoint, Response
 
 State = Response.State
@@ -75,7 +76,8 @@ def collect(
 
 
 def _make_ready(of: Collecting) -> None:
-    """Refuse what is paused. What was cancelled is wanted again."""
+    """Refuse what is paused, and what an import is under way into. What was cancelled is wanted again."""
+    refuse_while_importing_of((of.run.suite if isinstance(of, Collection) else of.suite).slug)
     if of.status == Status.PAUSED:
         what = f"The collection of run {of.run}" if isinstance(of, Collection) else f"The {of}"
         raise UserError(f"{what} is paused; to go on, say the same with --resume.")

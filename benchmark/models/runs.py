@@ -79,6 +79,9 @@ class Response(Leased):
     usage = models.JSONField(null=True, blank=True)
     simulated = models.BooleanField(default=False)
     meta = models.JSONField(default=dict, blank=True, help_text="What else its file said of it, by name.")
+    imported_in = models.BigIntegerField(
+        null=True, blank=True, help_text="The number of the import that brought it; older ones had none."
+    )
     error = models.TextField(blank=True)
     raw = models.TextField(blank=True, help_text="The body of the last call that failed, as it came.")
     attempts = models.PositiveIntegerField(default=0)

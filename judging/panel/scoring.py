@@ -32,6 +32,7 @@ from arbiter.core.errors import UserError
 from arbiter.core.naming import among
 from arbiter.core.text import digest, original, storable
 from arbiter.scorers import Score, ScoredResponse
+from benchmark.importunderway import refuse_while_importing
 from judging.models import Scorer, ScorerFailure
 from judging.panel.prompting import evidence
 
@@ -153,6 +154,7 @@ def score(
 ) -> dict[str, Any]:
     """Have the study's scorers label every item they have not looked at;
     with `retry`, those they failed on too."""
+    refuse_while_importing(study.pk)
     clock, count = monotonic(), ScoringCounts()
     scorings = [Scoring(study, scorer, retry, count) for scorer in scorers_of(study, name)]
     for scoring in scorings:

@@ -13,6 +13,7 @@ from annotation.models import Study
 from arbiter.core.batching import batches, pages
 from arbiter.core.errors import UserError
 from arbiter.core.naming import among
+from benchmark.importunderway import refuse_while_importing
 from benchmark.models import Endpoint
 from judging.models import Attempt, StudyJudge, Verdict
 from judging.panel import metering
@@ -53,6 +54,7 @@ def active_judges(study: Study, name: str = "") -> list[StudyJudge]:
 def want_verdicts(study: Study, judge_name: str = "", limit: int | None = None) -> int:
     """Make the verdict rows that are missing: one an item, judge and repeat. At most `limit`, if given. Not
     for judges that are paused; what was cancelled is wanted again."""
+    refuse_while_importing(study.pk)
     count = 0
     for study_judge in active_judges(study, judge_name):
         if study_judge.status == Status.PAUSED:

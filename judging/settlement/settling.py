@@ -27,6 +27,7 @@ from arbiter.core.batching import pages
 from arbiter.core.bulkinsert import insert
 from arbiter.core.longwork import TellProgress, tell_nobody
 from arbiter.core.text import digest
+from benchmark.importunderway import refuse_while_importing
 from judging.models import Settlement, SettlementVersion
 from judging.settlement.auditing import check_audit, draw_audit
 from judging.settlement.rules import (
@@ -65,6 +66,7 @@ def settle(
     what was accepted by votes alone is drawn for people. What dies after (3) is finished by the next
     settling: batches that are done stay, and nothing is written twice.
     """
+    refuse_while_importing(study.pk)
     if audit_share:
         check_audit(study, audit_share)
     progress(0, 0, "fitting the rule")

@@ -1,7 +1,6 @@
 """Gold: written by experts, imported, promoted; each with its origin and draw, and never silently wrong."""
 
 import json
-from types import SimpleNamespace
 
 import pytest
 
@@ -16,7 +15,7 @@ from arbiter.core.errors import UserError
 from benchmark.formats.records import FormatError
 from judging.settlement.settling import settle
 from tests import builders
-from tests.annotation.tables import jsonl, table
+from tests.annotation.tables import IMPORT, jsonl, row, table
 from tests.builders import label, take
 from tests.commands import as_json, refusal
 from tests.together import expect_no_errors, together
@@ -474,14 +473,13 @@ def test_the_list_for_people(drawn, capsys):
     assert "none yet" in capsys.readouterr().out
 
 
-def test_importing_responses_again_after_a_withdrawal_gives_gold_again(drawn):
-    from annotation.importing import Importer
-    from benchmark.taskfinder import TaskFinder
-
+def test_importing_responses_again_after_a_withdrawal_gives_gold_again(drawn, tmp_path):
     item = drawn.items.first()
     Gold.objects.create(item=item, label=drawn.scheme.labels.first(), origin="withdrawn")
     response = item.response
-    importer = Importer(response.run.suite, drawn, TaskFinder(response.run.suite))
-    row = SimpleNamespace(gold="convergence", gold_rationale="")
-    importer.take_gold([SimpleNamespace(row=row, response=response)], {response.pk: item.pk})
+    again = row(task=response.task.key, epoch=response.epoch, response=response.text, gold="convergence") | (
+        {"finish_reason": response.finish_reason} if response.finish_reason else {}
+    )
+    counts = as_json("importresponses", jsonl(tmp_path, again), "--format", "jsonl", *IMPORT)
+    assert (counts["unchanged"], counts["gold"]) == (1, 1)
     assert golds()[-1] == "convergence imported - -"

@@ -17,7 +17,8 @@ pytestmark = [pytest.mark.django_db, pytest.mark.engine]
 
 @pytest.fixture(autouse=True)
 def small_batches(monkeypatch):
-    monkeypatch.setattr("annotation.importing.BATCH", 2)
+    monkeypatch.setattr("annotation.importing.checking.BATCH", 2)
+    monkeypatch.setattr("annotation.importing.pace.MOST", 2)
 
 
 @pytest.fixture

@@ -20,11 +20,13 @@ from arbiter.analysis.rates.labelcounts import (
     roles_by_cell,
 )
 from arbiter.statistics import Rate, clustered_rate, task_influence
+from benchmark.importunderway import refuse_while_importing
 from judging.votes.sources import is_simulated
 
 
 def observed_rates(study: Study, source: str, by: Sequence[str]) -> dict[str, Any]:
     """Return the rates of a source's labels, one row a cell, in the order of the names."""
+    refuse_while_importing(study.pk)
     check_grouping(by)
     totals, denominators = item_totals(study, by), denominators_of(study, by)
     roles = roles_by_cell(study, source, by)

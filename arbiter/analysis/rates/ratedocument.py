@@ -8,12 +8,14 @@ from arbiter.analysis.rates.differences import comparisons_of
 from arbiter.analysis.rates.estimates import Estimates, RateRow, estimates
 from arbiter.analysis.rates.ratespec import RateSpec
 from arbiter.analysis.rates.transport import CarriedErrors
+from benchmark.importunderway import refuse_while_importing
 
 # As a document
 
 
 def rate_document(study: Study, spec: RateSpec, contrasts: Sequence[str] = ()) -> dict[str, Any]:
     """Return the estimated rates and the differences that were asked for, as the command prints them."""
+    refuse_while_importing(study.pk)
     estimated = estimates(study, spec)
     return {
         "source": spec.source or spec.estimator,

@@ -34,6 +34,7 @@ from arbiter.analysis.report.results import (
 from arbiter.analysis.report.sections import Section, section_or_why
 from arbiter.core.errors import UserError
 from arbiter.core.longwork import TellProgress, tell_nobody
+from benchmark.importunderway import refuse_while_importing
 from judging.votes.kept_figures import kept, stamp
 
 STYLES = "analysis/report.css"
@@ -107,6 +108,7 @@ def style_hash() -> str:
 
 def write_report(study: Study, path: Path, progress: TellProgress = tell_nobody) -> int:
     """Write the report, whole or not at all; return its size in bytes."""
+    refuse_while_importing(study.pk)
     text = report_html(study, progress).encode()
     part = path.with_name(path.name + ".part")
     try:

@@ -9,6 +9,7 @@ from annotation.draws import Waiting, extend_draws, plan_draw, waits_for
 from annotation.humanplan import DrawSpec, humans_of
 from annotation.models import Draw, Study
 from arbiter.core.errors import UserError
+from benchmark.importunderway import refuse_while_importing
 
 
 def draw_items(study: Study, *, now: bool = False) -> list[str]:
@@ -31,6 +32,7 @@ def draw_now(study: Study) -> dict[str, Any]:
             f"Study {study.slug!r} has no human plan; "
             "describe one under humans in its study file and apply it."
         )
+    refuse_while_importing(study.pk)
     with transaction.atomic():
         draw_items(study, now=True)
     return {

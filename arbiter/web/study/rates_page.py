@@ -23,11 +23,13 @@ from arbiter.analysis.rates.rateview import (
 from arbiter.analysis.responseoutcomes import ENDED
 from arbiter.web.forms.queries import RatesQuery
 from arbiter.web.study.study_page import show_page, study_page
+from benchmark.importunderway import refuse_while_importing
 
 
 @study_page(READERS)
 def show(request: HttpRequest, mine: Membership) -> HttpResponse:
     study = mine.study
+    refuse_while_importing(study.pk)
     context: dict[str, Any] = {"tab": "rates", "groupings": BY, "denominators": OF}
     if view := rate_view(study, request.GET):
         context |= _shown(study, view, RatesQuery.read(request.GET)["compare"])

@@ -2,12 +2,13 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
-from django.db import transaction
-
-from annotation.importing import import_responses
+from annotation.importing.checking import ImportOptions, stage
+from annotation.importing.importjob import ask_for_import
 from annotation.schemes import scheme_given
-from arbiter.cli.commandline import ArbiterCommand
+from arbiter.cli.commandline import ArbiterCommand, progress_bar
+from arbiter.cli.import_progress import seen_through
 from arbiter.core.errors import UserError
+from arbiter.core.stopsignal import StopSignal
 from benchmark.formats import RESPONSE_FORMATS, read_responses
 from benchmark.formats.columns import ColumnMapping
 from benchmark.models import Suite
@@ -16,8 +17,8 @@ from benchmark.suites import get_suite, newest_suite, refuse_bad_slug
 
 class Command(ArbiterCommand):
     help = (
-        "Import responses, with any labels they bring, into a study. All or nothing; repeating it changes "
-        "nothing."
+        "Import responses, with any labels they bring, into a study. All is checked before anything is "
+        "written; repeating it changes nothing."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -64,19 +65,24 @@ class Command(ArbiterCommand):
         missing = next((path for path in paths if not path.exists()), None)
         if missing:
             raise UserError(f"{missing}: there is no such file or folder.")
-        rows = read_responses(format, paths, ColumnMapping.asked(options["map"], options["ignore"]))
+        self.split, stopping = options["split_reasoning"], StopSignal()
+        mapping = ColumnMapping.asked(options["map"], options["ignore"])
         scheme = scheme_given(options["scheme"]) if options["scheme"] else None
-        with transaction.atomic():  # a suite made for a file that turns out bad goes with it
-            counts = import_responses(
+        with progress_bar("checking", None) as advance:
+
+            def told(rows: int) -> None:
+                if stopping():
+                    raise UserError("Stopped before the files were checked; nothing was imported.")
+                advance(rows)
+
+            folder = stage(
                 _suite(suite, create_tasks),
                 study,
-                rows,
-                create_tasks=create_tasks,
-                scheme=scheme,
-                split_reasoning=options["split_reasoning"],
+                lambda on_error: read_responses(format, paths, mapping, on_error),
+                ImportOptions(create_tasks, scheme, self.split),
+                told,
             )
-        self.split = options["split_reasoning"]
-        return counts
+        return seen_through(ask_for_import(folder), stopping)
 
     def show(self, result: dict[str, Any]) -> None:
         super().show(result)
@@ -90,5 +96,5 @@ class Command(ArbiterCommand):
 def _suite(name: str, create: bool) -> Suite:
     if create and "@" not in name and newest_suite(name) is None:
         refuse_bad_slug(name, "suite")
-        return Suite.objects.get_or_create(slug=name, version=1, defaults={"title": name})[0]
+        return Suite(slug=name, version=1, title=name)
     return get_suite(name)

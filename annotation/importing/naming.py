@@ -1,0 +1,148 @@
+"""What an import's rows refer to, made where it is missing: suite, models, conditions, runs and tasks."""
+
+from typing import Any
+
+from annotation.importing.staging import StagedTask, task_of
+from annotation.importing.steps import Checkpoint, Phase, Steps
+from arbiter.core.bulkinsert import insert, unsaved
+from arbiter.core.naming import ByName, same_name
+from arbiter.core.text import digest
+from benchmark.formats.reading import excerpt
+from benchmark.formats.records import FormatError
+from benchmark.models import Category, Condition, Response, Run, SubjectModel, Suite, Task
+from benchmark.suites import get_suite
+
+ABOUT = ("family", "training", "size")
+RUNS_AT_ONCE = 20
+
+
+def make_names(steps: Steps) -> None:
+    """Make the suite, and then what is missing of the rest, some runs at a time."""
+    names = steps.staging.names
+
+    def make_suite(state: Checkpoint) -> None:
+        slug = names.suite.partition("@")[0]
+        if names.makes_suite:
+            suite, made = Suite.objects.get_or_create(slug=slug, version=1, defaults={"title": slug})
+            state.made.suite = suite.pk if made else None
+        else:
+            suite = get_suite(names.suite)
+        state.suite = suite.pk
+        state.last_response, state.last_task = _last(Response), _last(Task)
+        for category, title in names.categories:
+            _make_category(suite, category, title, state)
+
+    if steps.state.suite is None:
+        steps.take(make_suite)
+    while steps.state.offset < len(names.runs):
+        steps.take(lambda state: _make_runs(steps, state))
+    steps.begin(Phase.TASKS)
+
+
+def _last(model: Any) -> int:
+    return model.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
+
+
+def _make_category(suite: Suite, key: str, title: str, state: Checkpoint) -> None:
+    if not suite.categories.filter(key=key).exists():
+        position = suite.categories.count() + 1
+        category = Category.objects.create(suite=suite, key=key, title=title, position=position)
+        state.made.categories.append(category.pk)
+
+
+def _make_runs(steps: Steps, state: Checkpoint) -> None:
+    """Make the next of the runs; `offset` is how many are there."""
+    names = steps.staging.names
+    runs = names.runs[state.offset : state.offset + RUNS_AT_ONCE]
+    state.offset += len(runs)
+    for subject, condition, name, config in runs:
+        model = _subject(names.subjects[subject], state)
+        how = _condition(names.conditions[condition], state)
+        if run_named(steps.suite, model, how, name) is None:
+            run = Run.objects.create(
+                suite=steps.suite, subject=model, condition=how, name=name, config=config
+            )
+            state.made.runs.append(run.pk)
+            state.count.runs += 1
+
+
+def run_named(suite: Suite, subject: SubjectModel, condition: Condition, name: str) -> Run | None:
+    runs = Run.objects.filter(suite=suite, subject=subject, condition=condition)
+    return ByName((run.name, run) for run in runs).one(name)
+
+
+def _subject(said: dict[str, str], state: Checkpoint) -> SubjectModel:
+    subject = SubjectModel.objects.called(said["name"])
+    if subject is None:
+        subject = SubjectModel.objects.create(**said)
+        state.made.subjects.append(subject.pk)
+    for what in ABOUT:
+        known = getattr(subject, what)
+        if said[what] and known and not same_name(known, said[what]):
+            expected = f"one {what} for subject {excerpt(subject.name)}: {excerpt(known)}, as it stands"
+            raise FormatError("the import", None, expected, excerpt(said[what]))
+    return subject
+
+
+def _condition(said: dict[str, Any], state: Checkpoint) -> Condition:
+    content = {name: value for name, value in said.items() if name != "name"}
+    condition = Condition.objects.of_content(**content)
+    if condition is None:
+        condition = Condition.objects.create(**said)
+        state.made.conditions.append(condition.pk)
+    return condition
+
+
+def runs_of(steps: Steps) -> list[Run]:
+    """Return the runs that rows name by number."""
+    names, runs = steps.staging.names, []
+    subjects = [SubjectModel.objects.called(one["name"]) for one in names.subjects]
+    conditions = [
+        Condition.objects.of_content(**{key: value for key, value in one.items() if key != "name"})
+        for one in names.conditions
+    ]
+    for subject, condition, name, _ in names.runs:
+        model, how = subjects[subject], conditions[condition]
+        run = run_named(steps.suite, model, how, name) if model and how else None
+        if run is None:
+            raise FormatError("the import", None, f"the run {name!r} that it made", "none")
+        run.subject, run.condition = model, how  # type: ignore[assignment]
+        runs.append(run)
+    return runs
+
+
+# Tasks
+
+
+def make_tasks(steps: Steps) -> None:
+    """Make the tasks that are to be made; one of that very key and text may have come meanwhile."""
+    categories = dict(steps.suite.categories.values_list("key", "pk"))
+    for behind, units, lines in steps.portions(steps.staging.tasks(steps.state.offset)):
+        tasks = [task_of(line) for line in lines]
+
+        def write(state: Checkpoint, tasks: list[StagedTask] = tasks, behind: int = behind) -> None:
+            there = dict(
+                steps.suite.tasks.filter(key__in=[task.key for task in tasks]).values_list("key", "text_hash")
+            )
+            for task in tasks:
+                if there.get(task.key, digest(task.text)) != digest(task.text):
+                    expected = f"one prompt for task {excerpt(task.key)}, which has another since"
+                    raise FormatError("the import", None, expected, excerpt(task.text))
+            new = [task for task in tasks if task.key not in there]
+            insert([_task(steps.suite, task, categories[task.category]) for task in new])
+            state.offset = behind
+
+        steps.take(write, units)
+    steps.begin(Phase.RESPONSES)
+
+
+def _task(suite: Suite, staged: StagedTask, category: int) -> Task:
+    return unsaved(
+        Task,
+        suite_id=suite.pk,
+        category_id=category,
+        key=staged.key,
+        language=staged.language,
+        text=staged.text,
+        text_hash=digest(staged.text),
+    )

@@ -1,0 +1,163 @@
+"""The steps of an import: short transactions that also write down how far it is.
+
+Each step keeps, on the job's row and in its own transaction, where to go on from. It goes back where the
+job is no longer this worker's. So whoever goes on after a killed worker does nothing twice and leaves
+nothing out.
+"""
+
+from collections.abc import Callable, Iterator
+from copy import deepcopy
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from time import monotonic
+from typing import Any, Self
+
+from django.db import transaction
+
+from annotation.importing.pace import UNIT, Pace
+from annotation.importing.staging import Staging
+from arbiter.core.jobworkers import RunningJob
+from benchmark.formats.records import FormatError
+from benchmark.models import Suite
+
+KEPT_TOLD = 5  # places named; the rest are counted
+
+
+class Phase:
+    NAMES = "names"
+    TASKS = "tasks"
+    RESPONSES = "responses"
+    ENTERING = "entering"
+    DRAWING = "drawing"
+    OVER = "over"
+    LEAVING = "leaving"
+
+
+REVERSIBLE = (Phase.NAMES, Phase.TASKS, Phase.RESPONSES)
+DOING = {
+    Phase.NAMES: "names",
+    Phase.TASKS: "tasks",
+    Phase.RESPONSES: "responses",
+    Phase.ENTERING: "items and labels",
+    Phase.DRAWING: "draws",
+    Phase.OVER: "done",
+    Phase.LEAVING: "taking it back",
+}
+
+
+@dataclass
+class ImportCount:
+    """What an import made; `unchanged` counts responses that were there already. `kept` counts labels and
+    gold of the file that were left out, as a person has decided here since; `kept_at` says where the first of
+    them stand."""
+
+    runs: int = 0
+    responses: int = 0
+    ratings: int = 0
+    gold: int = 0
+    unchanged: int = 0
+    kept: int = 0
+    kept_at: list[str] = field(default_factory=list)
+    holding_reasoning: int = 0  # texts of the file that hold a model's reasoning between its tags
+
+    def keep(self, path: str, line: int) -> None:
+        self.kept += 1
+        if len(self.kept_at) < KEPT_TOLD:
+            self.kept_at.append(f"{path}, line {line}")
+
+
+@dataclass
+class Made:
+    """What an import made beside responses, by key, for it to be taken back."""
+
+    suite: int | None = None
+    subjects: list[int] = field(default_factory=list)
+    conditions: list[int] = field(default_factory=list)
+    categories: list[int] = field(default_factory=list)
+    runs: list[int] = field(default_factory=list)
+
+
+@dataclass
+class Checkpoint:
+    """How far an import is."""
+
+    phase: str = Phase.NAMES
+    offset: int = 0  # in the file that the phase reads
+    rows: int = 0  # that the phase is through with
+    why: str = ""  # it fails; empty where a person took it back
+    suite: int | None = None
+    last_task: int = 0  # before the import's own
+    last_response: int = 0
+    made: Made = field(default_factory=Made)
+    count: ImportCount = field(default_factory=ImportCount)
+
+    @classmethod
+    def read(cls, kept: dict[str, Any]) -> Self:
+        """Return what a job's row keeps; of one that has not begun, the beginning."""
+        if not kept:
+            return cls()
+        return cls(**{**kept, "made": Made(**kept["made"]), "count": ImportCount(**kept["count"])})
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def begin(self, phase: str) -> None:
+        self.phase, self.offset, self.rows = phase, 0, 0
+
+    def done(self, rows: int) -> int:
+        """Return how many rows of twice as many are done: each is written twice."""
+        before = {Phase.ENTERING: rows, Phase.DRAWING: 2 * rows, Phase.OVER: 2 * rows}.get(self.phase, 0)
+        return before + (self.rows if self.phase in (Phase.RESPONSES, Phase.ENTERING) else 0)
+
+
+Write = Callable[[Checkpoint], None]
+
+
+class Steps:
+    """Takes an import's steps one after another, from its job's checkpoint on."""
+
+    def __init__(self, running: RunningJob, folder: str, rows: int) -> None:
+        self.running, self.folder, self.rows = running, folder, rows
+        self.state = Checkpoint.read(running.job.checkpoint)
+        self.pace = Pace()
+
+    @cached_property
+    def staging(self) -> Staging:
+        return Staging(self.folder)
+
+    @cached_property
+    def suite(self) -> Suite:
+        return Suite.objects.get(pk=self.state.suite or 0)
+
+    def take(self, write: Write, units: int = 0) -> None:
+        """Write in one transaction, with how far that is; `write` says so in the checkpoint it is given.
+        Stopped or killed before it ends, nothing of it has happened."""
+        self.running(self.state.done(self.rows), 2 * self.rows, DOING[self.state.phase])
+        self.pace.began()
+        state = deepcopy(self.state)
+        with transaction.atomic():
+            clock = monotonic()
+            write(state)
+            self.running.note(state.as_json(), state.done(self.rows), 2 * self.rows, DOING[state.phase])
+        self.state = state
+        self.pace.ran(units, monotonic() - clock)
+
+    def begin(self, phase: str) -> None:
+        self.take(lambda state: state.begin(phase))
+
+    def refuse(self, path: int, line: int, expected: str, actual: str) -> FormatError:
+        return FormatError(self.staging.names.paths[path], line, expected, actual)
+
+    def portions(self, lines: Iterator[tuple[int, bytes]]) -> Iterator[tuple[int, int, list[bytes]]]:
+        """Yield lines in portions as large as one transaction takes, each with the place behind it and its
+        units."""
+        portion: list[bytes] = []
+        units, behind = 0, 0
+        for behind, line in lines:
+            portion.append(line)
+            units += 1 + len(line) // UNIT
+            if units >= self.pace.units:
+                yield behind, units, portion
+                portion, units = [], 0
+        if portion:
+            yield behind, units, portion

@@ -1,0 +1,301 @@
+"""An import that was cut off: what others are told meanwhile, how it ends, and how it is taken back."""
+
+import shutil
+import signal
+
+import pytest
+from django.core.management import call_command
+from django.core.management.base import CommandError
+
+from annotation.importing import checking, importjob, pace
+from annotation.importing.checking import ImportOptions, stage
+from annotation.importing.importjob import ask_for_import, may_begin, see_through, take_back
+from annotation.importing.steps import Phase
+from annotation.models import Assignment, Item, Rating, Study
+from arbiter.core.errors import UserError
+from arbiter.core.jobworkers import JobWorker, claim_next_job, run_job
+from arbiter.core.models import Job
+from benchmark.formats import read_responses
+from benchmark.importunderway import ImportUnderWay
+from benchmark.models import Response, Suite
+from benchmark.suites import newest_suite
+from judging.panel.scoring import score
+from judging.panel.wanted_verdicts import want_verdicts
+from tests import builders, struck
+from tests.annotation.tables import IMPORT, everything, jsonl, row
+from tests.commands import as_json, refusal
+from tests.ledgers import assert_sound
+from tests.processes import running
+from tests.sizes import size
+
+pytestmark = [pytest.mark.django_db, pytest.mark.engine]
+CREATE = ["--create-tasks"]
+
+
+@pytest.fixture(autouse=True)
+def small_steps(monkeypatch):
+    monkeypatch.setattr(checking, "BATCH", 2)
+    monkeypatch.setattr(pace, "MOST", 2)
+    monkeypatch.setattr(pace, "FIRST", 2)
+
+
+def rows():
+    """Twelve rows of two models, six tasks and two raters; the file brings gold too."""
+    return [
+        row(
+            task=f"t-{task}",
+            prompt=f"Do {task}.",
+            category="New",
+            subject=subject,
+            label_ann="convergence",
+            **{"label:judge:J": "no_convergence"},
+            gold="convergence",
+        )
+        for subject in ("new-a", "new-b")
+        for task in range(6)
+    ]
+
+
+def staged(path, study="tiny", **options):
+    suite = newest_suite("tiny") or Suite(slug="tiny", version=1, title="tiny")
+    asked = ImportOptions(create_tasks=True, **options)
+    return stage(suite, study, lambda on_error: read_responses("jsonl", [path], None, on_error), asked)
+
+
+def begun(path, steps, study="tiny"):
+    """Return an import of which so many steps were taken when its worker was told to stop."""
+    job = ask_for_import(staged(path, study))
+    return gone_on(job, steps)
+
+
+def gone_on(job, steps):
+    taken = iter(range(steps))
+    run_job(claim_next_job(Job.objects.filter(pk=job.pk)), lambda: next(taken, None) is None)
+    job.refresh_from_db()
+    return job
+
+
+def begun_until(path, phase, rows=2):
+    """Return an import that is in this phase, with so many rows behind it."""
+    job = ask_for_import(staged(path))
+    for _ in range(60):
+        gone_on(job, 1)
+        if job.checkpoint["phase"] == phase and job.checkpoint["rows"] >= rows:
+            return job
+    raise AssertionError(job.checkpoint)
+
+
+def finished(job):
+    return see_through(job)
+
+
+COUNTS = {"runs": 2, "responses": 12, "ratings": 24, "gold": 12, "unchanged": 0, "kept": 0}
+
+
+def assert_whole(study="tiny"):
+    items = Item.objects.filter(study__slug=study)
+    assert items.count() == 12 and Response.objects.filter(items__study__slug=study).count() == 12
+    assert Rating.objects.filter(item__in=items).count() == 24
+    assert {(item.human_votes, item.judge_votes) for item in items} == {(1, 1)}
+    assert_sound()
+
+
+@pytest.mark.parametrize("steps", range(1, 30, 4))
+def test_wherever_it_was_cut_off_it_is_gone_on_with(tmp_path, steps):
+    job = begun(jsonl(tmp_path, *rows()), steps)
+    counts = finished(job)
+    assert {key: counts[key] for key in COUNTS} == COUNTS
+    assert_whole()
+    assert as_json("importresponses", jsonl(tmp_path, *rows()), "--format", "jsonl", *IMPORT)[
+        "unchanged"
+    ] == len(rows())
+
+
+# What others are told meanwhile
+
+
+@pytest.mark.parametrize("phase", [Phase.RESPONSES, Phase.ENTERING])
+def test_what_is_made_of_a_whole_study_waits(tmp_path, phase):
+    study = builders.study()
+    builders.draw(study, per_item=1, seed=0)
+    builders.rate(study.items.first(), builders.rater("judge-a"))
+    job = begun_until(jsonl(tmp_path, *rows()), phase)
+    said = f"An import is under way ({job.percent} %) into study 'tiny'"
+    assert 0 < job.percent < 100
+    gold = jsonl(tmp_path, {"item": study.items.first().key, "label": "convergence"}, name="gold.jsonl")
+    file = tmp_path / "study.yaml"
+    file.write_text("study: tiny\nsuite: tiny\nscheme: four-class\n")
+    for command in (
+        ("settle", "tiny"),
+        ("rates", "tiny", "--source", "majority"),
+        ("rates", "tiny", "--estimator", "raw", "--source", "judge-a"),
+        ("exportstudy", "tiny", tmp_path / "out.jsonl"),
+        ("report", "tiny", tmp_path / "out.html"),
+        ("gold", "import", "tiny", gold),
+        ("gold", "promote", "tiny", "--from", "consensus"),
+        ("study", "draw", "tiny"),
+        ("study", "apply", file),
+    ):
+        assert said in refusal(*command), command
+    for ask in (want_verdicts, score):
+        with pytest.raises(ImportUnderWay):
+            ask(study)
+    finished(job)
+    as_json("settle", "tiny")
+
+
+def test_a_study_that_is_being_made_is_told_of(tmp_path):
+    job = begun_until(jsonl(tmp_path, *rows()), Phase.RESPONSES)
+    assert not Study.objects.exists()
+    assert f"An import is under way ({job.percent} %) into study 'tiny'" in refusal("settle", "tiny")
+
+
+def test_other_studies_go_on(tmp_path):
+    other = builders.study("other")
+    builders.rate(other.items.first(), builders.rater("judge-a"))
+    begun_until(jsonl(tmp_path, *rows()), Phase.RESPONSES)
+    as_json("settle", "other")
+
+
+def test_people_are_given_the_new_items_when_all_have_entered(tmp_path):
+    study = builders.study()
+    builders.draw(study, per_item=1, seed=0)
+    places = Assignment.objects.filter(study=study).count()
+    job = begun_until(jsonl(tmp_path, *rows()), Phase.DRAWING, rows=0)
+    assert study.items.count() == 6 + 12 and Assignment.objects.filter(study=study).count() == places
+    finished(job)
+    assert Assignment.objects.filter(study=study).count() == places + 12
+
+
+# Taking it back
+
+
+@pytest.mark.parametrize("there", [True, False])
+@pytest.mark.parametrize("phase", [Phase.NAMES, Phase.TASKS, Phase.RESPONSES])
+def test_until_items_enter_all_of_it_is_taken_back(tmp_path, phase, there):
+    if there:
+        builders.study()
+    before = everything()
+    job = begun_until(jsonl(tmp_path, *rows()), phase, rows=0)
+    assert everything() != before
+    assert as_json("import", "cancel", job.pk) == {"import": job.pk, "state": "cancelled"}
+    assert everything() == before
+    assert as_json("import", "list")["imports"][0]["state"] == "cancelled"
+    assert "No import is open" in refusal("import", "resume")
+
+
+def test_what_was_taken_back_half_is_taken_back_whole(tmp_path):
+    before = everything()
+    job = begun_until(jsonl(tmp_path, *rows()), Phase.RESPONSES, rows=8)
+    assert take_back(job)
+    gone_on(job, 2)
+    assert 0 < Response.objects.count() < 8
+    JobWorker().run()
+    job.refresh_from_db()
+    assert job.state == "cancelled" and everything() == before
+
+
+def test_the_names_that_somebody_else_uses_by_now_stay(tmp_path):
+    job = begun_until(jsonl(tmp_path, *rows()), Phase.RESPONSES)
+    suite = newest_suite("tiny")
+    other = builders.response(builders.run(suite, "new-a", "baseline", "another"), suite.tasks.first())
+    as_json("import", "cancel", job.pk)
+    assert list(Response.objects.all()) == [other]
+    assert suite.tasks.count() == 1 and suite.runs.count() == 1
+
+
+def test_what_has_begun_to_enter_only_goes_forward(tmp_path):
+    job = begun_until(jsonl(tmp_path, *rows()), Phase.ENTERING)
+    assert f"import resume {job.pk}" in refusal("import", "cancel", job.pk)
+    counts = as_json("import", "resume", job.pk)
+    assert {key: counts[key] for key in COUNTS} == COUNTS
+    assert_whole()
+
+
+def test_one_that_nobody_can_go_on_with_ends_and_another_brings_the_rest(tmp_path, settings):
+    """As in a database that was restored elsewhere."""
+    path = jsonl(tmp_path, *rows())
+    job = begun_until(path, Phase.ENTERING, rows=4)
+    shutil.rmtree(settings.DATA / "imports" / job.arguments["folder"])
+    assert f"{job.checkpoint['rows']} of its 12 rows entered" in refusal("import", "cancel", job.pk)
+    job.refresh_from_db()
+    assert job.state == "failed"
+    assert as_json("importresponses", path, "--format", "jsonl", *IMPORT)["unchanged"] == 12
+    assert_whole()
+
+
+def test_what_has_come_since_the_check_takes_it_back(tmp_path):
+    suite = builders.suite(tasks=2)
+    path = jsonl(tmp_path, *(row(task=f"task-{n}") for n in (1, 2)))
+    job = ask_for_import(staged(path))
+    builders.response(builders.run(suite), suite.tasks.last(), text="Another.")
+    before = everything()
+    with pytest.raises(UserError, match="line 2: expected the response that is stored for 'task-2'"):
+        finished(job)
+    assert everything() == before
+
+
+def test_a_staging_file_that_was_damaged_takes_it_back(tmp_path, settings):
+    job = begun_until(jsonl(tmp_path, *rows()), Phase.RESPONSES)
+    [path] = settings.DATA.glob(f"imports/{job.arguments['folder']}/rows.jsonl")
+    path.write_bytes(path.read_bytes().replace(b"I stop at four.", b"I stop at five."))
+    with pytest.raises(UserError, match=r"rows.jsonl: the staging file of this import is damaged"):
+        finished(job)
+    assert not any(everything().values())
+
+
+def test_imports_into_one_study_or_suite_take_turns(tmp_path):
+    first = begun_until(jsonl(tmp_path, *rows()), Phase.RESPONSES)
+    second = ask_for_import(staged(jsonl(tmp_path, row(task="t-1", epoch=9)), study="other"))
+    assert may_begin(first) and not may_begin(second)
+    assert see_through(second)["responses"] == 1
+    first.refresh_from_db()
+    assert first.state == "done"
+    assert_whole()
+
+
+# Bad rows
+
+
+def test_all_bad_rows_are_counted_and_the_first_are_told(tmp_path, settings):
+    builders.suite(tasks=1)
+    bad = [row(epoch=n, label_ann="perhaps") for n in range(2, 27)]
+    settings.DATA = tmp_path / "data"
+    settings.DATA.mkdir()
+    before = everything()
+    path = jsonl(tmp_path, row(), *bad, "{", row(epoch=99), row(task="none"))
+    with pytest.raises(CommandError) as caught:
+        call_command("importresponses", str(path), "--format", "jsonl", *IMPORT)
+    first, *told, last = str(caught.value).split("\n")
+    assert first == "27 rows can't be imported, and nothing was." and last == "… and 7 more."
+    assert [line.partition(":")[0] for line in told] == [f"{path}, line {n}" for n in range(2, 22)]
+    assert everything() == before and not list(settings.DATA.glob("imports/*"))
+
+
+# Killed
+
+
+def killed_at(number):
+    """Have a process kill itself in the transaction of its step of this number."""
+    small = {"annotation__importing__pace__MOST": 2, "annotation__importing__pace__FIRST": 2}
+    note = "arbiter.core.jobworkers:RunningJob.note"
+    return struck.at_call(note, number, signal.SIGKILL, **small)
+
+
+@pytest.mark.sized
+@pytest.mark.django_db(transaction=True)
+def test_killed_again_and_again_nothing_is_lost_and_nothing_doubled(tmp_path, settings):
+    settings.LEASE_SECONDS = 1
+    path, lease = jsonl(tmp_path, *rows()), {"ARBITER_LEASE_SECONDS": "1", "ARBITER_DATA": str(settings.DATA)}
+    command = ("importresponses", str(path), "--format", "jsonl", *IMPORT, *CREATE, "--json")
+    for number in range(size(2, 20)):
+        with running("manage.py", *command, first=killed_at(2 + number % 3), **lease) as process:
+            assert process.wait(60) == -signal.SIGKILL
+        assert "An import is under way" in refusal("settle", "tiny")
+        command = ("import", "resume", "--json")
+    with running("manage.py", "runworker", "--until-idle", **lease) as process:
+        _, said = process.communicate(timeout=60)
+        assert process.returncode == 0, said
+    job = Job.objects.get(kind=importjob.KIND)
+    assert job.state == "done" and {key: job.result[key] for key in COUNTS} == COUNTS
+    assert_whole()
