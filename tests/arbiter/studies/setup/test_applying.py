@@ -2,7 +2,7 @@
 
 import pytest
 
-from annotation.importing import study_named
+from annotation.importing.checking import study_asked_for
 from annotation.ledger import Entry, record
 from annotation.models import (
     Assignment,
@@ -267,4 +267,4 @@ def test_a_study_in_another_case_is_the_same_study():
     made = builders.Study.objects.create(slug="Pump", title="Pump", scheme=builtin_scheme("four-class"))
     applied = apply(file())
     assert (applied.created, applied.study) == (False, made)
-    assert get_study("PUMP") == made and study_named("pump") == made
+    assert get_study("PUMP") == made and study_asked_for("pump", None) == made
