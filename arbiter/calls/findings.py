@@ -21,9 +21,11 @@ class Findings:
     def as_taken(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """Return the request without what is refused. A token limit goes under the other name, where that is
         taken; where neither is, it stays: without one, no cap would hold."""
-        taken = {name: value for name, value in request.items() if name not in self.left_out(request)}
-        if "logprobs" not in taken:
-            taken.pop("top_logprobs", None)
+        if not self.refused:
+            return dict(request)
+        left_out = self.left_out(request)
+        left_out += ["top_logprobs"] if "logprobs" in left_out else []
+        taken = {name: value for name, value in request.items() if name not in left_out}
         first, second = TOKEN_FIELDS
         for name, other in ((first, second), (second, first)):
             if name in taken and name in self.refused and other not in self.refused:
