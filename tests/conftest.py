@@ -129,9 +129,10 @@ def nothing_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def figures_kept(nothing_remembered: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep every figure until what it depends on has changed, for tests that ask for the same pages again and
-    again."""
+    """Keep every figure until what it depends on has changed, and no longer, for tests that ask for the same
+    pages again and again."""
     monkeypatch.setattr(kept_figures, "SLOW", 0)
+    monkeypatch.setattr(kept_figures, "AGE_FACTOR", 0)
 
 
 @pytest.fixture

@@ -53,7 +53,7 @@ Visit = Callable[..., Page]
 
 
 @pytest.fixture
-def visit(browser: Browser, live_server: Any) -> Iterator[Visit]:
+def visit(browser: Browser, live_server: Any, figures_kept: None) -> Iterator[Visit]:
     """`visit(user)` is a signed-in page of its own; console errors and violations of the CSP fail the
     test."""
     contexts, complaints = [], []
