@@ -2,7 +2,8 @@
 `--full`.
 
 A test marked `slow` runs in the second alone. One marked `sized` runs in both and takes its numbers from
-`size`; so does every test of Hypothesis, by its profile.
+`size`; so does every test of Hypothesis, by its profile. One that looks at a page in each `scheme` and each
+`size` looks at it light and wide, and dark and narrow, in the first, and in the other two ways in the second.
 
 Hypothesis draws the same examples each time, so that a failure is the fault of what was changed. With
 `--new-draws` it draws others, to look for what nobody thought of."""
@@ -35,8 +36,18 @@ def size(small: int, full: int) -> int:
 
 def belongs(item: pytest.Item) -> bool:
     """Tell whether a test is among those of this run."""
-    slow = item.get_closest_marker("slow") is not None
+    slow = item.get_closest_marker("slow") is not None or is_second_look(item)
     if not _full:
         return not slow
     drawn = getattr(getattr(item, "obj", None), "is_hypothesis_test", False)
     return slow or drawn or item.get_closest_marker("sized") is not None
+
+
+def is_second_look(item: pytest.Item) -> bool:
+    """Tell whether a test looks at a page light and narrow, or dark and wide."""
+    parameters = getattr(item, "callspec", None) and item.callspec.params  # type: ignore[attr-defined]
+    if not parameters or not {"scheme", "size"} <= parameters.keys():
+        return False
+    size = parameters["size"]
+    wide = size == "wide" or (isinstance(size, dict) and size["width"] >= 1000)
+    return bool(wide == (parameters["scheme"] == "dark"))

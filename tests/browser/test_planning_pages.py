@@ -4,6 +4,7 @@ import os
 import re
 
 import pytest
+from django.db import transaction
 from playwright.sync_api import expect
 
 from arbiter.analysis.report.studyreport import report_html
@@ -20,6 +21,10 @@ SIZES = {"wide": {"width": 1280, "height": 900}, "narrow": {"width": 390, "heigh
 
 @pytest.fixture
 def planned():
+    return planned_study()
+
+
+def planned_study():
     study, truth = judged_study()
     draw_gold(study, truth, budget=60)
     builders.cast(study)
@@ -97,11 +102,13 @@ def test_without_scripts_the_overview_links_to_the_plan(visit, planned):
 # The report
 
 
-@pytest.fixture
-def told(planned, tmp_path):
-    """The report of a study, as a file."""
-    path = tmp_path / "report.html"
-    path.write_text(report_html(planned), encoding="utf-8")
+@pytest.fixture(scope="module")
+def told(django_db_setup, django_db_blocker, tmp_path_factory):
+    """Return a file with the report of a study that is gone again."""
+    path = tmp_path_factory.mktemp("report") / "report.html"
+    with django_db_blocker.unblock(), transaction.atomic():
+        path.write_text(report_html(planned_study()), encoding="utf-8")
+        transaction.set_rollback(True)
     return path
 
 
