@@ -59,7 +59,7 @@ def purposes(servings):
 @pytest.mark.sized
 @pytest.mark.parametrize(("gold", "repeats"), [(0.15, 0.1), (0.3, 0), (0, 0.25), (0, 0)])
 def test_checks_come_at_about_the_asked_rates(gold, repeats):
-    items = size(120, 240)
+    items = size(64, 240)
     study = checked(items=items, golden=items // 2, gold=gold, repeats=repeats, repeat_after=5)
     served = purposes(drain(study, rater()))
     total = sum(served.values())
@@ -211,7 +211,7 @@ def test_experts_are_not_checked():
 
 @pytest.mark.engine
 def test_raters_get_different_gold_first():
-    study = checked(items=120, golden=60, gold=0.5)
+    study = checked(items=40, golden=40, gold=0.5)
     first = {}
     for name in ("ann", "ben", "cat", "dan"):
         given = serve(desk(study, rater(name)), 6)
@@ -239,7 +239,7 @@ def test_several_windows_are_not_given_one_check_twice():
 @pytest.mark.parametrize("ahead", [1, 6])
 @pytest.mark.parametrize("after", [1, 7, 20])
 def test_a_repeat_comes_so_many_items_later_at_least(after, ahead):
-    study = checked(items=80, golden=0, repeats=0.4, repeat_after=after)
+    study = checked(items=50, golden=0, repeats=0.4, repeat_after=after)
     order = drain(study, rater(), ahead)
     at = {serving.item_id: n for n, serving in enumerate(order) if serving.purpose == PlacePurpose.SLOT}
     gaps = [n - at[one.item_id] for n, one in enumerate(order) if one.purpose == PlacePurpose.REPEAT]
