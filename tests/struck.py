@@ -54,6 +54,25 @@ def _strike_at(place: str, number: int, signal_number: int, numbers: dict[str, i
     setattr(owner, name, counting)
 
 
+def at_first_permit(signal_number: int) -> Callable[[], None]:
+    """Return what has a process send itself the signal when calls were permitted for the first time: their
+    rows are written, and none has set out."""
+    return partial(_strike_permitted, signal_number)
+
+
+def _strike_permitted(signal_number: int) -> None:
+    from arbiter.calls.engine import Engine
+
+    launch = Engine._launch
+
+    def struck(engine: Engine, lane: Any) -> None:
+        if any(job.metered for job in lane.ready):
+            os.kill(os.getpid(), signal_number)
+        launch(engine, lane)
+
+    Engine._launch = struck  # type: ignore[method-assign]
+
+
 def _strike(number: int, signal_number: int, seconds: float) -> None:
     from arbiter.calls.engine import Engine
 

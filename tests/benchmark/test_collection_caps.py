@@ -4,10 +4,12 @@ import json
 import random
 import signal
 import threading
+import time
 from collections import Counter
 
 import pytest
 
+from arbiter.calls.client import body_hash
 from arbiter.core.errors import UserError
 from arbiter.simulator.running import running_simulator
 from benchmark.collection.collect_work import CollectWork
@@ -19,7 +21,7 @@ from tests.arbiter.calls.services import completion, service
 from tests.commands import as_json, refusal
 from tests.processes import running, start
 from tests.sizes import size
-from tests.struck import after_calls
+from tests.struck import after_calls, at_first_permit
 from tests.waiting import wait_until
 
 pytestmark = [
@@ -197,18 +199,69 @@ def test_killed_again_and_again_under_a_cap_the_providers_count_is_the_attempts(
     assert_balanced()
 
 
-def test_killed_between_a_row_and_its_call_it_has_no_call_without_a_row(suite):
-    """At moments of chance, where a call may have its row and not have set out."""
-    moments, cap = random.Random("between"), 10 * EPOCHS
-    with running_simulator(latency=0.05, latency_spread=0.04, seed=8) as provider:
-        command = arguments(provider.base_url, "--concurrency", IN_FLIGHT, "--max-calls", cap)
-        for _ in range(KILLS // 2):
+class RecordingService:
+    """A service that takes a moment for each answer, and records what it was asked."""
+
+    def __init__(self):
+        self.received, self.lock = Counter(), threading.Lock()
+        self.moments = random.Random("recording")
+
+    def __call__(self, headers, body):
+        with self.lock:
+            self.received[body_hash(body)] += 1
+            seconds = self.moments.uniform(0.02, 0.08)
+        time.sleep(seconds)
+        return completion("Well.")
+
+
+def rows_without_call(asked):
+    """Count the rows whose call the service never got."""
+    return (asked_of() - asked.received).total()
+
+
+def asked_of(**which):
+    return Counter(CollectionAttempt.objects.filter(**which).values_list("request_hash", flat=True))
+
+
+@pytest.mark.sized
+def test_killed_at_any_moment_each_call_has_its_row_and_a_row_without_a_call_is_told_apart(suite):
+    """Half of the kills are at moments of chance, half between a call's row and its setting out."""
+    moments, cap, asked = random.Random("between"), 10 * EPOCHS - 5, RecordingService()
+    lease = {"ARBITER_LEASE_SECONDS": "1"}
+    with service(asked) as url:
+        command = arguments(url, "--concurrency", IN_FLIGHT, "--max-calls", cap)
+        without = 0
+        for kill in range(KILLS):
+            earlier = set(CollectionAttempt.objects.values_list("pk", flat=True))
+            asked_before = asked_of()
             strike = after_calls(moments.randint(1, 4), signal.SIGKILL, moments.uniform(0, 0.05))
-            process = start("manage.py", *command, first=strike, ARBITER_LEASE_SECONDS="1")
+            if kill % 2:
+                strike = at_first_permit(signal.SIGKILL)
+            process = start("manage.py", *command, first=strike, **lease)
             process.communicate()
             assert process.returncode == -signal.SIGKILL
-            assert provider.stats()["requests"] <= CollectionAttempt.objects.count() <= cap
+            by_it = CollectionAttempt.objects.exclude(pk__in=earlier)
+            if kill % 2:  # its rows are there, and none of its calls
+                assert 0 < by_it.count() <= IN_FLIGHT
+                assert set(by_it.values_list("outcome", flat=True)) == {"asked"}
+                first = asked_of().keys() - asked_before.keys()
+                assert first and not first & asked.received.keys()
+            # Each call that came has a row, each row of which something came had its call, and no more rows
+            # are without one than calls may be in flight.
+            assert asked_of(outcome="answer") <= asked.received <= asked_of()
+            before, without = without, rows_without_call(asked)
+            assert without <= before + IN_FLIGHT
+            assert CollectionAttempt.objects.count() <= cap
             assert_balanced()
+        with running("manage.py", *command, "--json", **lease) as process:
+            _, errors = process.communicate(timeout=600)
+            assert process.returncode == 0, errors
+    assert CollectionAttempt.objects.count() == cap
+    assert asked_of(outcome="answer") <= asked.received <= asked_of()
+    assert rows_without_call(asked) <= without
+    assert asked.received.total() == cap - rows_without_call(asked)
+    assert set(outcomes()) == {"answer", "asked"}
+    assert_balanced()
 
 
 # Step by step
