@@ -8,9 +8,11 @@ number.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from django.db import IntegrityError, transaction
+from django.utils import timezone
 
 from annotation.itemvotes import keep_votes, lock
 from annotation.models import LabelScheme, PlacePurpose, Rater, Rating
@@ -130,6 +132,7 @@ def _write(
         elsewhere = Rating.objects.filter(submission__in=keys)
         sent |= {rating.submission: rating for rating in elsewhere if rating.submission}
     new: list[Rating] = []
+    now = timezone.now()
     out = Recorded()
     for number, entry in enumerate(entries):
         before = newest.get(entry.place())
@@ -145,7 +148,7 @@ def _write(
             out.append(before)
             out.kept.append(number)
         else:
-            rating = _rating(entry, labels[entry.label], before.revision + 1 if before else 1)
+            rating = _rating(entry, labels[entry.label], before.revision + 1 if before else 1, now)
             newest[entry.place()] = rating
             new.append(rating)
             out.append(rating)
@@ -176,7 +179,7 @@ def _place(rating: Rating) -> Place:
     return (rating.item_id, rating.rater_id, rating.question, rating.purpose, rating.ordinal)
 
 
-def _rating(entry: Entry, label: int, revision: int) -> Rating:
+def _rating(entry: Entry, label: int, revision: int, now: datetime) -> Rating:
     return unsaved(
         Rating,
         item_id=entry.item_id,
@@ -196,4 +199,5 @@ def _rating(entry: Entry, label: int, revision: int) -> Rating:
         flagged=entry.flagged,
         simulated=entry.simulated,
         submission=entry.submission,
+        created_at=now,
     )

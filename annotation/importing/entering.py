@@ -75,6 +75,7 @@ class _Entering:
         self.study = study_of(steps.running.job)
         self.labels = label_ids(self.study.scheme)
         self.raters = [rater_named(*rater, self.study) for rater in steps.staging.names.raters]
+        self.votes: dict[tuple[tuple[int, str], ...], dict[str, Any]] = {}
 
     def found(self, placed: list[PlacedRow]) -> list[_EnteringRow]:
         """Return the rows with their responses, and their items where the study has them. No item comes to
@@ -112,8 +113,11 @@ class _Entering:
     def _votes(self, row: StagedRow) -> dict[str, Any]:
         if not row.labels:
             return {}
-        given = [(self.raters[label.rater], self.labels[label.label]) for label in row.labels]
-        return first_votes(given)._asdict()
+        said = tuple((label.rater, label.label) for label in row.labels)
+        if said not in self.votes:  # few patterns, and many rows
+            given = [(self.raters[rater], self.labels[label]) for rater, label in said]
+            self.votes[said] = first_votes(given)._asdict()
+        return self.votes[said]
 
     def _rate(self, rows: list[tuple[_EnteringRow, int]], first: bool, state: Checkpoint) -> None:
         given = [(one.row, item, label) for one, item in rows for label in one.row.labels]

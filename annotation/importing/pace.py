@@ -11,7 +11,7 @@ from time import monotonic, sleep
 from django.db import connection
 
 SECONDS, BESIDE_OTHERS = 0.15, 0.06  # a transaction is to take, and beside others who write to SQLite
-FIRST, LEAST, MOST = 100, 1, 2000  # units in one
+FIRST, LEAST, MOST = 100, 50, 2000  # units in one
 UNIT = 4096  # bytes that are counted as one more row
 GAP = 0.5  # of the time a transaction took, between it and the next
 LONGEST_GAP = 0.05  # seconds
@@ -43,7 +43,7 @@ class Pace:
             return
         fitting = units * self.wanted / max(seconds, 0.001)
         if units >= self.units / 2 or fitting < self.units:  # a short one says little of a full one
-            self.units = round(max(LEAST, min(MOST, 2 * self.units, max(self.units / 4, fitting))))
+            self.units = round(min(MOST, max(LEAST, min(2 * self.units, max(self.units / 4, fitting)))))
 
     def _others_write(self) -> bool:
         """Tell whether another connection has written in the last seconds, as SQLite counts it."""

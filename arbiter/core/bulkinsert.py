@@ -28,11 +28,16 @@ def unsaved(model: type[Row], **values: Any) -> Row:
     constants, factories = _defaults(model)
     row = model.__new__(model)
     row._state = ModelState()
-    row.__dict__.update(constants)
+    kept = row.__dict__
+    kept.update(constants)
     for name, factory in factories:
-        row.__dict__[name] = factory()
+        if name not in values:
+            kept[name] = factory()
     for name, value in values.items():
-        setattr(row, name, value)
+        if name in constants or name in kept:
+            kept[name] = value  # not through the descriptors, which of a new row have nothing to do
+        else:
+            setattr(row, name, value)
     return row
 
 
@@ -115,4 +120,13 @@ def _column(connection: Any, field: "Field[Any, Any]", rows: Sequence[Model]) ->
             if key not in known:
                 known[key] = prepared(value)
         return [known[key] for key in keys]
-    return [value if type(value) in PLAIN else prepared(value) for value in values]
+    return _prepared_each(values, prepared)
+
+
+def _prepared_each(values: Sequence[Any], prepared: Callable[[Any], Any]) -> list[Any]:
+    """Return the values as the database takes them, what is one object prepared once."""
+    known: dict[int, Any] = {}
+    for value in values:
+        if type(value) not in PLAIN and id(value) not in known:
+            known[id(value)] = prepared(value)
+    return [known.get(id(value), value) for value in values] if known else list(values)
