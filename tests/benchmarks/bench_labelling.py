@@ -75,10 +75,10 @@ def a_study(items: int) -> Study:
     return study
 
 
-def people(study: Study) -> list[str]:
+def people(study: Study, count: int = RATERS) -> list[str]:
     """Make fresh raters, sign them in, and return their session cookies."""
     cookies = []
-    for _ in range(RATERS):
+    for _ in range(count):
         user = User.objects.create_user(f"bench-{secrets.token_hex(6)}")
         Membership.objects.create(study=study, user=user, role="rater")
         builders.ready(study, user)

@@ -6,11 +6,14 @@ import secrets
 import subprocess
 import sys
 from dataclasses import dataclass
+from pathlib import Path
+from random import random
 from time import monotonic
 
 import aiohttp
 
 AHEAD = 6
+THINKING = 0.5  # seconds between two labels of a person, and two pages
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,21 @@ class Loop:
 def drive(url: str, cookies: list[str], labels: int) -> Loop:
     """Label until so many labels were sent by all of them together."""
     return Loop(*_apart("label", url, labels, cookies))
+
+
+@dataclass(frozen=True)
+class Beside:
+    labels: int
+    errors: int
+    p95: float
+    longest_label: float
+    longest_page: float
+
+
+def beside(url: str, cookies: list[str], reader: str, pages: list[str], over: str) -> Beside:
+    """Label at people's pace, and read pages one after another, until a file is there."""
+    labels, errors, *times = _apart("beside", url, cookies, reader, pages, over)
+    return Beside(int(labels), int(errors), *times)
 
 
 def idle(url: str, clients: int, seconds: float) -> float:
@@ -105,6 +123,39 @@ async def label_all(url: str, labels: int, cookies: list[str]) -> list[float]:
     return [len(times), sum(rater.errors for rater in raters), seconds, times[int(0.95 * len(times))]]
 
 
+async def label_beside(url: str, cookies: list[str], reader: str, pages: list[str], over: str) -> list[float]:
+    raters = [LabellingClient(session_with(cookie), url) for cookie in cookies]
+    page_times: list[float] = []
+
+    async def work(rater: LabellingClient) -> None:
+        await asyncio.sleep(random() * THINKING)
+        while not Path(over).exists():
+            if not rater.held:
+                await rater.send("next", {"want": AHEAD})
+            else:
+                await rater.label()
+            await asyncio.sleep(THINKING)
+
+    async def read() -> None:
+        session = session_with(reader)
+        while not Path(over).exists():
+            for page in pages:
+                clock = monotonic()
+                async with session.get(page) as answer:
+                    await answer.read()
+                page_times.append(monotonic() - clock)
+                raters[0].errors += answer.status >= 400
+                await asyncio.sleep(THINKING)
+        await session.close()
+
+    await asyncio.gather(read(), *(work(rater) for rater in raters))
+    for rater in raters:
+        await rater.session.close()
+    times = sorted(time for rater in raters for time in rater.times)
+    errors = sum(rater.errors for rater in raters)
+    return [len(times), errors, times[int(0.95 * len(times))], times[-1], max(page_times)]
+
+
 def session_with(cookie: str) -> aiohttp.ClientSession:
     token = secrets.token_hex(16)
     cookies = {"sessionid": cookie, "csrftoken": token}
@@ -130,4 +181,4 @@ async def ask_idly(url: str, seconds: float, clients: int) -> list[float]:
 
 if __name__ == "__main__":
     kind, *job = json.load(sys.stdin)
-    print(json.dumps(asyncio.run({"label": label_all, "idle": ask_idly}[kind](*job))))
+    print(json.dumps(asyncio.run({"label": label_all, "idle": ask_idly, "beside": label_beside}[kind](*job))))
