@@ -157,11 +157,13 @@ class CollectWork(NotesEndpoints):
 
     @transaction.atomic
     def store(self, lease: str, made: Sequence[MadeCall]) -> None:
-        """Write the calls on their rows and count them on their responses."""
+        """Write the calls on their rows, count them on their responses, and give those of final calls their
+        outcome: together, so that no answer is stored whose response would be asked for again."""
         counts = Counter(one.job.pk for one in call_permits.settle(made))
         for count in set(counts.values()):
             rows = Response.objects.filter(pk__in=[pk for pk in counts if counts[pk] == count])
             rows.update(attempts=F("attempts") + count)
+        self.conclude(lease, [one for one in made if one.final])
 
     @transaction.atomic
     def conclude(self, lease: str, made: Sequence[MadeCall]) -> None:
