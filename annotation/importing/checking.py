@@ -51,8 +51,13 @@ class ErrorCount:
 
     def __call__(self, error: UserError) -> None:
         self.count += 1
-        if len(self.first) < TOLD:
+        if self.tells:
             self.first.append(error)
+
+    @property
+    def tells(self) -> bool:
+        """Tell whether the next error would be told of, and not only counted."""
+        return len(self.first) < TOLD
 
     def refuse(self) -> None:
         """Raise what was met: one error as it is, several as one with a line for each."""
@@ -190,10 +195,14 @@ class ResponseCheck:
 
     def _require_once(self, row: ParsedResponse, run: FoundRun, task: Task) -> None:
         if task.pk in self.seen[run.number, row.epoch]:
-            path, line = self.writer.first_place(run.number, task.key, row.epoch, list(self.paths))
-            what = f"{task.key!r}, epoch {row.epoch}, of {run.run} again, after line {line}"
-            what += f" of {path}" if path != row.path else ""
+            what = f"{task.key!r}, epoch {row.epoch}, of {run.run} again"
+            if self.errors.tells:  # to look the place up takes reading the staging file
+                what += self._after(row, run, task)
             raise FormatError(row.path, row.line, "each task once an epoch of a run", what)
+
+    def _after(self, row: ParsedResponse, run: FoundRun, task: Task) -> str:
+        path, line = self.writer.first_place(run.number, task.key, row.epoch, list(self.paths))
+        return f", after line {line}" + (f" of {path}" if path != row.path else "")
 
     def _stored(self, checked: list[CheckedRow]) -> dict[Place, StoredResponse]:
         """Return what stands in the places of these rows."""

@@ -19,12 +19,21 @@ from benchmark.models import Category, Condition, Response, Run, SubjectModel, S
 
 def leave(steps: Steps) -> None:
     """Take the import's rows out, and end as one that was cancelled or, where it was refused, failed."""
+    if steps.state.made.filled:
+        steps.take(_empty_again)
     for rows in _parts(steps):
         _remove_all(steps, rows)
     remove_staging(steps.folder)
     if steps.state.why:
         raise UserError(steps.state.why)
     raise WorkCancelled
+
+
+def _empty_again(state: Checkpoint) -> None:
+    """Take out what was filled in of models that stood without, but where somebody has changed it since."""
+    for subject, what, said in state.made.filled:
+        SubjectModel.objects.filter(pk=subject, **{what: said}).update(**{what: ""})
+    state.made.filled = []
 
 
 def _parts(steps: Steps) -> list[QuerySet[Any]]:

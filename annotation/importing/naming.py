@@ -33,9 +33,9 @@ def make_names(steps: Steps) -> None:
             _make_category(suite, category, title, state)
 
     if steps.state.suite is None:
-        steps.take(make_suite)
+        steps.take_again(make_suite)
     while steps.state.offset < len(names.runs):
-        steps.take(lambda state: _make_runs(steps, state))
+        steps.take_again(lambda state: _make_runs(steps, state))
     steps.begin(Phase.TASKS)
 
 
@@ -77,11 +77,21 @@ def _subject(said: dict[str, str], state: Checkpoint) -> SubjectModel:
         subject = SubjectModel.objects.create(**said)
         state.made.subjects.append(subject.pk)
     for what in ABOUT:
-        known = getattr(subject, what)
-        if said[what] and known and not same_name(known, said[what]):
-            expected = f"one {what} for subject {excerpt(subject.name)}: {excerpt(known)}, as it stands"
-            raise FormatError("the import", None, expected, excerpt(said[what]))
+        if said[what]:
+            _say_of(subject, what, said[what], state)
     return subject
+
+
+def _say_of(subject: SubjectModel, what: str, said: str, state: Checkpoint) -> None:
+    """Fill in what nobody has said of the model yet; what stands must agree."""
+    if not getattr(subject, what):
+        if SubjectModel.objects.filter(pk=subject.pk, **{what: ""}).update(**{what: said}):
+            state.made.filled.append((subject.pk, what, said))
+        subject.refresh_from_db(fields=[what])
+    known = getattr(subject, what)
+    if not same_name(known, said):
+        expected = f"one {what} for subject {excerpt(subject.name)}: {excerpt(known)}, as it stands"
+        raise FormatError("the import", None, expected, excerpt(said))
 
 
 def _condition(said: dict[str, Any], state: Checkpoint) -> Condition:
@@ -132,7 +142,7 @@ def make_tasks(steps: Steps) -> None:
             insert([_task(steps.suite, task, categories[task.category]) for task in new])
             state.offset = behind
 
-        steps.take(write, units)
+        steps.take_again(write, units)
     steps.begin(Phase.RESPONSES)
 
 

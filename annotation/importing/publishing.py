@@ -63,7 +63,7 @@ def _prepare(steps: Steps) -> None:
         make_tasks(steps)
     add_responses(steps)
     _count_anew(steps, Response)
-    steps.take(lambda state: enter_study(steps, state))
+    steps.take_again(lambda state: enter_study(steps, state))
 
 
 def _turn_back(steps: Steps, why: str) -> None:

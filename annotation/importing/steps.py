@@ -12,7 +12,7 @@ from functools import cached_property
 from time import monotonic
 from typing import Any, Self
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 
 from annotation.importing.pace import UNIT, Pace
 from annotation.importing.staging import Staging
@@ -75,6 +75,8 @@ class Made:
     conditions: list[int] = field(default_factory=list)
     categories: list[int] = field(default_factory=list)
     runs: list[int] = field(default_factory=list)
+    # Of models that stood without: key, field and what was filled in.
+    filled: list[tuple[int, str, str]] = field(default_factory=list)
 
 
 @dataclass
@@ -141,6 +143,13 @@ class Steps:
             self.running.note(state.as_json(), state.done(self.rows), 2 * self.rows, DOING[state.phase])
         self.state = state
         self.pace.ran(units, monotonic() - clock)
+
+    def take_again(self, write: Write, units: int = 0) -> None:
+        """Take a step, once more where somebody made the same thing at that moment: then it is found."""
+        try:
+            self.take(write, units)
+        except IntegrityError:
+            self.take(write, units)
 
     def begin(self, phase: str) -> None:
         self.take(lambda state: state.begin(phase))

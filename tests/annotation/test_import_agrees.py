@@ -103,6 +103,14 @@ def test_one_subject_described_in_two_ways_names_both_lines(tmp_path, field):
     )
 
 
+def test_what_nobody_has_said_of_a_subject_is_filled_in(tmp_path):
+    builders.suite(tasks=2)
+    load(jsonl(tmp_path, row(subject_family="fam")))
+    load(jsonl(tmp_path, row(task="task-2", subject_family="FAM", subject_training="rl", subject_size="30B")))
+    subject = SubjectModel.objects.get()
+    assert (subject.family, subject.training, subject.size) == ("fam", "rl", "30B")
+
+
 def test_a_subject_that_contradicts_what_stands(tmp_path):
     builders.suite(tasks=1)
     SubjectModel.objects.create(name="model-a", family="fam")

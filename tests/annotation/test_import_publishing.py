@@ -6,10 +6,12 @@ import signal
 import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
+from django.db import IntegrityError
 
 from annotation.importing import checking, importjob, pace
 from annotation.importing.checking import ImportOptions, stage
 from annotation.importing.importjob import ask_for_import, may_begin, see_through, take_back
+from annotation.importing.staging import StagingWriter
 from annotation.importing.steps import Phase
 from annotation.models import Assignment, Item, Rating, Study
 from arbiter.core.errors import UserError
@@ -17,7 +19,7 @@ from arbiter.core.jobworkers import JobWorker, claim_next_job, run_job
 from arbiter.core.models import Job
 from benchmark.formats import read_responses
 from benchmark.importunderway import ImportUnderWay
-from benchmark.models import Response, Suite
+from benchmark.models import Condition, Response, SubjectModel, Suite
 from benchmark.suites import newest_suite
 from judging.panel.scoring import score
 from judging.panel.wanted_verdicts import want_verdicts
@@ -184,6 +186,17 @@ def test_until_items_enter_all_of_it_is_taken_back(tmp_path, phase, there):
     assert "No import is open" in refusal("import", "resume")
 
 
+def test_what_was_filled_in_of_a_model_is_taken_back(tmp_path):
+    builders.suite(tasks=1)
+    known = SubjectModel.objects.create(name="model-a", family="fam")
+    before = everything()
+    job = begun_until(jsonl(tmp_path, row(subject_family="Fam", subject_size="30B")), Phase.RESPONSES, rows=1)
+    known.refresh_from_db()
+    assert (known.family, known.size, known.training) == ("fam", "30B", "")
+    as_json("import", "cancel", job.pk)
+    assert everything() == before
+
+
 def test_what_was_taken_back_half_is_taken_back_whole(tmp_path):
     before = everything()
     job = begun_until(jsonl(tmp_path, *rows()), Phase.RESPONSES, rows=8)
@@ -235,6 +248,22 @@ def test_what_has_come_since_the_check_takes_it_back(tmp_path):
     assert everything() == before
 
 
+@pytest.mark.parametrize("model", [SubjectModel, Condition])
+def test_a_name_that_somebody_made_at_that_moment_is_taken(tmp_path, monkeypatch, model):
+    builders.suite(tasks=1)
+    job = ask_for_import(staged(jsonl(tmp_path, row(system_prompt="Be brief."))))
+    create, refused = model.objects.create, []
+
+    def created(**fields):
+        if not refused:
+            refused.append(model)
+            raise IntegrityError
+        return create(**fields)
+
+    monkeypatch.setattr(model.objects, "create", created)
+    assert finished(job)["responses"] == 1 and refused
+
+
 def test_a_staging_file_that_was_damaged_takes_it_back(tmp_path, settings):
     job = begun_until(jsonl(tmp_path, *rows()), Phase.RESPONSES)
     [path] = settings.DATA.glob(f"imports/{job.arguments['folder']}/rows.jsonl")
@@ -270,6 +299,23 @@ def test_all_bad_rows_are_counted_and_the_first_are_told(tmp_path, settings):
     assert first == "27 rows can't be imported, and nothing was." and last == "… and 7 more."
     assert [line.partition(":")[0] for line in told] == [f"{path}, line {n}" for n in range(2, 22)]
     assert everything() == before and not list(settings.DATA.glob("imports/*"))
+
+
+def test_the_first_place_is_looked_up_only_for_rows_that_are_told_of(tmp_path, monkeypatch):
+    builders.suite(tasks=1)
+    looked, look_up = [], StagingWriter.first_place
+
+    def first_place(*place):
+        looked.append(place)
+        return look_up(*place)
+
+    monkeypatch.setattr(StagingWriter, "first_place", first_place)
+    path = jsonl(tmp_path, *[row() for _ in range(31)])
+    with pytest.raises(CommandError) as caught:
+        call_command("importresponses", str(path), "--format", "jsonl", *IMPORT)
+    message = str(caught.value)
+    assert message.startswith("30 rows can't be imported") and message.endswith("… and 10 more.")
+    assert message.count("again, after line 1") == len(looked) == 20
 
 
 # Killed
