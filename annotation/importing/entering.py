@@ -55,6 +55,7 @@ def enter_items(steps: Steps) -> None:
     for behind, units, lines in steps.portions(steps.staging.rows(steps.state.offset)):
         rows = entering.found([entering.places.of(line) for line in lines])
         steps.take(partial(entering.enter, rows, behind), units)
+    steps.expect_all_rows()
     steps.begin(Phase.DRAWING)
 
 
@@ -83,7 +84,8 @@ class _Entering:
         there = stored_at([one.place for one in placed])
         responses = [there[one.place] for one in placed]
         number = self.steps.running.job.pk
-        old = [response.pk for response in responses if response.imported_in != number]
+        last = self.steps.state.last_response  # after a restore numbers of imports may come again
+        old = [one.pk for one in responses if one.imported_in != number or one.pk <= last]
         known = Item.objects.filter(study=self.study, response__in=old).values_list("response_id", "id")
         items = dict(known) if old else {}
         return [

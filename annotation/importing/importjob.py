@@ -7,7 +7,7 @@ from typing import Any
 
 from django.db import connection, transaction
 
-from annotation.importing.publishing import publish
+from annotation.importing.publishing import ENDED, publish
 from annotation.importing.staging import Staging, is_staged
 from annotation.importing.steps import REVERSIBLE, Checkpoint, ImportCount, Phase, Steps
 from annotation.studyfinder import find_study
@@ -21,10 +21,7 @@ from arbiter.core.text import folded
 from benchmark.importunderway import KIND, unfinished_imports
 
 LOOK_SECONDS = 0.2
-LOST = (
-    "Its staging folder is not here: {entered:,} of its {rows:,} rows entered the study, and they stay. "
-    "Import the files again to bring in the rest."
-)
+LOST = "Its staging folder is not here:"
 # Of two that ask at one moment on PostgreSQL the one with the lower number is to be seen first.
 ONE_ASKS = "SELECT pg_advisory_xact_lock(hashtext('arbiter import'))"
 
@@ -71,6 +68,15 @@ def may_begin(job: Job) -> bool:
     return not any(_goes_together(job, other) for other in before)
 
 
+def in_turn(job: Job) -> list[Job]:
+    """Return the imports that are to be over before this one is, which is the last of them."""
+    turn = [job]
+    for other in unfinished_imports().filter(pk__lt=job.pk).order_by("-pk"):
+        if any(_goes_together(one, other) for one in turn):
+            turn.insert(0, other)
+    return turn
+
+
 def _goes_together(job: Job, other: Job) -> bool:
     return any(folded(job.arguments[what]) == folded(other.arguments[what]) for what in ("suite", "study"))
 
@@ -90,7 +96,7 @@ def take_back(job: Job) -> bool:
         if state.phase in REVERSIBLE:
             state.begin(Phase.LEAVING)
         elif state.phase == Phase.ENTERING and _is_lost(locked):
-            state.why = LOST.format(entered=state.rows, rows=locked.arguments["rows"])
+            state.why = ENDED.format(why=LOST, entered=state.rows, rows=locked.arguments["rows"])
             state.begin(Phase.DRAWING)
         elif state.phase != Phase.LEAVING:
             _refuse_to_take_back(locked)
@@ -135,11 +141,22 @@ def see_through(
             return _outcome(job)
         if stopping():
             raise ImportStopped(_stopped(job))
-        before = doable_jobs().filter(kind=KIND, pk__lte=job.pk)
-        if claimed := claim_next_job(before):
+        turn = in_turn(job)
+        _refuse_elsewhere(turn[0])
+        if claimed := claim_next_job(doable_jobs().filter(pk__in=[one.pk for one in turn])):
             _work_on(claimed, job, stopping, on_progress)
         else:
             sleep(LOOK_SECONDS)
+
+
+def _refuse_elsewhere(first: Job) -> None:
+    """Say so where the import whose turn it is can't go on from here, and nobody is at it."""
+    staged_here = first.place in ("", data_folder_id())
+    if not staged_here and not Job.objects.filter(pk=first.pk).under_lease().exists():
+        raise UserError(
+            f"Import {first.pk} is staged in another data folder, where no worker is at it. Go on with it "
+            f"there, or end it with `manage.py import cancel {first.pk}`."
+        )
 
 
 def _work_on(

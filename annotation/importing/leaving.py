@@ -4,9 +4,10 @@ No study has met them: items are made only after the last response is there. Wha
 worker that is killed is gone on with by the next.
 """
 
+from contextlib import suppress
 from typing import Any
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError
 from django.db.models import Exists, Model, OuterRef, QuerySet
 
 from annotation.importing.staging import remove_staging
@@ -60,16 +61,20 @@ def _unused(rows: QuerySet[Any], by: type[Model], field: str) -> QuerySet[Any]:
 def _remove_all(steps: Steps, rows: QuerySet[Any]) -> None:
     last = 0
     while page := _page(steps, rows, last):
-
-        def write(_: Checkpoint, page: list[int] = page) -> None:
-            with transaction.atomic():
-                rows.model._base_manager.filter(pk__in=page)._raw_delete(rows.db)
-
         try:
-            steps.take(write, len(page))
+            _remove(steps, rows, page)
         except IntegrityError:  # somebody has come to use one of them at this moment
-            steps.take(lambda _: None)
+            for one in page:
+                with suppress(IntegrityError):
+                    _remove(steps, rows, [one])
         last = page[-1]
+
+
+def _remove(steps: Steps, rows: QuerySet[Any], keys: list[int]) -> None:
+    def write(_: Checkpoint) -> None:
+        rows.model._base_manager.filter(pk__in=keys)._raw_delete(rows.db)
+
+    steps.take(write, len(keys))
 
 
 def _page(steps: Steps, rows: QuerySet[Any], last: int) -> list[int]:

@@ -19,22 +19,23 @@ from annotation.importing.entering import enter_items, enter_study
 from annotation.importing.leaving import leave
 from annotation.importing.naming import make_names, make_tasks
 from annotation.importing.responses import add_responses
-from annotation.importing.staging import remove_staging
+from annotation.importing.staging import StagingDamaged, remove_staging
 from annotation.importing.steps import REVERSIBLE, Checkpoint, Phase, Steps
 from annotation.models import DrawnItem, Gold, Item, Rating
 from annotation.studyfinder import study_of
 from arbiter.core.errors import UserError
+from arbiter.core.longwork import WorkPutOff
 from benchmark.models import Response
 
 LARGE = 10_000  # rows, after which PostgreSQL is told to count anew what its plans rest on
+ENDED = (
+    "{why} {entered:,} of its {rows:,} rows entered the study, and they stay. Import the files again to "
+    "bring in the rest."
+)
 COLLIDED = (
     "Something was written since the file was checked that this import contradicts, so nothing of it was "
     "imported; import it again to learn what."
 )
-
-
-class NotReversible(Exception):
-    """A fault after items began to enter, when the import can only be tried again."""
 
 
 def publish(steps: Steps) -> dict[str, Any]:
@@ -49,7 +50,7 @@ def publish(steps: Steps) -> dict[str, Any]:
     try:
         _complete(steps)
     except UserError as error:
-        raise NotReversible(str(error)) from error
+        raise WorkPutOff(str(error)) from error  # items have begun to enter: it only goes forward
     remove_staging(steps.folder)
     if steps.state.why:
         raise UserError(steps.state.why)
@@ -76,13 +77,26 @@ def _turn_back(steps: Steps, why: str) -> None:
 
 def _complete(steps: Steps) -> None:
     if steps.state.phase == Phase.ENTERING:
-        enter_items(steps)
+        try:
+            enter_items(steps)
+        except StagingDamaged as error:
+            end_early(steps, str(error))
     if steps.state.phase == Phase.DRAWING:
         _count_anew(steps, Response, Item, Rating, Gold)
         for write in extension_steps(study_of(steps.running.job)):
             steps.take(lambda _, write=write: write())  # type: ignore[misc]
         _count_anew(steps, DrawnItem)
         steps.begin(Phase.OVER)
+
+
+def end_early(steps: Steps, why: str) -> None:
+    """Let the import end with what entered so far, where nobody can read what is left."""
+
+    def note(state: Checkpoint) -> None:
+        state.why = ENDED.format(why=why, entered=state.rows, rows=steps.rows)
+        state.begin(Phase.DRAWING)
+
+    steps.take(note)
 
 
 def _count_anew(steps: Steps, *models: Any) -> None:

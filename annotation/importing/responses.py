@@ -9,7 +9,10 @@ from annotation.importing.staging import StagedRow, StagedTexts, row_of, texts_i
 from annotation.importing.steps import Checkpoint, Steps
 from annotation.importing.stored import Place, meta_of, stored_at
 from arbiter.core.bulkinsert import insert, unsaved
+from arbiter.core.errors import UserError
 from benchmark.models import Response, Run
+
+GONE = "Task {task!r} was there when the files were checked, and is not any more; import them again."
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +31,8 @@ class Places:
 
     def of(self, line: bytes) -> PlacedRow:
         row = row_of(line)
+        if row.task not in self.tasks:
+            raise UserError(GONE.format(task=row.task))
         return PlacedRow(row, (self.runs[row.run].pk, self.tasks[row.task], row.epoch))
 
     def run(self, row: StagedRow) -> Run:
@@ -41,6 +46,7 @@ def add_responses(steps: Steps) -> None:
         placed = [(places.of(line), texts_in(line)) for line in lines]
         made = [response_of(one, texts, number) for one, texts in placed]
         steps.take(partial(_add, steps, places, placed, made, behind), units)
+    steps.expect_all_rows()
 
 
 def _add(

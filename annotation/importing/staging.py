@@ -7,6 +7,7 @@ by number.
 """
 
 import json
+import os
 import shutil
 import time
 import uuid
@@ -109,10 +110,12 @@ class StagingWriter:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.rows.close()
-        self.tasks.close()
-        if not self.finished:
-            shutil.rmtree(self.folder, ignore_errors=True)
+        try:
+            self.rows.close()
+            self.tasks.close()
+        finally:  # to close writes what is left, which a full disk refuses again
+            if not self.finished:
+                shutil.rmtree(self.folder, ignore_errors=True)
 
     def add_row(self, row: StagedRow, texts: StagedTexts) -> None:
         _write_line(self.rows, f"{ENCODER.encode(row)}\t{ENCODER.encode(texts)}")
@@ -122,8 +125,12 @@ class StagingWriter:
 
     def finish(self, names: StagedNames) -> str:
         """Say what the rows refer to; returns the folder's name."""
+        for file in (self.rows, self.tasks):
+            _keep(file)
         with _new_file(self.folder / NAMES) as file:
             file.write(ENCODER.encode(asdict(names)).encode())
+            _keep(file)
+        _keep_entries(self.folder)
         self.finished = True
         return self.folder.name
 
@@ -140,6 +147,20 @@ class StagingWriter:
 def _new_file(path: Path) -> IO[bytes]:
     path.touch(mode=0o600)
     return path.open("wb", buffering=1 << 20)
+
+
+def _keep(file: IO[bytes]) -> None:
+    """Have what was written last through a power cut."""
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _keep_entries(folder: Path) -> None:
+    entries = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(entries)
+    finally:
+        os.close(entries)
 
 
 def _write_line(file: IO[bytes], text: str) -> None:

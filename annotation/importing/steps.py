@@ -15,7 +15,7 @@ from typing import Any, Self
 from django.db import IntegrityError, transaction
 
 from annotation.importing.pace import UNIT, Pace
-from annotation.importing.staging import Staging
+from annotation.importing.staging import Staging, StagingDamaged
 from arbiter.core.jobworkers import RunningJob
 from benchmark.formats.records import FormatError
 from benchmark.models import Suite
@@ -153,6 +153,11 @@ class Steps:
 
     def begin(self, phase: str) -> None:
         self.take(lambda state: state.begin(phase))
+
+    def expect_all_rows(self) -> None:
+        """Raise StagingDamaged where the phase came to the end of its file before the last row."""
+        if self.state.rows != self.staging.names.rows:
+            raise StagingDamaged(f"{self.staging.folder}: the staging file of this import ends too soon.")
 
     def refuse(self, path: int, line: int, expected: str, actual: str) -> FormatError:
         return FormatError(self.staging.names.paths[path], line, expected, actual)

@@ -21,7 +21,7 @@ from typing import Any
 from django.conf import settings
 from django.db import DatabaseError, connection, connections, transaction
 from django.db.models import F
-from django.db.models.functions import Coalesce
+from django.db.models.functions import Coalesce, Least
 
 from arbiter.core.clock import Moment
 from arbiter.core.errors import UserError
@@ -33,8 +33,8 @@ from arbiter.core.jobfiles import (
     remove_old_jobs,
     remove_unless_kept,
 )
-from arbiter.core.jobkinds import JOB_KINDS
-from arbiter.core.longwork import WorkCancelled, WorkStopped
+from arbiter.core.jobkinds import JOB_KINDS, JobKind
+from arbiter.core.longwork import WorkCancelled, WorkPutOff, WorkStopped
 from arbiter.core.models import Job, JobQuerySet
 from arbiter.core.outages import despite_outages
 
@@ -124,12 +124,14 @@ class RunningJob:
         despite_outages(lambda: self.mine().update(attempts=F("attempts") - 1))
         despite_outages(lambda: self.mine().release())
 
-    def put_off(self, what: str, keeps_on: bool) -> None:
-        """Have it tried again once the lease has run out, since what failed may be over then; or no more,
-        where it may end so."""
-        if keeps_on:
-            despite_outages(lambda: self.mine().update(message=f"It failed by {what}, and is tried again."))
-        elif self.job.attempts < ATTEMPTS:
+    def keep_trying(self, why: str) -> None:
+        """Have work that may not end half-done tried again once the lease has run out, and say why."""
+        despite_outages(lambda: self.mine().update(message=f"{why} It is tried again."[:200]))
+
+    def put_off(self, what: str) -> None:
+        """Have it tried again once the lease has run out, since what failed may be over then; at last no
+        more."""
+        if self.job.attempts < ATTEMPTS:
             doing = "It failed, and is tried again soon."
             despite_outages(lambda: self.mine().update(message=doing))
         else:
@@ -162,7 +164,8 @@ def _claim(pk: int) -> Job | None:
     lease, row = uuid.uuid4().hex, Job.objects.filter(pk=pk)
     if not row.claim(lease, settings.LEASE_SECONDS):
         return None
-    row.update(attempts=F("attempts") + 1, started_at=Coalesce("started_at", Moment()), message="")
+    tried = Least(F("attempts") + 1, ATTEMPTS + 1)  # what may not end half-done is tried without end
+    row.update(attempts=tried, started_at=Coalesce("started_at", Moment()), message="")
     return row.get()
 
 
@@ -171,8 +174,9 @@ def run_job(job: Job, stopping: Callable[[], bool] = lambda: False) -> None:
     running, kind = RunningJob(job, stopping), JOB_KINDS[job.kind]
     try:
         make_attempt_folder(job, running.folder)
+        arguments = _arguments(kind, job)
         with running.kept():
-            result = kind.work(kind.read(job), running)
+            result = kind.work(arguments, running)
         running.conclude(State.DONE, result=result, file=file_left_in(running.folder), done=running.seen[1])
     except WorkStopped:
         running.give_back()
@@ -180,12 +184,30 @@ def run_job(job: Job, stopping: Callable[[], bool] = lambda: False) -> None:
         running.conclude(State.CANCELLED)
     except UserError as error:
         running.conclude(State.FAILED, error=str(error))
+    except WorkPutOff as error:
+        running.keep_trying(str(error))
     except OSError as error:
-        running.conclude(State.FAILED, error=f"Its file can't be written: {error.strerror}.")
+        if kind.keeps_on:
+            running.keep_trying(f"A file can't be written or read: {error.strerror}.")
+        else:
+            running.conclude(State.FAILED, error=f"Its file can't be written: {error.strerror}.")
     except Exception as error:
         logger.exception("Attempt %s at the job %s failed", job.attempts, job)
-        running.put_off(type(error).__name__, kind.keeps_on)
+        if kind.keeps_on:
+            running.keep_trying(f"It failed by {type(error).__name__}; the worker's log says more.")
+        else:
+            running.put_off(type(error).__name__)
     remove_unless_kept(running.folder)
+
+
+def _arguments(kind: JobKind[Any], job: Job) -> Any:
+    """Return a job's arguments. Work that may not end half-done waits for a version that can read them."""
+    try:
+        return kind.read(job)
+    except UserError as error:
+        if kind.keeps_on:
+            raise WorkPutOff(str(error)) from error
+        raise
 
 
 @dataclass

@@ -11,6 +11,10 @@ class WorkCancelled(Exception):
     """Raised in work that was taken back and has removed what it had written."""
 
 
+class WorkPutOff(Exception):
+    """Raised in work that may not end half-done and can't go on now; its text says why. It is tried again."""
+
+
 class TellProgress(Protocol):
     """What long work calls now and then.
 

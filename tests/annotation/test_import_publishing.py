@@ -1,5 +1,6 @@
 """An import that was cut off: what others are told meanwhile, how it ends, and how it is taken back."""
 
+import errno
 import shutil
 import signal
 
@@ -12,7 +13,7 @@ from annotation.importing import checking, importjob, pace
 from annotation.importing.checking import ImportOptions, stage
 from annotation.importing.importjob import ask_for_import, may_begin, see_through, take_back
 from annotation.importing.staging import StagingWriter
-from annotation.importing.steps import Phase
+from annotation.importing.steps import Phase, Steps
 from annotation.models import Assignment, Item, Rating, Study
 from arbiter.core.errors import UserError
 from arbiter.core.jobworkers import JobWorker, claim_next_job, run_job
@@ -271,6 +272,119 @@ def test_a_staging_file_that_was_damaged_takes_it_back(tmp_path, settings):
     with pytest.raises(UserError, match=r"rows.jsonl: the staging file of this import is damaged"):
         finished(job)
     assert not any(everything().values())
+
+
+def staging_file(job, settings):
+    return settings.DATA / "imports" / job.arguments["folder"] / "rows.jsonl"
+
+
+def cut(path):
+    """Take the last line off, as a power cut may."""
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-1]))
+
+
+def corrupt(path):
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join([*lines[:-1], lines[-1].replace(b"I stop", b"I stay")]))
+
+
+def test_a_staging_file_that_ends_too_soon_takes_it_back(tmp_path, settings):
+    job = begun_until(jsonl(tmp_path, *rows()), Phase.RESPONSES)
+    cut(staging_file(job, settings))
+    with pytest.raises(UserError, match="ends too soon"):
+        finished(job)
+    assert not any(everything().values())
+
+
+@pytest.mark.parametrize("harm", [cut, corrupt, lambda path: shutil.rmtree(path.parent)])
+def test_once_rows_enter_a_damaged_staging_file_ends_it_and_another_import_brings_the_rest(
+    tmp_path, settings, harm
+):
+    path = jsonl(tmp_path, *rows())
+    job = begun_until(path, Phase.ENTERING, rows=4)
+    harm(staging_file(job, settings))
+    with pytest.raises(UserError, match=r"\d+ of its 12 rows entered the study, and they stay"):
+        finished(job)
+    job.refresh_from_db()
+    assert job.state == "failed" and 4 <= Item.objects.count() < 12
+    assert as_json("importresponses", path, "--format", "jsonl", *IMPORT)["unchanged"] == 12
+    assert_whole()
+
+
+@pytest.mark.parametrize("phase", [Phase.RESPONSES, Phase.ENTERING])
+def test_a_disk_that_is_full_for_a_while_ends_nothing(tmp_path, monkeypatch, phase):
+    job = begun_until(jsonl(tmp_path, *rows()), phase)
+    with monkeypatch.context() as full:
+        full.setattr(Steps, "portions", raising(OSError(errno.ENOSPC, "No space left on device")))
+        gone_on(job, 100)
+    assert job.unfinished and "No space left on device. It is tried again." in job.message
+    release(job)
+    counts = finished(job)
+    assert {key: counts[key] for key in COUNTS} == COUNTS
+    assert_whole()
+
+
+def raising(error):
+    def fails(*_):
+        raise error
+
+    return fails
+
+
+def release(job):
+    """Let its lease be over."""
+    Job.objects.filter(pk=job.pk).update(state="open", lease="", leased_until=None)
+
+
+def test_one_that_was_asked_for_in_another_version_waits_for_it(tmp_path):
+    job = begun_until(jsonl(tmp_path, *rows()), Phase.ENTERING)
+    arguments = job.arguments
+    Job.objects.filter(pk=job.pk).update(arguments={**arguments, "later": 1})
+    gone_on(job, 100)
+    assert job.unfinished and "another version" in job.message
+    release(job)
+    Job.objects.filter(pk=job.pk).update(arguments=arguments)
+    finished(job)
+    assert_whole()
+
+
+def test_numbers_of_imports_may_come_again(tmp_path):
+    """As after a restore: jobs that were over are in no backup, and responses name theirs."""
+    path = jsonl(tmp_path, *rows())
+    finished(ask_for_import(staged(path)))
+    again = ask_for_import(staged(path))
+    Response.objects.update(imported_in=again.pk)
+    assert finished(again)["unchanged"] == 12
+    assert_whole()
+
+
+def test_it_is_tried_as_often_as_it_takes(tmp_path):
+    job = begun_until(jsonl(tmp_path, *rows()), Phase.ENTERING)
+    Job.objects.filter(pk=job.pk).update(attempts=32767)  # the most that its column holds
+    finished(job)
+    assert_whole()
+
+
+def test_one_that_is_stuck_is_no_matter_to_another_study_and_suite(tmp_path):
+    stuck = begun_until(jsonl(tmp_path, *rows()), Phase.RESPONSES)
+    Job.objects.filter(pk=stuck.pk).update(arguments={**stuck.arguments, "later": 1}, attempts=0)
+    other = Suite(slug="other", version=1, title="other")
+    path = jsonl(tmp_path, row(prompt="Do it.", category="New"))
+    read = lambda on_error: read_responses("jsonl", [path], None, on_error)  # noqa: E731
+    mine = ask_for_import(stage(other, "other", read, ImportOptions(create_tasks=True)))
+    assert finished(mine)["responses"] == 1
+    stuck.refresh_from_db()
+    assert stuck.attempts == 0
+
+
+def test_one_that_is_staged_elsewhere_is_told_of_instead_of_waited_for(tmp_path):
+    first = begun_until(jsonl(tmp_path, *rows()), Phase.RESPONSES)
+    second = ask_for_import(staged(jsonl(tmp_path, row(task="t-1", epoch=9)), study="other"))
+    Job.objects.filter(pk=first.pk).update(place="elsewhere")
+    for job in (first, second):
+        said = refusal("import", "resume", job.pk)
+        assert f"Import {first.pk} is staged in another data folder" in said
+    as_json("import", "cancel", first.pk)
 
 
 def test_imports_into_one_study_or_suite_take_turns(tmp_path):
