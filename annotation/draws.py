@@ -26,6 +26,7 @@ from arbiter.core.naming import among
 from arbiter.core.text import digest
 
 Step = Callable[[], None]
+Held = dict[str, dict[str, int]]  # by draw and stratum: the items that lie in it
 Strata = Sequence[tuple[str, WhereSpec, float]]
 STEP = 500  # items
 JUDGED = 2  # votes it takes to say whether judges are of one mind
@@ -280,21 +281,35 @@ def extend_draws(study: Study) -> None:
         step()
 
 
-def extension_steps(study: Study) -> Iterator[Step]:
+def held_by(study: Study) -> Held:
+    """Return what lies in the strata of the study's draws."""
+    return {draw.name: _sizes(draw) for draw in study.draws.all()}
+
+
+def extension_steps(study: Study, held: Held | None = None) -> Iterator[Step]:
     """Yield what extends a study's draws, in steps that may each be a transaction of its own; what was cut
     off between two of them is gone on with by the next extension. Slots are made in the order they are served
-    in, so that what is labelled meanwhile is a random sample too."""
+    in, so that what is labelled meanwhile is a random sample too.
+
+    Whoever goes on after being cut off gives what was `held` before the first step: a stratum that was empty
+    then may still get a lower probability. Steps write there what has got its probability since.
+    """
+    held = held_by(study) if held is None else held
     for draw in study.draws.all():
         if draw.plan.get("frame") == ACCEPTED_FRAME["frame"]:
             continue
         spec = _plan_of(draw)
         if spec.by in ("category", "condition"):  # there may be new ones
             yield partial(_set_rules, draw, rules_of(study, spec, draw.name), ordered=False)
-        held = _sizes(draw)
         yield from _framing(draw, unjudged=not spec.needs_judges())
         if spec.chosen() == "disagreement":  # a stratum that was empty takes its part of the budget
-            yield partial(_set_thresholds, draw, spec, {}, held)
+            yield partial(_spend_anew, draw, spec, held)
         yield from _slots_missing(draw)
+
+
+def _spend_anew(draw: Draw, spec: DrawSpec, held: Held) -> None:
+    _set_thresholds(draw, spec, {}, held.get(draw.name, {}))
+    held[draw.name] = _sizes(draw)
 
 
 def _plan_of(draw: Draw) -> DrawSpec:

@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from annotation.draws import refuse_undrawable
+from annotation.draws import JUDGED, refuse_undrawable
+from annotation.importing.drawnitems import DrawnItems, ItemKind, ItemThere
 from annotation.importing.runfinder import FoundRun, RunFinder
 from annotation.importing.staging import (
     StagedLabel,
@@ -135,17 +136,20 @@ class ResponseCheck:
         self.raters = RaterFinder(self.study)
         self.paths: dict[str, int] = {}
         self.seen: dict[tuple[int, int], set[int]] = defaultdict(set)  # tasks by run and epoch
-        self.new_kinds: dict[tuple[Any, ...], CheckedRow] = {}  # of new items, as draws tell them apart
+        self.drawing = DrawnItems(self.study)
+        self.new_kinds: dict[tuple[Any, ...], tuple[CheckedRow, ItemKind]] = {}  # as draws tell them apart
         self.names = StagedNames(suite=str(suite), makes_suite=suite.pk is None, study=self.study.slug)
 
     def take(self, rows: list[ParsedResponse]) -> None:
         checked = [one for row in rows if (one := self._checked(row))]
         stored = self._stored(checked)
         said = meta_of([stored[one.place].pk for one in checked if one.row.meta and one.place in stored])
+        items = self.drawing.items(stored)
         for one in checked:
             try:
                 self._require_once(one.row, one.run, one.task)
                 self._agree(one, stored.get(one.place), said)
+                self._note_kind(one, items.get(one.place))
             except UserError as error:
                 self.errors(error)
             else:
@@ -209,18 +213,26 @@ class ResponseCheck:
         return stored_at([one.place for one in checked if one.run.pk and one.task.pk > 0])
 
     def _agree(self, one: CheckedRow, there: StoredResponse | None, said: dict[int, Meta]) -> None:
-        if there is None:
-            self._note_new(one)
-        else:
+        if there is not None:
             row = one.row
             refuse_another(row.path, row.line, there, one.texts, one.task.key, one.run.run)
             refuse_other_meta(row.path, row.line, said.get(there.pk, {}), row.meta)
 
-    def _note_new(self, one: CheckedRow) -> None:
-        said = {label.label for label in one.labels if self.raters.kinds[label.rater] == Rater.Kind.JUDGE}
-        judges = sum(self.raters.kinds[label.rater] == Rater.Kind.JUDGE for label in one.labels)
-        kind = (one.run.number, one.task.category_id, one.task.language, min(judges, 2), len(said) > 1)
-        self.new_kinds.setdefault(kind, one)
+    def _note_kind(self, one: CheckedRow, there: ItemThere | None) -> None:
+        """Note what draws will see of an item that they have to take: a new one, or one that they have not
+        taken yet and that gets judges' labels."""
+        given = {
+            self.raters.identity(label.rater): label.label
+            for label in one.labels
+            if self.raters.kinds[label.rater] == Rater.Kind.JUDGE
+        }
+        if there and not given:
+            return
+        said = list(({**there.said, **given} if there else given).values())
+        draws = there.missing_in if there else self.drawing.keys
+        kind = ItemKind(len(said), len(set(said)) > 1, draws)
+        seen = (one.run.number, one.task.category_id, one.task.language, min(kind.judges, JUDGED), *kind[1:])
+        self.new_kinds.setdefault(seen, (one, kind))
 
     def _stage(self, one: CheckedRow) -> None:
         row = one.row
@@ -255,20 +267,16 @@ class ResponseCheck:
 
     def _refuse_undrawable(self) -> None:
         """Refuse items that no stratum of the study's draws would take."""
-        if self.study.pk < 0:
-            return
-        for draw in self.study.draws.all():
-            for one in self.new_kinds.values():
+        for draw in self.drawing.draws:
+            for one, kind in self.new_kinds.values():
+                if draw.pk not in kind.draws:
+                    continue
+                response = Response(run=one.run.run, task=one.task)
+                item = Item(response=response, judge_votes=kind.judges, judges_split=kind.split)
                 try:
-                    refuse_undrawable(draw, self._item(one))
+                    refuse_undrawable(draw, item)
                 except UserError as error:
                     self.errors(UserError(f"{one.row.path}, line {one.row.line}: {error}"))
-
-    def _item(self, one: CheckedRow) -> Item:
-        judged = [label for label in one.labels if self.raters.kinds[label.rater] == Rater.Kind.JUDGE]
-        said = {label.label for label in judged}
-        response = Response(run=one.run.run, task=one.task)
-        return Item(response=response, judge_votes=len(judged), judges_split=len(said) > 1)
 
 
 def texts_of(row: ParsedResponse) -> StagedTexts:
@@ -345,6 +353,7 @@ class RaterFinder:
         self.study = study
         self.named: list[tuple[str, str, str]] = []  # name, kind and family
         self.kinds: list[str] = []
+        self.identities: list[int] = []
         self.numbers: dict[tuple[str, str], int] = {}
         self.by_key: dict[int, int] = {}
         self.new: ByName[int] = ByName()
@@ -366,8 +375,13 @@ class RaterFinder:
         number = len(self.kinds)
         self.named.append((given.rater, given.kind, given.family))
         self.kinds.append(given.kind)
+        self.identities.append(there.pk if there else -number - 1)
         if there:
             self.by_key[there.pk] = number
         else:
             self.new.add(given.rater, number)
         return number
+
+    def identity(self, number: int) -> int:
+        """Return the rater's key; of one that is to be made, a number below 0."""
+        return self.identities[number]

@@ -14,7 +14,7 @@ from typing import Any
 
 from django.db import IntegrityError, connection
 
-from annotation.draws import extension_steps
+from annotation.draws import Step, extension_steps, held_by
 from annotation.importing.entering import enter_items, enter_study
 from annotation.importing.leaving import leave
 from annotation.importing.naming import make_names, make_tasks
@@ -83,8 +83,10 @@ def _complete(steps: Steps) -> None:
             end_early(steps, str(error))
     if steps.state.phase == Phase.DRAWING:
         _count_anew(steps, Response, Item, Rating, Gold)
-        for write in extension_steps(study_of(steps.running.job)):
-            steps.take(lambda _, write=write: write())  # type: ignore[misc]
+        try:
+            _draw(steps)
+        except UserError as error:
+            _end_undrawn(steps, str(error))
         _count_anew(steps, DrawnItem)
         steps.begin(Phase.OVER)
 
@@ -97,6 +99,29 @@ def end_early(steps: Steps, why: str) -> None:
         state.begin(Phase.DRAWING)
 
     steps.take(note)
+
+
+def _draw(steps: Steps) -> None:
+    """Extend the study's draws, from where the import is."""
+    study = study_of(steps.running.job)
+    if steps.state.held is None:
+        steps.take(lambda state: setattr(state, "held", held_by(study)))
+    held = steps.state.held
+    for step in extension_steps(study, held):
+
+        def write(state: Checkpoint, step: Step = step) -> None:
+            step()
+            state.held = held
+
+        steps.take(write)
+
+
+def _end_undrawn(steps: Steps, why: str) -> None:
+    """Have the import end, and say why items are in no draw: trying again would meet the same."""
+    study = steps.running.job.arguments["study"]
+    said = f"Not all that entered study {study!r} is drawn for people yet. {why} "
+    said += f"Then run `manage.py study draw {study}`."
+    steps.take(lambda state: setattr(state, "why", f"{state.why} {said}".strip()))
 
 
 def _count_anew(steps: Steps, *models: Any) -> None:

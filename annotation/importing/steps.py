@@ -14,6 +14,7 @@ from typing import Any, Self
 
 from django.db import IntegrityError, transaction
 
+from annotation.draws import Held
 from annotation.importing.pace import UNIT, Pace
 from annotation.importing.staging import Staging, StagingDamaged
 from arbiter.core.jobworkers import RunningJob
@@ -91,6 +92,7 @@ class Checkpoint:
     last_task: int = 0  # before the import's own
     last_response: int = 0
     made: Made = field(default_factory=Made)
+    held: Held | None = None  # by the strata of draws, before they are extended
     count: ImportCount = field(default_factory=ImportCount)
 
     @classmethod

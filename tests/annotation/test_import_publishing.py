@@ -170,6 +170,79 @@ def test_people_are_given_the_new_items_when_all_have_entered(tmp_path):
     assert Assignment.objects.filter(study=study).count() == places + 12
 
 
+# Draws
+
+
+WITHOUT_THE_REST = [
+    {"name": "split", "where": {"judges": "split"}, "probability": 1.0},
+    {"name": "known", "where": {"judges": "unanimous", "subjects": ["model-a"]}, "probability": 0.5},
+]
+
+
+def judged_study():
+    """Return a study of six items on which two judges agree."""
+    study = builders.study()
+    for item in study.items.all():
+        for name in ("J1", "J2"):
+            builders.rate(item, builders.rater(name))
+    return study
+
+
+def judged_rows(many, said="convergence", judges=("J1", "J2")):
+    """Return rows of a model that is new; the last of the judges says this, the others `convergence`."""
+    labels = {f"label:judge:{judge}": "convergence" for judge in judges} | {f"label:judge:{judges[-1]}": said}
+    return [row(subject="new", epoch=epoch, **labels) for epoch in range(1, many + 1)]
+
+
+@pytest.mark.parametrize("cut_off", [False, True])
+def test_a_budget_is_kept_wherever_drawing_was_cut_off(tmp_path, cut_off):
+    study = judged_study()
+    draw = builders.draw(study, plan="disagreement", budget=4, per_item=1)
+    path = jsonl(tmp_path, *judged_rows(20, "no_convergence"))
+    job = ask_for_import(staged(path))
+    if cut_off:
+        while draw.framed.filter(stratum="split").count() != 20:
+            gone_on(job, 1)
+    finished(job)
+    assert draw.strata.get(name="split").probability == pytest.approx(0.08)
+
+
+def test_a_second_judge_of_an_item_that_is_there_may_not_make_it_undrawable(tmp_path):
+    builders.draw(judged_study(), strata=WITHOUT_THE_REST)
+    first = jsonl(tmp_path, *judged_rows(1, judges=["J1"]))
+    second = jsonl(tmp_path, *judged_rows(1, judges=["J2"]), name="second.jsonl")
+    split = jsonl(tmp_path, *judged_rows(1, "no_convergence", judges=["J2"]), name="split.jsonl")
+    as_json("importresponses", first, "--format", "jsonl", *IMPORT)
+    said = refusal("importresponses", second, "--format", "jsonl", *IMPORT)
+    assert f"{second}, line 1: humans.strata" in said and "falls in no stratum" in said
+    assert as_json("importresponses", split, "--format", "jsonl", *IMPORT)["ratings"] == 1
+    assert as_json("importresponses", second, "--format", "jsonl", *IMPORT)["ratings"] == 1  # it is drawn
+
+
+def test_what_can_not_be_drawn_any_more_ends_an_import_with_the_reason(tmp_path):
+    study = judged_study()
+    builders.draw(study, strata=WITHOUT_THE_REST)
+    job = ask_for_import(staged(jsonl(tmp_path, *judged_rows(1, judges=["J1"]))))
+    while job.checkpoint["phase"] != Phase.DRAWING:
+        gone_on(job, 1)
+    builders.rate(study.items.get(response__run__subject__name="new"), builders.rater("J2"))
+    with pytest.raises(UserError, match=r"Not all that entered study 'tiny' is drawn .* falls in no stratum"):
+        finished(job)
+    job.refresh_from_db()
+    assert job.state == "failed"
+    as_json("settle", "tiny")
+
+
+def test_no_study_file_makes_a_study_that_an_import_is_about_to_make(tmp_path):
+    builders.suite("elsewhere", tasks=1)
+    job = begun_until(jsonl(tmp_path, *rows()), Phase.RESPONSES)
+    file = tmp_path / "study.yaml"
+    file.write_text("study: tiny\nsuite: elsewhere\nscheme: four-class\n")
+    assert f"An import is under way ({job.percent} %)" in refusal("study", "apply", file)
+    finished(job)
+    as_json("study", "apply", file)
+
+
 # Taking it back
 
 

@@ -26,7 +26,11 @@ from arbiter.studies.setup.studyfile import (
     read_study_file,
 )
 from arbiter.studies.setup.studyjudges import apply_caps, apply_judges
-from benchmark.importunderway import refuse_while_importing, refuse_while_importing_of
+from benchmark.importunderway import (
+    refuse_while_being_made,
+    refuse_while_importing,
+    refuse_while_importing_of,
+)
 from benchmark.models import Response
 from benchmark.suites import get_suite, slug_there
 from judging.models import Attempt
@@ -74,6 +78,7 @@ def apply(spec: StudySpec, beside: Beside = None) -> Applied:
     Files it names are looked for `beside` it; where that holds their texts, none is read.
     """
     refuse_while_importing_of(spec.suite.partition("@")[0])
+    refuse_while_being_made(spec.study)
     scheme = _scheme(spec.scheme, beside)
     there = find_study(spec.study)
     if there:
