@@ -8,6 +8,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.http import Http404
 
+from arbiter.core.errorkinds import ERROR_KINDS
 from arbiter.core.errors import UserError
 from arbiter.core.text import storable
 
@@ -125,6 +126,7 @@ class SentForm(forms.Form):
     """A form that changes something. Its page is shown again, with what was typed, until nothing is wrong."""
 
     needed: ClassVar[Collection[str]] = ()  # what the domain refuses to go without
+    refused_as: str = UserError.kind  # of what the domain refused
 
     def __init__(self, data: Any = None, files: Any = None, **named: Any) -> None:
         prefix = type(self).__name__.removesuffix("Form").lower()
@@ -154,13 +156,18 @@ class SentForm(forms.Form):
         try:
             yield
         except UserError as refusal:
+            self.refused_as = refusal.kind
             empty = [name for name in self.needed if not str(self.cleaned_data.get(name) or "").strip()]
             self.add_error(field or next(iter(empty), None), str(refusal))
 
 
 def status_of(*forms_shown: forms.Form) -> int:
-    """Return the status of a page that shows these forms: 422 where one of them came back with errors."""
-    return 422 if any(form.is_bound and form.errors for form in forms_shown) else 200
+    """Return the status of a page that shows these forms: where one of them came back with errors, that of
+    what was refused, 422 unless it is of another kind."""
+    for form in forms_shown:
+        if form.is_bound and form.errors:
+            return ERROR_KINDS[getattr(form, "refused_as", UserError.kind)].status
+    return 200
 
 
 def pressed(given: Mapping[str, Any], buttons: Collection[str]) -> tuple[str, str]:

@@ -17,7 +17,8 @@ from annotation.access import membership_in
 from annotation.models import Membership
 from arbiter.core.errorkinds import notice_of
 from arbiter.core.errors import UserError
-from arbiter.web.error_answers import answer
+from arbiter.web.error_answers import answer, speaks_json
+from benchmark.importunderway import ImportUnderWay
 
 P = ParamSpec("P")
 View = Callable[Concatenate[HttpRequest, Membership, P], HttpResponseBase]
@@ -30,7 +31,7 @@ def study_page(
 
     The view is given the membership of whoever asks, with the study. A stranger gets 404, a member in none of
     the roles 403. What the view refuses is said as a message on the page named `back` (`name#part`), or alone
-    on a page, with the status."""
+    on a page, with the status, where its kind has no truer one."""
 
     def decorate(view: View[P]) -> Callable[..., HttpResponseBase]:
         @login_required
@@ -42,13 +43,20 @@ def study_page(
                 return view(request, mine, **named)  # type: ignore[call-arg]
             except UserError as error:
                 if not back:
-                    return answer(request, error, status)
+                    return _refused(request, mine, error, status)
                 messages.error(request, notice_of(error).message)
                 return redirect(address(back, slug=slug, **named))
 
         return checked
 
     return decorate
+
+
+def _refused(request: HttpRequest, mine: Membership, error: UserError, status: int) -> HttpResponse:
+    if isinstance(error, ImportUnderWay) and not speaks_json(request):
+        told = notice_of(error)
+        return show_page(request, mine, "web/study/importing.html", {"message": told.message}, told.status)
+    return answer(request, error, status if error.kind == UserError.kind else 0)
 
 
 def address(page: str, **named: Any) -> str:
