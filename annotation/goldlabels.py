@@ -29,7 +29,7 @@ from annotation.models import (
 from arbiter.core.batching import pages
 from arbiter.core.countcache import remembered
 from arbiter.core.errors import UserError
-from benchmark.importunderway import refuse_while_importing
+from benchmark.importunderway import without_later_imports
 
 Origin = Gold.Origin
 AT_ONCE = 500
@@ -146,28 +146,28 @@ def promote(study: Study, source: str, *, minimum: int = 2, replace: bool = Fals
     """
     if source not in SOURCES:
         raise UserError(f"Gold can be promoted from {' or '.join(SOURCES)}, not from {source!r}.")
-    refuse_while_importing(study.pk)
+    items = without_later_imports(study.items.all(), study.pk)
     count = GoldCount()
     if source == "consensus":
-        _promote_consensus(study, minimum, replace, count)
+        _promote_consensus(items, minimum, replace, count)
     else:
         _promote_adjudications(study, replace, count)
     return {"study": study.slug, "from": source, **vars(count)}
 
 
-def agreed(study: Study, minimum: int) -> QuerySet[Item]:
-    """Return items on which at least so many people gave one and the same label, none of whose places is
+def agreed(items: QuerySet[Item], minimum: int) -> QuerySet[Item]:
+    """Return those on which at least so many people gave one and the same label, none of whose places is
     still open."""
     waiting = Assignment.objects.filter(item=OuterRef("pk")).slots(PlacePurpose.SLOT).unfinished()
-    return study.items.filter(~Exists(waiting), human_votes__gte=minimum, humans_split=False)
+    return items.filter(~Exists(waiting), human_votes__gte=minimum, humans_split=False)
 
 
-def _promote_consensus(study: Study, minimum: int, replace: bool, count: GoldCount) -> None:
+def _promote_consensus(items: QuerySet[Item], minimum: int, replace: bool, count: GoldCount) -> None:
     def may_follow(gold: Gold) -> bool:
         ours = gold.origin in (Origin.CONSENSUS, Origin.WITHDRAWN) and not gold.from_file
         return replace or (ours and not of_experts(gold))
 
-    for page in pages(agreed(study, minimum), AT_ONCE):
+    for page in pages(agreed(items, minimum), AT_ONCE):
         with transaction.atomic():
             lock(page)
             votes, draws = voices(page), _draws(page)
@@ -181,14 +181,14 @@ def _promote_consensus(study: Study, minimum: int, replace: bool, count: GoldCou
                 if len(labels) == 1  # one of them may have changed their mind since we looked
             ]
             write(wanted, may_follow, count)
-    for page in pages(_broken(study), AT_ONCE):
+    for page in pages(_broken(items), AT_ONCE):
         count.withdrawn += sum(withdraw(item) for item in page)
 
 
-def _broken(study: Study) -> QuerySet[Item]:
-    """Return items whose gold is a consensus of raters who have come to differ."""
+def _broken(items: QuerySet[Item]) -> QuerySet[Item]:
+    """Return those whose gold is a consensus of raters who have come to differ."""
     held = Gold.objects.newest().filter(item=OuterRef("pk"), origin=Origin.CONSENSUS, from_file=False)
-    return study.items.filter(Exists(held.exclude(draw__purpose=Draw.Purpose.GOLD)), humans_split=True)
+    return items.filter(Exists(held.exclude(draw__purpose=Draw.Purpose.GOLD)), humans_split=True)
 
 
 @transaction.atomic

@@ -16,13 +16,13 @@ from typing import IO, Any
 
 from django.db.models import QuerySet
 
-from annotation.models import Adjudication, DrawnItem, Gold, Label, Rater, Rating, Study
+from annotation.models import Adjudication, DrawnItem, Gold, Item, Label, Rater, Rating, Study
 from annotation.raters import pseudonym
 from arbiter.core.batching import batches
 from arbiter.core.csvfile import BOM, csv_lines
 from arbiter.core.errors import UserError
 from arbiter.core.longwork import TellProgress, tell_nobody
-from benchmark.importunderway import refuse_while_importing
+from benchmark.importunderway import without_later_imports
 from benchmark.models import Run
 from judging.models import Judge, Settlement, Verdict
 from judging.panel.prompting import probability_of
@@ -146,10 +146,18 @@ def columns(long: bool) -> list[str]:
 def rows(
     study: Study, *, long: bool = False, names: bool = False, progress: TellProgress = tell_nobody
 ) -> Iterator[Row]:
-    """Yield the dataset's rows, in the order of the items."""
-    done, total = 0, 0 if progress is tell_nobody else study.items.count()
+    """Return the rows of the items that are there now, in their order. Refuses at once while
+    an import is under way."""
+    items = without_later_imports(study.items.all(), study.pk)
+    return _rows(study, items, long, names, progress)
+
+
+def _rows(
+    study: Study, items: "QuerySet[Item]", long: bool, names: bool, progress: TellProgress
+) -> Iterator[Row]:
+    done, total = 0, 0 if progress is tell_nobody else items.count()
     rater_of, label_of = _about_rater(study, names), _about_label()
-    for batch in _batches(study, long):
+    for batch in _batches(items, long):
         ids = [item["pk"] for item in batch]
         ratings = _ratings(study, ids, rater_of, label_of)
         draw, settled = ({}, {}) if long else (_draw(study, ids), _settled(study, ids, rater_of))
@@ -163,12 +171,12 @@ def rows(
         progress(done, total, "items")
 
 
-def _batches(study: Study, long: bool) -> Iterator[list[Row]]:
+def _batches(items: "QuerySet[Item]", long: bool) -> Iterator[list[Row]]:
     """Yield the items' rows in pages by key: each costs the same, and rows added later don't shift them."""
     wanted = {name: path for name, path in ITEM_FIELDS.items() if name in columns(long)}
     own = {name: path for name, path in wanted.items() if not path.startswith(RUN)}
     run_of = _about_run({name: path.removeprefix(RUN) for name, path in wanted.items() if name not in own})
-    items, last = study.items.order_by("pk"), 0
+    items, last = items.order_by("pk"), 0
     # Where a page ends is asked first: a planner without statistics would sort all
     # that is left, texts included.
     while ids := list(items.filter(pk__gt=last).values_list("pk", flat=True)[:BATCH]):
@@ -422,7 +430,6 @@ def export_study(
     progress: TellProgress = tell_nobody,
 ) -> dict[str, Any]:
     """Write the file; return its path, format, rows and the seconds it took."""
-    refuse_while_importing(study.pk)
     writer = WRITERS.get(out.suffix)
     if spreadsheet:
         if out.suffix != ".csv":
@@ -432,11 +439,11 @@ def export_study(
         raise UserError(f"{out}: the name should end in {', '.join(WRITERS)}, which says the format.")
     if not out.parent.is_dir():
         raise UserError(f"{out}: there is no folder {out.parent}.")
-    clock = monotonic()
+    clock, data = monotonic(), rows(study, long=long, names=names, progress=progress)
     part = out.with_name(f".{out.name}.{os.getpid()}.part")
     try:
         with part.open("wb") as file:
-            count = writer(file, rows(study, long=long, names=names, progress=progress), columns(long))
+            count = writer(file, data, columns(long))
         part.replace(out)
     except OSError as error:
         raise UserError(f"{out}: can't be written: {error.strerror}.") from error

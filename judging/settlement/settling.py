@@ -71,11 +71,13 @@ def settle(
         check_audit(study, audit_share)
     progress(0, 0, "fitting the rule")
     basis = read_basis(study, on_gold=rule in ON_GOLD)
+    refuse_while_importing(study.pk)  # it may have begun meanwhile
     ready = fitted_rule(rule, threshold, basis.labels, basis.evidence)
     options = {"threshold": threshold} if rule == Rule.MODEL else {}
     work = Settler(basis, ready, _begin(basis, ready, options, by))
-    done, total = 0, 0 if progress is tell_nobody else study.items.count()
-    for item_ids in pages(study.items.all(), BATCH):
+    items = study.items.filter(pk__lte=basis.newest["item"] or 0)  # of no import that begins from now on
+    done, total = 0, 0 if progress is tell_nobody else items.count()
+    for item_ids in pages(items, BATCH):
         with transaction.atomic():
             work.batch(item_ids)
         done += len(item_ids)

@@ -1,6 +1,7 @@
 """A study's items, one item's whole history, and the export."""
 
 import tempfile
+from collections.abc import Iterator
 from typing import Any
 
 from django.http import (
@@ -16,6 +17,7 @@ from annotation.access import READERS, Role, item_in
 from annotation.models import Membership, Study
 from arbiter.releases.exporting import (
     WRITERS,
+    Row,
     columns,
     filename,
     json_lines,
@@ -96,7 +98,7 @@ def _download(study: Study, asked: ExportArguments) -> HttpResponseBase:
     data = rows(study, long=asked.long, names=asked.names)
     response: HttpResponseBase
     if asked.extension == "parquet":
-        response = FileResponse(_parquet(study, asked.long, asked.names), as_attachment=True, filename=name)
+        response = FileResponse(_parquet(data, asked.long), as_attachment=True, filename=name)
     else:
         csv = asked.extension == "csv"
         lines = (
@@ -108,10 +110,10 @@ def _download(study: Study, asked: ExportArguments) -> HttpResponseBase:
     return response
 
 
-def _parquet(study: Study, long: bool, names: bool) -> Any:
+def _parquet(data: Iterator[Row], long: bool) -> Any:
     """Return the dataset as a Parquet file. Its index is at its end, so it is written whole before it is
     sent."""
     file = tempfile.NamedTemporaryFile(suffix=".parquet")  # noqa: SIM115 - the response closes it, and so deletes it
-    write_parquet(file, rows(study, long=long, names=names), columns(long))
+    write_parquet(file, data, columns(long))
     file.seek(0)
     return file
