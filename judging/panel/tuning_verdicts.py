@@ -3,6 +3,7 @@
 from annotation.models import Gold, Study
 from arbiter.core.batching import batches
 from arbiter.core.errors import UserError
+from benchmark.importunderway import refuse_while_importing
 from judging.models import StudyJudge, Verdict
 from judging.panel.wanted_verdicts import uncancel
 from judging.votes.goldsplit import is_sealed, split_of
@@ -26,6 +27,7 @@ def want_tuning(study: Study, study_judge: StudyJudge) -> int:
         )
     if study_judge.status == StudyJudge.Status.PAUSED:
         raise UserError(f"{study_judge.judge} is paused; resume it, then ask again.")
+    refuse_while_importing(study.pk)
     items = tuning_items(study)
     if not items:
         raise UserError(f"Study {study.slug!r} has no gold to tune on yet.")

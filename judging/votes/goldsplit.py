@@ -16,6 +16,7 @@ from django.db import IntegrityError, transaction
 
 from annotation.models import Gold, Rater, Study
 from arbiter.core.errors import UserError
+from benchmark.importunderway import refuse_while_importing
 from judging.models import GoldSplit, Reveal
 
 
@@ -42,6 +43,7 @@ def split_gold(study: Study, seed: int = 0, share: float = 0.5) -> GoldSplit:
         raise UserError(f"The sealed share must lie between 0 and 1, not at {share:g}.")
     if split_of(study):
         raise UserError(f"The gold of study {study.slug!r} is split already, and is split only once.")
+    refuse_while_importing(study.pk)
     with_gold = set(
         Gold.objects.filter(item__study=study)
         .order_by()
@@ -55,6 +57,7 @@ def split_gold(study: Study, seed: int = 0, share: float = 0.5) -> GoldSplit:
         )
     strata = [(category, task in with_gold, task) for task, category in rows]
     parts = seal(strata, seed, share)
+    refuse_while_importing(study.pk)  # one that has begun since: its gold would lie in no stratum
     try:
         with transaction.atomic():
             return GoldSplit.objects.create(
@@ -109,4 +112,5 @@ def reveal(study: Study, rater: Rater, reason: str, by: User | None = None) -> R
         raise UserError(f"The gold of study {study.slug!r} is not split, so nothing of it is sealed.")
     if not reason.strip():
         raise UserError("Say why you look: the reason is kept, and shown with the figures.")
+    refuse_while_importing(study.pk)
     return Reveal.objects.create(split=split, rater=rater, by=by, reason=reason.strip()[:2000])

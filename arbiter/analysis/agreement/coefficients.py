@@ -21,6 +21,7 @@ from arbiter.statistics import (
     pairwise,
     widest_bias,
 )
+from benchmark.importunderway import refuse_while_importing
 from judging.votes.counting import Votes, group_names, votes_of
 from judging.votes.kept_figures import kept
 from judging.votes.sources import votes
@@ -45,6 +46,7 @@ KINDS = {"humans": Rater.Kind.HUMAN, "judges": Rater.Kind.JUDGE}
 
 def agreement_kept(study: Study) -> dict[str, Any]:
     """Return the agreement of all of a study's raters, as its page shows it, kept while nothing was added."""
+    refuse_while_importing(study.pk)
     return kept(study, "agreement", "", lambda: agreement(study))
 
 
@@ -60,6 +62,7 @@ def agreement_by(study: Study, word: str) -> list[dict[str, Any]]:
     """Return the agreement of people, of judges and of all on the items of each category, or what else the
     word is; kept."""
     _check([word], "task", 0.95)
+    refuse_while_importing(study.pk)
     if word == "category":
         return [dict(row) for row in agreement_kept(study)["by"]]
     return kept(
@@ -91,6 +94,7 @@ def agreement(
     pairs: whether to compare each two; unless said, where there are no more than `FEW` raters.
     """
     _check(by, clusters, level)
+    refuse_while_importing(study.pk)
     raters = list(dict.fromkeys(find_raters(study, names))) if names else latest_raters(study)
     votes = _votes_by(study, by, raters)
     options: dict[str, Any] = {"clusters": clusters, "level": level}

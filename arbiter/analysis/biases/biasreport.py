@@ -10,6 +10,7 @@ from arbiter.analysis.biases.battery import battery, error_table
 from arbiter.analysis.biases.evidence import ALPHA
 from arbiter.analysis.biases.findings import ALL_JUDGES, Finding
 from arbiter.analysis.biases.studyevidence import gather_evidence
+from benchmark.importunderway import refuse_while_importing
 from judging.votes.kept_figures import kept
 
 
@@ -36,6 +37,7 @@ class BiasReport:
 
 
 def bias_report(study: Study) -> BiasReport:
+    refuse_while_importing(study.pk)
     return kept(study, "biases", "", lambda: _report(study))
 
 

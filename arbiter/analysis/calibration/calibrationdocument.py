@@ -16,6 +16,7 @@ from arbiter.analysis.calibration.judgetable import human_ceilings_kept, judge_r
 from arbiter.analysis.humanerror import human_error_kept
 from arbiter.analysis.judgeraters import judges_named
 from arbiter.core.errors import UserError
+from benchmark.importunderway import refuse_while_importing
 from judging.votes.counting import scheme_labels
 from judging.votes.goldsplit import split_of
 
@@ -38,6 +39,7 @@ def as_json(value: Any) -> Any:
 
 def calibrate(study: Study, judge: str = "", epsilon: float = EPSILON) -> dict[str, Any]:
     """Return the whole calibration as one document, for `calibrate --json`."""
+    refuse_while_importing(study.pk)
     parts, (error, why) = gold_parts(study), human_error_kept(study)
     if not parts.items:
         raise UserError(f"Study {study.slug!r}: {parts.design.refusal or 'no item has gold yet.'}")

@@ -11,6 +11,7 @@ from arbiter.analysis.calibration.accuracy import NOT_ASKED, OPEN, Coefficient, 
 from arbiter.analysis.calibration.goldparts import SEALED, calibration_sample, in_part, visible_parts
 from arbiter.core.errors import UserError
 from arbiter.statistics import Rate, Undefined, exact_mcnemar, jackknife_interval, weighted_rate
+from benchmark.importunderway import refuse_while_importing
 from judging.votes.counting import Ints, group_names
 from judging.votes.goldsample import Bools, Floats, GoldSample
 
@@ -61,6 +62,7 @@ class JudgeComparison:
 def compare_judges(study: Study, first: Rater, second: Rater, part: str = "") -> JudgeComparison:
     """Compare two judges on the part of the gold that may be seen of both; on the sealed one only after a
     look at each."""
+    refuse_while_importing(study.pk)
     if first.pk == second.pk:
         raise UserError(f"Choose two judges, or two versions of one; {first} is {second}.")
     seen = [one for one in visible_parts(study, first) if one in visible_parts(study, second)]

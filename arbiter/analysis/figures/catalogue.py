@@ -13,6 +13,7 @@ from urllib.parse import urlencode
 
 from annotation.models import Study
 from arbiter.core.csvfile import csv_lines
+from benchmark.importunderway import refuse_while_importing
 
 Row = Mapping[str, Any]
 KINDS = ("text", "count", "rate", "decimal", "p")
@@ -27,6 +28,7 @@ REGISTERED: list[str] = [
     "arbiter.analysis.figures.settlement",
 ]
 PNG_SCALE = 2.0
+WHILE_IMPORTING = {"costs", "settlement-reliability"}  # of what was spent and settled: no import changes it
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,10 @@ def figure(name: str) -> Callable[[Maker], Maker]:
 
 
 def make_figure(study: Study, name: str, query: Mapping[str, str] | None = None) -> Figure:
-    """Make the figure of that name. KeyError where there is none."""
+    """Make the figure of that name. KeyError where there is none. While an import is under way, only what it
+    doesn't change is drawn."""
+    if name not in WHILE_IMPORTING:
+        refuse_while_importing(study.pk)
     for module in REGISTERED:
         import_module(module)
     parameters = {key: value for key, value in (query or {}).items() if key not in ("theme", "narrow")}

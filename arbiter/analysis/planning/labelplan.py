@@ -34,6 +34,7 @@ from arbiter.statistics import (
 from arbiter.statistics.clusters import student
 from arbiter.statistics.intervals import normal_quantile
 from arbiter.statistics.post_stratification import PRIOR, merged_strata
+from benchmark.importunderway import refuse_while_importing
 from judging.votes.counting import Ints
 from judging.votes.kept_figures import kept
 
@@ -208,6 +209,7 @@ def label_plan(study: Study, spec: PlanSpec | None = None) -> dict[str, Any]:
     file; and whether it is enough now."""
     spec = spec or PlanSpec()
     spec.check()
+    refuse_while_importing(study.pk)
     return kept(study, "plan", spec, lambda: _plan(study, spec))
 
 

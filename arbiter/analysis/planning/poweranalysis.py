@@ -15,6 +15,7 @@ from arbiter.statistics import (
     rate_width,
     smallest_difference,
 )
+from benchmark.importunderway import refuse_while_importing
 from judging.votes.kept_figures import kept
 
 EPOCHS = (1, 2, 3, 5, 10, 20)
@@ -65,8 +66,11 @@ def power_analysis(study: Study, expected: ExpectedStudy | None = None) -> dict[
     """Return power and width by epochs, for as many tasks as the study has or is to have."""
     expected = expected or ExpectedStudy()
     expected.check()
-    tasks, epochs = kept(study, "shape", None, lambda: _shape(study))
-    tasks, epochs = expected.tasks or tasks, expected.epochs or epochs
+    tasks, epochs = expected.tasks, expected.epochs
+    if tasks is None or epochs is None:
+        refuse_while_importing(study.pk)
+        own_tasks, own_epochs = kept(study, "shape", None, lambda: _shape(study))
+        tasks, epochs = tasks or own_tasks, epochs or own_epochs
     if not 2 <= tasks <= LARGEST or not 1 <= epochs <= LARGEST:
         raise UserError(f"--tasks is at least 2 and --epochs at least 1, both at most {LARGEST:,}.")
     return kept(study, "before", (expected, tasks, epochs), lambda: _before(study, expected, tasks, epochs))

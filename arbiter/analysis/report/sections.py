@@ -13,6 +13,7 @@ from arbiter.analysis.figures.catalogue import Figure, make_figure
 from arbiter.analysis.notation import cell
 from arbiter.core.errors import UserError
 from arbiter.statistics import Undefined
+from benchmark.importunderway import ImportUnderWay
 
 IDS = re.compile(r'(\bid="|url\(#|href="#)')
 
@@ -64,6 +65,8 @@ class Section:
             figure = make_figure(study, name, query or {})
             printed = printed_figure(study, figure, f"{self.key}-{len(self.figures)}-")
             self.figures.append(replace(printed, tabled=tabled))
+        except ImportUnderWay:
+            raise
         except (UserError, Undefined) as why:
             self.missing.append(sentence(str(why)))
 
@@ -98,10 +101,13 @@ def _hidden(study: Study) -> Callable[[str], str]:
 
 
 def section_or_why(key: str, title: str, make: Callable[[Section], Any]) -> Section:
-    """Make a section; what a domain function refuses to say becomes the reason."""
+    """Make a section; what a domain function refuses to say becomes the reason.
+    But an import that is under way is none: the whole report waits for its end."""
     section = Section(key, title)
     try:
         make(section)
+    except ImportUnderWay:
+        raise
     except (UserError, Undefined) as why:
         section.missing.append(sentence(str(why)))
     return section

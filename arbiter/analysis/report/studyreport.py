@@ -91,7 +91,10 @@ def _simulated(study: Study) -> bool:
 
 
 def report_html(study: Study, progress: TellProgress = tell_nobody) -> str:
+    """Return the report as a page. Refuses while an import is under way, also one that has begun since."""
+    refuse_while_importing(study.pk)
     context = {"report": study_report(study, progress), "style": report_style()}
+    refuse_while_importing(study.pk)
     return unbroken(render_to_string("analysis/report/page.html", context))
 
 
@@ -108,7 +111,6 @@ def style_hash() -> str:
 
 def write_report(study: Study, path: Path, progress: TellProgress = tell_nobody) -> int:
     """Write the report, whole or not at all; return its size in bytes."""
-    refuse_while_importing(study.pk)
     text = report_html(study, progress).encode()
     part = path.with_name(path.name + ".part")
     try:

@@ -19,6 +19,7 @@ from arbiter.core.models import Job, JobQuerySet
 from arbiter.web.forms.queries import FileQuery
 from arbiter.web.sign_in_pages import signed_in
 from arbiter.web.study.study_page import show_page, study_page, with_own_style
+from benchmark.importunderway import refuse_while_importing
 
 # By kind: with how many items, and as many ratings, it takes about a second. A report begins with resampling,
 # whatever the size.
@@ -42,7 +43,8 @@ def is_quick(study: Study, kind: str) -> bool:
 def begin(
     request: HttpRequest, mine: Membership, kind: str, arguments: Any, *, owners_only: bool = False
 ) -> HttpResponse:
-    """Ask for a job, and lead to its page."""
+    """Ask for a job that makes something of the whole study, and lead to its page."""
+    refuse_while_importing(mine.study.pk)
     by = signed_in(request)
     job = jobkinds.ask_for_job(kind, arguments, study=mine.study.pk, by=by, owners_only=owners_only)
     return redirect("study-job", mine.study.slug, job.pk)
@@ -140,7 +142,7 @@ def progress(request: HttpRequest, mine: Membership, pk: int) -> HttpResponse:
     return show_page(request, mine, "web/study/_job.html", {"shown": Shown.of(_job(mine, pk))})
 
 
-@study_page(READERS, "POST")
+@study_page(READERS, "POST", status=409)
 def cancel(request: HttpRequest, mine: Membership, pk: int) -> HttpResponse:
     jobkinds.cancel_job(_job(mine, pk))
     return redirect("study-job", mine.study.slug, pk)

@@ -21,6 +21,7 @@ from arbiter.web.forms.owners import LookForm, SplitForm, TemplateForm
 from arbiter.web.forms.queries import JudgeQuery
 from arbiter.web.sign_in_pages import signed_in
 from arbiter.web.study.study_page import address, show_page, study_page
+from benchmark.importunderway import refuse_while_importing
 from judging.models import StudyJudge
 from judging.panel.answer_forms import forms_of
 from judging.panel.tuning_verdicts import want_tuning
@@ -35,6 +36,7 @@ def show_all(request: HttpRequest, mine: Membership) -> HttpResponse:
 
 def _judges(request: HttpRequest, mine: Membership, splitting: SplitForm) -> HttpResponse:
     study = mine.study
+    refuse_while_importing(study.pk)
     parts, raters = gold_parts(study), judge_raters(study)
     context: dict[str, Any] = {
         "tab": "judges",
@@ -65,6 +67,7 @@ def _judge(
 ) -> HttpResponse:
     """Return a judge's page, with the form that was sent and refused."""
     study, looking = mine.study, looking or LookForm()
+    refuse_while_importing(study.pk)
     context = {"tab": "judges", **judge_page(study, rater)}
     text = context["template"]
     editing = editing or TemplateForm(initial={"template": text, "before": text})

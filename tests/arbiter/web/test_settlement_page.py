@@ -8,6 +8,8 @@ from django.contrib.auth.models import User
 
 from annotation.models import Draw, Gold, Item, Study
 from arbiter.analysis.figures.catalogue import make_figure
+from arbiter.core.models import Job
+from benchmark.importunderway import KIND
 from judging.models import Settlement, SettlementVersion
 from judging.settlement.settling import settle
 from tests import builders
@@ -194,6 +196,16 @@ def test_the_figure(panelled):
     assert f"{gold} gold items" in figure.sentence and "cross-fitted by task" in figure.sentence
     assert "plain Dawid-Skene" in figure.sentence and "'gold'" in figure.sentence
     assert figure.svg("dark").startswith("<svg") and figure.csv().count("\n") == len(figure.rows) + 1
+
+
+def test_while_an_import_is_under_way_what_was_settled_stays_to_be_seen(client, panelled):
+    study, _, people = panelled
+    settle(study, "model", threshold=0.85)
+    arguments = {"folder": "1", "suite": "panel", "study": "panel"}
+    Job.objects.create(kind=KIND, study=study.pk, arguments=arguments)
+    client.force_login(people["viewer"])
+    assert client.get(PAGE).context["figure"].rows
+    assert client.get("/studies/panel/figures/settlement-reliability.csv").status_code == 200
 
 
 @pytest.mark.parametrize("query", ["", "?version=7", "?version=x"])
