@@ -66,6 +66,7 @@ class TaskFinder:
                 self._know(category, category.title)
             for task in suite.tasks.select_related("category").iterator():
                 self._remember(task)
+        self.last = max(self.texts, default=0)  # the key of the suite's newest task
 
     def _remember(self, task: Task) -> None:
         text = _text_digest(task.text)

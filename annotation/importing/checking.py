@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from django.conf import settings
+
 from annotation.draws import JUDGED, refuse_undrawable
 from annotation.importing.drawnitems import DrawnItems, ItemKind, ItemThere
 from annotation.importing.runfinder import FoundRun, RunFinder
@@ -41,6 +43,10 @@ from benchmark.taskfinder import TaskFinder
 BATCH = 500
 TOLD = 20  # bad rows that are told of; the rest are counted
 USUAL_SCHEME = "four-class"
+UNWRITABLE = (
+    "{folder}: what is checked is kept here until it is imported, and it can't be written ({why}); make room "
+    "or let this user write there, and import the files again."
+)
 
 
 class ErrorCount:
@@ -104,17 +110,26 @@ def stage(
     """Check the rows and write them to a staging folder, whose name is returned. `rows` is called with what
     to tell of a row that can't be read."""
     errors = ErrorCount()
-    with StagingWriter() as writer:
-        check = ResponseCheck(suite, study_slug, options, writer, errors)
-        try:
-            for batch in batches(rows(errors), BATCH):
-                check.take(batch)
-                on_progress(len(batch))
-            check.finish()
-        except UserError as error:
-            errors(error)
-        errors.refuse()
-        return writer.finish(check.names)
+    try:
+        with StagingWriter() as writer:
+            check = ResponseCheck(suite, study_slug, options, writer, errors)
+            _check_all(check, rows(errors), on_progress)
+            errors.refuse()
+            return writer.finish(check.names)
+    except OSError as error:
+        raise UserError(UNWRITABLE.format(folder=settings.DATA / "imports", why=error.strerror)) from error
+
+
+def _check_all(
+    check: "ResponseCheck", rows: Iterable[ParsedResponse], on_progress: Callable[[int], None]
+) -> None:
+    try:
+        for batch in batches(rows, BATCH):
+            check.take(batch)
+            on_progress(len(batch))
+        check.finish()
+    except UserError as error:
+        check.errors(error)
 
 
 class ResponseCheck:
@@ -259,6 +274,7 @@ class ResponseCheck:
         self._refuse_undrawable()
         names, scheme = self.names, self.options.scheme
         names.paths = list(self.paths)
+        names.last_task = self.tasks.last
         names.categories = [(one.key, one.title) for one in self.tasks.new_categories]
         names.raters = self.raters.named
         names.scheme = scheme.model_dump(mode="json") if scheme else None

@@ -7,13 +7,16 @@ from annotation.importing.steps import Checkpoint, Phase, Steps
 from arbiter.core.bulkinsert import insert, unsaved
 from arbiter.core.naming import ByName, same_name
 from arbiter.core.text import digest
+from benchmark.formats.names import slug
 from benchmark.formats.reading import excerpt
 from benchmark.formats.records import FormatError
 from benchmark.models import Category, Condition, Response, Run, SubjectModel, Suite, Task
-from benchmark.suites import get_suite
+from benchmark.suites import get_suite, newest_suite
+from benchmark.taskfinder import UNCATEGORISED, TaskFinder
 
 ABOUT = ("family", "training", "size")
 RUNS_AT_ONCE = 20
+IMPORT = "the import"  # stands for a file's path, where no row is at hand
 
 
 def make_names(steps: Steps) -> None:
@@ -21,9 +24,9 @@ def make_names(steps: Steps) -> None:
     names = steps.staging.names
 
     def make_suite(state: Checkpoint) -> None:
-        slug = names.suite.partition("@")[0]
+        name = names.suite.partition("@")[0]
         if names.makes_suite:
-            suite, made = Suite.objects.get_or_create(slug=slug, version=1, defaults={"title": slug})
+            suite, made = Suite.objects.get_or_create(slug=name, version=1, defaults={"title": name})
             state.made.suite = suite.pk if made else None
         else:
             suite = get_suite(names.suite)
@@ -33,6 +36,7 @@ def make_names(steps: Steps) -> None:
             _make_category(suite, category, title, state)
 
     if steps.state.suite is None:
+        _agree_with_later_tasks(steps)
         steps.take_again(make_suite)
     while steps.state.offset < len(names.runs):
         steps.take_again(lambda state: _make_runs(steps, state))
@@ -91,7 +95,7 @@ def _say_of(subject: SubjectModel, what: str, said: str, state: Checkpoint) -> N
     known = getattr(subject, what)
     if not same_name(known, said):
         expected = f"one {what} for subject {excerpt(subject.name)}: {excerpt(known)}, as it stands"
-        raise FormatError("the import", None, expected, excerpt(said))
+        raise FormatError(IMPORT, None, expected, excerpt(said))
 
 
 def _condition(said: dict[str, Any], state: Checkpoint) -> Condition:
@@ -115,7 +119,7 @@ def runs_of(steps: Steps) -> list[Run]:
         model, how = subjects[subject], conditions[condition]
         run = run_named(steps.suite, model, how, name) if model and how else None
         if run is None:
-            raise FormatError("the import", None, f"the run {name!r} that it made", "none")
+            raise FormatError(IMPORT, None, f"the run {name!r} that it made", "none")
         run.subject, run.condition = model, how  # type: ignore[assignment]
         runs.append(run)
     return runs
@@ -137,13 +141,38 @@ def make_tasks(steps: Steps) -> None:
             for task in tasks:
                 if there.get(task.key, digest(task.text)) != digest(task.text):
                     expected = f"one prompt for task {excerpt(task.key)}, which has another since"
-                    raise FormatError("the import", None, expected, excerpt(task.text))
+                    raise FormatError(IMPORT, None, expected, excerpt(task.text))
             new = [task for task in tasks if task.key not in there]
             insert([_task(steps.suite, task, categories[task.category]) for task in new])
             state.offset = behind
 
         steps.take_again(write, units)
     steps.begin(Phase.RESPONSES)
+
+
+def _agree_with_later_tasks(steps: Steps) -> None:
+    """Refuse what contradicts tasks that came to the suite since the files were checked, as the check would
+    have."""
+    names = steps.staging.names
+    suite = newest_suite(names.suite.partition("@")[0]) if names.makes_suite else get_suite(names.suite)
+    if suite is None or not suite.tasks.filter(pk__gt=names.last_task).exists():
+        return
+    finder, titles = TaskFinder(suite, create=True), dict(names.categories)
+    for _, line in steps.staging.tasks(0):
+        task = task_of(line)
+        title = titles.get(task.category, task.category)
+        try:
+            _agree_with(finder, task, "" if task.category == slug(UNCATEGORISED) else title)
+        except FormatError as error:
+            actual = f"{error.actual}; the other came since the files were checked, so import them again"
+            raise FormatError(IMPORT, None, error.expected, actual) from error
+
+
+def _agree_with(finder: TaskFinder, task: StagedTask, category: str) -> None:
+    found = finder.find(IMPORT, 0, task.key, task.text, category, task.language)
+    if found.key != task.key or found.training:
+        expected = f"no task {excerpt(found.key)} in suite {finder.suite}, or one reserved for training"
+        raise FormatError(IMPORT, None, expected, excerpt(task.key))
 
 
 def _task(suite: Suite, staged: StagedTask, category: int) -> Task:

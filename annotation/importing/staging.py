@@ -73,6 +73,7 @@ class StagedNames:
     suite: str  # SLUG@VERSION
     makes_suite: bool
     study: str
+    last_task: int = 0  # the key of the suite's newest task when the files were checked
     scheme: dict[str, Any] | None = None  # of a study that is to be made, or has to have it
     scheme_hash: str = ""
     paths: list[str] = field(default_factory=list)

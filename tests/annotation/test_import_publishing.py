@@ -1,6 +1,8 @@
 """An import that was cut off: what others are told meanwhile, how it ends, and how it is taken back."""
 
 import errno
+import os
+import re
 import shutil
 import signal
 
@@ -9,7 +11,7 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.db import IntegrityError
 
-from annotation.importing import checking, importjob, pace
+from annotation.importing import checking, importjob, pace, staging
 from annotation.importing.checking import ImportOptions, stage
 from annotation.importing.importjob import ask_for_import, may_begin, see_through, take_back
 from annotation.importing.staging import StagingWriter
@@ -20,7 +22,7 @@ from arbiter.core.jobworkers import JobWorker, claim_next_job, run_job
 from arbiter.core.models import Job
 from benchmark.formats import read_responses
 from benchmark.importunderway import ImportUnderWay
-from benchmark.models import Condition, Response, SubjectModel, Suite
+from benchmark.models import Condition, Response, SubjectModel, Suite, Task
 from benchmark.suites import newest_suite
 from judging.panel.scoring import score
 from judging.panel.wanted_verdicts import want_verdicts
@@ -311,6 +313,46 @@ def test_one_that_nobody_can_go_on_with_ends_and_another_brings_the_rest(tmp_pat
     assert_whole()
 
 
+TASK = {"task": "k-1", "prompt": "Do it.", "category": "Alpha"}
+
+
+@pytest.mark.parametrize(
+    ("later", "said"),
+    [
+        ({"category": "Beta"}, "expected one category for task 'k-1', which in suite tiny@1 is in 'Alpha'"),
+        ({"category": "New"}, "found another: 'New'"),
+        ({"task": "k-2", "prompt": "Do it. "}, "found the text of 'k-1' again"),
+        ({"task": "K-1", "prompt": "Another."}, "expected one prompt for task 'k-1'"),
+        ({"task": "K-1"}, "found 'K-1'"),
+    ],
+)
+@pytest.mark.parametrize("there", [True, False])
+def test_a_task_that_contradicts_one_that_came_since_the_check_takes_it_back(tmp_path, later, said, there):
+    if there:
+        builders.suite(tasks=2)
+    first = ask_for_import(staged(jsonl(tmp_path, row(**TASK))))
+    second = ask_for_import(staged(jsonl(tmp_path, row(**{**TASK, "subject": "b", **later}))))
+    finished(first)
+    before = everything()
+    with pytest.raises(UserError, match=re.escape(said) + ".* import them again"):
+        finished(second)
+    assert everything() == before
+
+
+@pytest.mark.parametrize("later", [{}, {"category": ""}, {"task": "k-2", "prompt": "Do another."}])
+@pytest.mark.parametrize("there", [True, False])
+def test_a_task_that_agrees_with_those_that_came_since_the_check_is_taken(tmp_path, later, there):
+    if there:
+        path = jsonl(tmp_path, row(prompt="Alone.", category=""))
+        as_json("importresponses", path, "--format", "jsonl", *IMPORT, *CREATE)
+    tasks = Task.objects.count()
+    first = ask_for_import(staged(jsonl(tmp_path, row(**TASK))))
+    second = ask_for_import(staged(jsonl(tmp_path, row(**{**TASK, "subject": "b", **later}))))
+    assert finished(second)["responses"] == 1
+    assert finished(first)["responses"] == 1
+    assert Task.objects.count() - tasks == (2 if "task" in later else 1)
+
+
 def test_what_has_come_since_the_check_takes_it_back(tmp_path):
     suite = builders.suite(tasks=2)
     path = jsonl(tmp_path, *(row(task=f"task-{n}") for n in (1, 2)))
@@ -486,6 +528,25 @@ def test_all_bad_rows_are_counted_and_the_first_are_told(tmp_path, settings):
     assert first == "27 rows can't be imported, and nothing was." and last == "… and 7 more."
     assert [line.partition(":")[0] for line in told] == [f"{path}, line {n}" for n in range(2, 22)]
     assert everything() == before and not list(settings.DATA.glob("imports/*"))
+
+
+@pytest.mark.parametrize("full", [True, False])
+def test_where_nothing_can_be_kept_it_is_said_in_a_sentence(tmp_path, settings, monkeypatch, full):
+    builders.suite(tasks=1)
+    settings.DATA = tmp_path / "data"
+    settings.DATA.mkdir()
+    if full:
+
+        def write(*_):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        monkeypatch.setattr(staging, "_write_line", write)
+    else:
+        (settings.DATA / "imports").write_text("A file where a folder should be.")
+    said = refusal("importresponses", jsonl(tmp_path, row()), "--format", "jsonl", *IMPORT)
+    why = "No space left on device" if full else "File exists"
+    assert said.startswith(f"{settings.DATA / 'imports'}: ") and f"can't be written ({why})" in said
+    assert not list(settings.DATA.glob("imports/*"))
 
 
 def test_the_first_place_is_looked_up_only_for_rows_that_are_told_of(tmp_path, monkeypatch):
