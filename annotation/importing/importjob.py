@@ -7,7 +7,7 @@ from typing import Any
 
 from django.db import connection, transaction
 
-from annotation.importing.publishing import ENDED, publish
+from annotation.importing.publishing import publish
 from annotation.importing.staging import Staging, is_staged
 from annotation.importing.steps import REVERSIBLE, Checkpoint, ImportCount, Phase, Steps
 from annotation.studyfinder import find_study
@@ -96,8 +96,7 @@ def take_back(job: Job) -> bool:
         if state.phase in REVERSIBLE:
             state.begin(Phase.LEAVING)
         elif state.phase == Phase.ENTERING and _is_lost(locked):
-            state.why = ENDED.format(why=LOST, entered=state.rows, rows=locked.arguments["rows"])
-            state.begin(Phase.DRAWING)
+            state.end_early(LOST, locked.arguments["rows"])
         elif state.phase != Phase.LEAVING:
             _refuse_to_take_back(locked)
         Job.objects.filter(pk=job.pk).update(

@@ -28,10 +28,6 @@ from arbiter.core.longwork import WorkPutOff
 from benchmark.models import Response
 
 LARGE = 10_000  # rows, after which PostgreSQL is told to count anew what its plans rest on
-ENDED = (
-    "{why} {entered:,} of its {rows:,} rows entered the study, and they stay. Import the files again to "
-    "bring in the rest."
-)
 COLLIDED = (
     "Something was written since the file was checked that this import contradicts, so nothing of it was "
     "imported; import it again to learn what."
@@ -80,7 +76,8 @@ def _complete(steps: Steps) -> None:
         try:
             enter_items(steps)
         except StagingDamaged as error:
-            end_early(steps, str(error))
+            why = str(error)
+            steps.take(lambda state: state.end_early(why, steps.rows))
     if steps.state.phase == Phase.DRAWING:
         _count_anew(steps, Response, Item, Rating, Gold)
         try:
@@ -89,16 +86,6 @@ def _complete(steps: Steps) -> None:
             _end_undrawn(steps, str(error))
         _count_anew(steps, DrawnItem)
         steps.begin(Phase.OVER)
-
-
-def end_early(steps: Steps, why: str) -> None:
-    """Let the import end with what entered so far, where nobody can read what is left."""
-
-    def note(state: Checkpoint) -> None:
-        state.why = ENDED.format(why=why, entered=state.rows, rows=steps.rows)
-        state.begin(Phase.DRAWING)
-
-    steps.take(note)
 
 
 def _draw(steps: Steps) -> None:

@@ -22,6 +22,10 @@ from benchmark.formats.records import FormatError
 from benchmark.models import Suite
 
 KEPT_TOLD = 5  # places named; the rest are counted
+ENDED = (
+    "{why} {entered:,} of its {rows:,} rows entered the study, and they stay. Import the files again to "
+    "bring in the rest."
+)
 
 
 class Phase:
@@ -107,6 +111,11 @@ class Checkpoint:
 
     def begin(self, phase: str) -> None:
         self.phase, self.offset, self.rows = phase, 0, 0
+
+    def end_early(self, why: str, rows: int) -> None:
+        """Let the import, of so many rows, end with what entered so far, where nobody can read the rest."""
+        self.why = ENDED.format(why=why, entered=self.rows, rows=rows)
+        self.begin(Phase.DRAWING)
 
     def done(self, rows: int) -> int:
         """Return how many rows of twice as many are done: each is written twice."""
